@@ -1,0 +1,253 @@
+"""The data contract: labels, wavelength axis, flux range and sampling, read from one YAML file into frozen types."""
+
+import hashlib
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stellar_emulator.errors import InputError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+SPEED_OF_LIGHT = 299792.458
+"""km/s."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Kind(StrEnum):
+    """What a label belongs to: the radiative-transfer run, or the broadening applied to its spectrum."""
+
+    RUN = "run"
+    BROADENING = "broadening"
+
+
+class Label(_Frozen):
+    """One stellar (or instrumental) label with its unit and inclusive bounds."""
+
+    name: Name
+    symbol: str
+    unit: str
+    lower: float
+    upper: float
+    kind: Kind
+    accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
+    median: float | None = Field(default=None, description="Half of all draws lie below it; absent: uniform draws.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.lower < self.upper:
+            raise ValueError(f"label {self.name}: lower ({self.lower}) must be below upper ({self.upper})")
+        if self.median is not None and not self.lower < self.median < self.upper:
+            raise ValueError(f"label {self.name}: median ({self.median}) must lie between {self.lower} and {self.upper}")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Symbol and unit for an axis of a figure."""
+        return f"${self.symbol}$" + (f" ({self.unit})" if self.unit else "")
+
+
+class WavelengthAxis(_Frozen):
+    """Equidistant pixels, given by their centres."""
+
+    start: float
+    step: float = Field(gt=0)
+    count: int = Field(ge=2)
+    unit: Literal["Angstrom"]
+    medium: Literal["air", "vacuum"]
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Centres, shape (count,)."""
+        return np.round(self.start + self.step * np.arange(self.count), 6)
+
+    @property
+    def stop(self) -> float:
+        """Centre of the last pixel."""
+        return float(self.pixels[-1])
+
+
+class FluxRange(_Frozen):
+    """Inclusive bounds of a normalised flux."""
+
+    lower: float
+    upper: float
+
+
+class IntrinsicAxis(_Frozen):
+    """The logarithmic axis of unbroadened spectra, with the step in which their flux is quantised."""
+
+    start: float
+    stop: float
+    velocity_step: float = Field(gt=0, description="km/s")
+    flux_per_count: float = Field(gt=0)
+
+    @cached_property
+    def edges(self) -> NDArray[np.float64]:
+        """Bin edges in Angstrom, shape (bins + 1,)."""
+        step = self.velocity_step / SPEED_OF_LIGHT
+        bins = int(np.log(self.stop / self.start) / step)
+        return self.start * np.exp(step * np.arange(bins + 1))
+
+    @cached_property
+    def wavelength(self) -> NDArray[np.float64]:
+        """Bin centres on the logarithmic axis in Angstrom, shape (bins,)."""
+        return np.sqrt(self.edges[1:] * self.edges[:-1])
+
+
+class ModelNames(_Frozen):
+    """Names of the registered models; another contract takes other names."""
+
+    emulator: str
+    validator: str
+
+
+class Sampling(_Frozen):
+    """Seeds of the two independent label sequences, and the broadening draws of each run."""
+
+    seed: int
+    gate_seed: int
+    realisations: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _independent(self) -> Self:
+        if self.seed == self.gate_seed:
+            raise ValueError("sampling: seed and gate_seed must differ, or the gate reads the training runs")
+        return self
+
+
+class Split(_Frozen):
+    """Shares of the runs in each part."""
+
+    train: float = Field(gt=0)
+    validation: float = Field(gt=0)
+    test: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.validation + self.test - 1.0) > 1e-9:
+            raise ValueError("split: train, validation and test must sum to 1")
+        return self
+
+
+class Regions(_Frozen):
+    """Bins of two labels, the hard region and the line cores that figures of merit are broken down by."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    hard: dict[str, tuple[float, float]]
+    line_cores: dict[str, float]
+    line_core_half_width: float = Field(gt=0)
+
+    @property
+    def bins(self) -> dict[str, list[float]]:
+        """Bin edges by label name, in the file's order."""
+        return {name: [float(edge) for edge in edges] for name, edges in (self.model_extra or {}).items()}
+
+
+class Contract(_Frozen):
+    """Everything that a grid, a model and a request of one kind must obey."""
+
+    name: Name
+    description: str
+    models: ModelNames
+    labels: tuple[Label, ...] = Field(min_length=1)
+    wavelength: WavelengthAxis
+    flux: FluxRange
+    intrinsic: IntrinsicAxis | None = None
+    sampling: Sampling
+    split: Split
+    regions: Regions
+    digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
+    source: str = Field(default="", description="The file's text; set when it is read.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError(f"labels: names must be unique, got {', '.join(names)}")
+        unknown = sorted({*self.regions.bins, *self.regions.hard} - set(names))
+        if unknown:
+            raise ValueError(f"regions: {', '.join(unknown)} is no label of this contract ({', '.join(names)})")
+        if not any(label.kind is Kind.RUN for label in self.labels):
+            raise ValueError("labels: at least one must be of kind run")
+        return self
+
+    @property
+    def label_names(self) -> list[str]:
+        return [label.name for label in self.labels]
+
+    @property
+    def run_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.kind is Kind.RUN)
+
+    @property
+    def broadening_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.kind is Kind.BROADENING)
+
+    @property
+    def accuracy_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.accuracy)
+
+    @property
+    def lower(self) -> NDArray[np.float64]:
+        """Lower bounds, shape (labels,)."""
+        return np.array([label.lower for label in self.labels])
+
+    @property
+    def upper(self) -> NDArray[np.float64]:
+        """Upper bounds, shape (labels,)."""
+        return np.array([label.upper for label in self.labels])
+
+    def columns(self, labels: tuple[Label, ...]) -> list[int]:
+        """Positions of some of the labels among all."""
+        return [self.label_names.index(label.name) for label in labels]
+
+
+def read_contract(path: str | Path) -> Contract:
+    """Read and check a data contract.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no YAML, or breaks a rule; the message names field, value and rule.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data contract {path} can't be read: {error}") from error
+    return parse_contract(text, str(path))
+
+
+def parse_contract(text: str, name: str = "data contract") -> Contract:
+    """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must hold a mapping of fields, got {type(content).__name__}")
+    for reserved in ("digest", "source"):
+        content.pop(reserved, None)
+    try:
+        return Contract(**content, digest=hashlib.sha256(text.encode()).hexdigest(), source=text)
+    except ValidationError as error:
+        raise InputError(f"{name}: {_first_fault(error)}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"]) or "contract"
+    given = fault.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
+    return f"field {field}: {fault['msg'].removeprefix('Value error, ')}{shown}"

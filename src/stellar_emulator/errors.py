@@ -1,0 +1,25 @@
+"""The three ways in which a command can end badly, each with its exit code."""
+
+
+class StellarEmulatorError(Exception):
+    """Base of all errors that a user can cause and mend; the message says how."""
+
+    exit_code = 2
+
+
+class RefusedError(StellarEmulatorError):
+    """A check said no: the grid breaks its contract, or a model misses its bar (exit code 1)."""
+
+    exit_code = 1
+
+
+class InputError(StellarEmulatorError):
+    """An argument, a file or a label can't be used as given (exit code 2)."""
+
+    exit_code = 2
+
+
+class SetupError(StellarEmulatorError):
+    """Something the machine lacks: a compiler, a package, a network (exit code 3)."""
+
+    exit_code = 3

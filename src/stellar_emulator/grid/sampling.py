@@ -1,0 +1,95 @@
+"""Draws labels in the contract's box: scrambled Sobol sequences, warped where the science needs density.
+
+A run's labels depend on the seed and the run's number alone, so a longer grid extends a shorter one.
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import qmc
+
+from stellar_emulator.contract import Contract, Label
+
+DECIMALS = 4
+"""Labels are drawn to this many decimals, so that text, float64 and hashes of them agree."""
+
+
+def run_labels(contract: Contract, seed: int, first: int, count: int) -> NDArray[np.float64]:
+    """Labels of runs ``first`` to ``first + count - 1``, shape (count, run labels), in physical units."""
+    sequence = qmc.Sobol(len(contract.run_labels), scramble=True, rng=np.random.default_rng(seed))
+    if first:
+        sequence.fast_forward(first)
+    unit = _points(sequence, count)
+    columns = [warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)]
+    return np.round(np.stack(columns, axis=1), DECIMALS)
+
+
+def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], realisations: int) -> NDArray[np.float64]:
+    """Broadening labels of some runs, shape (runs, realisations, broadening labels), in physical units.
+
+    Each run shifts one Sobol sequence by an offset of its own (Cranley & Patterson 1976), so that its draws are
+    evenly spread and more of them extend fewer.
+    """
+    labels = contract.broadening_labels
+    if not labels:
+        return np.zeros((len(runs), realisations, 0))
+    sequence = qmc.Sobol(len(labels), scramble=True, rng=np.random.default_rng([seed, 1]))
+    points = _points(sequence, realisations)
+    offsets = np.stack([np.random.default_rng([seed, 2, int(run)]).random(len(labels)) for run in runs])
+    unit = (points[np.newaxis] + offsets[:, np.newaxis]) % 1.0
+    columns = [warped(label, unit[..., column]) for column, label in enumerate(labels)]
+    return np.round(np.stack(columns, axis=-1), DECIMALS)
+
+
+def _points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
+    # SciPy warns unless a power of two is drawn; balance matters less here than extending a grid by any number.
+    power = 1 << max(0, (count - 1).bit_length())
+    if sequence.num_generated == 0:
+        return np.asarray(sequence.random(power)[:count])
+    return np.asarray(sequence.random(count))
+
+
+def warped(label: Label, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map uniform numbers to label values whose density falls off exponentially, half of them below the median."""
+    span = label.upper - label.lower
+    rate = _rate(label)
+    share = unit if rate == 0.0 else -np.log1p(unit * np.expm1(-rate)) / rate
+    return label.lower + span * share
+
+
+def weights(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weight of each row relative to the uniform box, shape (rows,): uniform density over sampled density.
+
+    Their mean over many draws is 1.
+    """
+    weight = np.ones(len(labels))
+    for column, label in enumerate(contract.labels):
+        rate = _rate(label)
+        if rate != 0.0:
+            share = (labels[:, column] - label.lower) / (label.upper - label.lower)
+            weight *= -np.expm1(-rate) / rate * np.exp(rate * share)
+    return weight
+
+
+def _rate(label: Label) -> float:
+    """Rate of the truncated exponential on [0, 1] whose median is the label's; 0 for a uniform label."""
+    if label.median is None:
+        return 0.0
+    share = (label.median - label.lower) / (label.upper - label.lower)
+    if abs(share - 0.5) < 1e-6:
+        return 0.0
+
+    def below_median(rate: float) -> float:
+        return float(np.expm1(-rate * share) / np.expm1(-rate)) - 0.5
+
+    return float(brentq(below_median, 1e-6, 60.0) if share < 0.5 else brentq(below_median, -60.0, -1e-6))
+
+
+def run_hash(labels: NDArray[np.float64]) -> list[str]:
+    """SHA-256 of each run's own labels as little-endian float32, for labels of shape (runs, run labels).
+
+    Splits are decided by it, so they don't depend on row order, file or precision.
+    """
+    return [hashlib.sha256(row.tobytes()).hexdigest() for row in np.ascontiguousarray(labels, dtype="<f4")]
