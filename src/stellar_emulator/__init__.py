@@ -1,0 +1,1 @@
+"""Emulators of stellar spectra: grid, networks, accuracies, registered models."""

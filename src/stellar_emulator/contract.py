@@ -47,7 +47,9 @@ class Label(_Frozen):
         if not self.lower < self.upper:
             raise ValueError(f"label {self.name}: lower ({self.lower}) must be below upper ({self.upper})")
         if self.median is not None and not self.lower < self.median < self.upper:
-            raise ValueError(f"label {self.name}: median ({self.median}) must lie between {self.lower} and {self.upper}")
+            raise ValueError(
+                f"label {self.name}: median ({self.median}) must lie between {self.lower} and {self.upper}"
+            )
         return self
 
     @property
@@ -68,7 +70,7 @@ class WavelengthAxis(_Frozen):
     @cached_property
     def pixels(self) -> NDArray[np.float64]:
         """Centres, shape (count,)."""
-        return np.round(self.start + self.step * np.arange(self.count), 6)
+        return np.asarray(np.round(self.start + self.step * np.arange(self.count), 6))
 
     @property
     def stop(self) -> float:
@@ -96,12 +98,12 @@ class IntrinsicAxis(_Frozen):
         """Bin edges in Angstrom, shape (bins + 1,)."""
         step = self.velocity_step / SPEED_OF_LIGHT
         bins = int(np.log(self.stop / self.start) / step)
-        return self.start * np.exp(step * np.arange(bins + 1))
+        return np.asarray(self.start * np.exp(step * np.arange(bins + 1)))
 
     @cached_property
     def wavelength(self) -> NDArray[np.float64]:
         """Bin centres on the logarithmic axis in Angstrom, shape (bins,)."""
-        return np.sqrt(self.edges[1:] * self.edges[:-1])
+        return np.asarray(np.sqrt(self.edges[1:] * self.edges[:-1]))
 
 
 class ModelNames(_Frozen):
@@ -146,7 +148,8 @@ class Regions(_Frozen):
 
     hard: dict[str, tuple[float, float]]
     line_cores: dict[str, float]
-    line_core_half_width: float = Field(gt=0)
+    line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
+    equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
 
     @property
     def bins(self) -> dict[str, list[float]]:
@@ -178,6 +181,8 @@ class Contract(_Frozen):
         unknown = sorted({*self.regions.bins, *self.regions.hard} - set(names))
         if unknown:
             raise ValueError(f"regions: {', '.join(unknown)} is no label of this contract ({', '.join(names)})")
+        if len(self.regions.bins) != 2:
+            raise ValueError(f"regions: bins of two labels are needed, got {len(self.regions.bins)}")
         if not any(label.kind is Kind.RUN for label in self.labels):
             raise ValueError("labels: at least one must be of kind run")
         return self

@@ -1,0 +1,1 @@
+"""The grid: labels, radiative transfer, broadening, storage and checks."""

@@ -112,7 +112,7 @@ def atmosphere(teff: float, logg: float, m_h: float) -> Atmosphere:
     cool, hot = _networks()
     labels = np.array([teff, logg, m_h, 0.0])
     share_hot = float(np.clip((teff - COOL_UNTIL) / (HOT_FROM - COOL_UNTIL), 0.0, 1.0))
-    log_columns = 0.0
+    log_columns = np.zeros((4, cool.columns[0]["b_array_2"].size))
     if share_hot < 1.0:
         log_columns = log_columns + (1.0 - share_hot) * cool(labels)
     if share_hot > 0.0:

@@ -41,7 +41,9 @@ def synthesis_range(axis: IntrinsicAxis) -> tuple[float, float]:
     return axis.start - SYNTHESIS_MARGIN, axis.stop + SYNTHESIS_MARGIN
 
 
-def synthesise(contract: Contract, installation: synspec.Installation, labels: NDArray[np.float64]) -> IntrinsicSpectrum:
+def synthesise(
+    contract: Contract, installation: synspec.Installation, labels: NDArray[np.float64]
+) -> IntrinsicSpectrum:
     """Compute one run with SYNSPEC; ``labels`` are the contract's run labels, shape (run labels,).
 
     Raises

@@ -8,7 +8,7 @@ SYNSPEC wants log10 of the full width in rad/s per perturber at 10000 K.
 import gzip
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ _ATOMIC_MASS = 1.66054e-27
 
 @dataclass(frozen=True)
 class AtomicLine:
-    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, damping as log10."""
+    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, log10 damping."""
 
     wavelength: float
     species: float
@@ -133,7 +133,7 @@ def write_molecular_lines(
     return _write(path, kept)
 
 
-def _write(path: Path, lines: list[AtomicLine] | list[MolecularLine]) -> int:
+def _write(path: Path, lines: Sequence[AtomicLine | MolecularLine]) -> int:
     ordered = sorted(lines, key=lambda line: line.wavelength)
     path.write_text("".join(line.synspec_record() for line in ordered))
     return len(ordered)
@@ -185,7 +185,9 @@ def _gaia_eso_lines(stream: Iterable[str]) -> Iterator[AtomicLine]:
 def _vacuum(air: float) -> float:
     """Vacuum wavelength in Angstrom by the dispersion formula that SYNSPEC uses (Edlen 1953)."""
     wavenumber_squared = 1.0e8 / air**2
-    return air * (1.0 + 1.0e-6 * (64.328 + 29498.1 / (146.0 - wavenumber_squared) + 255.4 / (41.0 - wavenumber_squared)))
+    return air * (
+        1.0 + 1.0e-6 * (64.328 + 29498.1 / (146.0 - wavenumber_squared) + 255.4 / (41.0 - wavenumber_squared))
+    )
 
 
 def _log_van_der_waals(damping: float, element: int, stage: int, upper_ev: float) -> float:
@@ -215,7 +217,5 @@ def _log_abo_width(damping: float, element: int) -> float:
     reduced_mass = 1.008 * 2.0 * element / (1.008 + 2.0 * element) * _ATOMIC_MASS
     speed = math.sqrt(8.0 * _BOLTZMANN * 1.0e4 / (math.pi * reduced_mass))
     shape = (4.0 / math.pi) ** (0.5 * exponent) * float(gamma(2.0 - 0.5 * exponent))
-    half_width = (
-        shape * speed * cross_section * _BOHR_RADIUS**2 * (speed / _HYDROGEN_RELATIVE_SPEED) ** (-exponent)
-    )
+    half_width = shape * speed * cross_section * _BOHR_RADIUS**2 * (speed / _HYDROGEN_RELATIVE_SPEED) ** (-exponent)
     return math.log10(2.0 * half_width * 1.0e6)

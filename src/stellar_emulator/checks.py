@@ -1,0 +1,166 @@
+"""What a request must fulfil before a model answers it. Rows and pixels are counted from 0, as in NumPy and pandas."""
+
+import difflib
+import numbers
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stellar_emulator.contract import Contract, Label
+from stellar_emulator.errors import InputError
+
+NOISE_WIDTHS = 8.0
+"""Standard deviations of the noise by which a spectrum may leave the flux range; beyond them it is no noise."""
+
+
+def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) -> NDArray[np.float64]:
+    """Check a table of labels and put its columns into the contract's order.
+
+    Parameters
+    ----------
+    contract
+        States the labels and their inclusive bounds.
+    names
+        One for each column, in any order.
+    values
+        Physical units, shape (n, labels).
+
+    Returns
+    -------
+    Array of shape (n, labels), columns as in the contract.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, unknown or given twice, or a value is no number, not finite or out of bounds; the
+        message names label, value, row, bounds and remedy.
+    """
+    _check_names(contract, names)
+    table = _array(values, "labels")
+    if table.ndim != 2 or table.shape[1] != len(names):
+        raise InputError(
+            f"labels have shape {table.shape}: give one row a spectrum and {len(names)} columns ({', '.join(names)})"
+        )
+    if not len(table):
+        raise InputError("labels have no rows: give one row a spectrum")
+    table = table[:, [names.index(name) for name in contract.label_names]]
+    if table.dtype.kind not in "fiu":
+        _check_numbers(contract, table)
+    checked = table.astype(np.float64)
+    # A single-precision table can't hold a bound such as 0.1 exactly: it meets the bound as itself would round it.
+    lower, upper = contract.lower, contract.upper
+    if table.dtype.kind == "f":
+        lower, upper = lower.astype(table.dtype), upper.astype(table.dtype)
+    outside = ~((checked >= lower) & (checked <= upper))
+    if outside.any():
+        row, column = (int(index) for index in np.argwhere(outside)[0])
+        raise _value_fault(contract.labels[column], float(checked[row, column]), row)
+    return checked
+
+
+def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
+    """Check normalised spectra on the contract's wavelength axis.
+
+    Parameters
+    ----------
+    contract
+        States the axis and the flux range.
+    flux
+        Shape (n, pixels).
+    noise
+        Standard deviation of one pixel's noise (0.02 at S/N 50); widens the flux range by `NOISE_WIDTHS` of it.
+
+    Returns
+    -------
+    The flux, float32, shape (n, pixels).
+
+    Raises
+    ------
+    InputError
+        If the pixels are not the contract's, or a value is no number, not finite or out of range; the message names
+        value, row, pixel and wavelength.
+    """
+    if not 0.0 <= noise < np.inf:
+        raise InputError(
+            f"noise = {noise:g} is no standard deviation of a flux: give 0 or more, such as 0.02 at S/N 50"
+        )
+    spectra = _array(flux, "flux")
+    axis = contract.wavelength
+    if spectra.ndim != 2:
+        raise InputError(f"flux has shape {spectra.shape}: give one row a spectrum, shape (n, {axis.count})")
+    if not len(spectra):
+        raise InputError("flux has no rows: give one row a spectrum")
+    if spectra.shape[1] != axis.count:
+        raise InputError(
+            f"flux has {spectra.shape[1]} pixels, contract {contract.name} wants {axis.count}: resample it to "
+            f"{_number(axis.start)} to {_number(axis.stop)} {axis.unit} ({axis.medium}), step {_number(axis.step)}"
+        )
+    if spectra.dtype.kind not in "fiu":
+        raise InputError(f"flux of type {spectra.dtype} is no table of numbers: give floating-point values")
+    checked = spectra.astype(np.float32, copy=False)
+    margin = NOISE_WIDTHS * noise
+    lower, upper = np.float32(contract.flux.lower - margin), np.float32(contract.flux.upper + margin)
+    outside = ~((checked >= lower) & (checked <= upper))
+    if outside.any():
+        row, pixel = (int(index) for index in np.argwhere(outside)[0])
+        value = float(checked[row, pixel])
+        where = f"flux = {_number(value)} in row {row}, pixel {pixel} ({_number(axis.pixels[pixel])} {axis.unit})"
+        if not np.isfinite(value):
+            raise InputError(f"{where} is not finite: interpolate over it or leave the spectrum out")
+        raise InputError(
+            f"{where} lies outside {_number(float(lower))} to {_number(float(upper))}: normalise the spectrum to its "
+            "continuum, or state its noise"
+        )
+    return checked
+
+
+def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{what} is no table: give rows of equal length") from error
+
+
+def _check_names(contract: Contract, names: Sequence[str]) -> None:
+    known = contract.label_names
+    for name, count in Counter(names).items():
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise InputError(f"label {name} is unknown: {hint}Contract {contract.name} has {', '.join(known)}")
+        if count > 1:
+            raise InputError(f"label {name} is given {count} times: give each column once")
+    for label in contract.labels:
+        if label.name not in names:
+            raise InputError(f"label {label.name} is missing: give it, {_bounds(label)}")
+
+
+def _check_numbers(contract: Contract, table: NDArray[Any]) -> None:
+    for row, cells in enumerate(table.tolist()):
+        for label, cell in zip(contract.labels, cells, strict=True):
+            if not isinstance(cell, numbers.Real) or isinstance(cell, bool):
+                raise InputError(f"{label.name} = {cell!r} in row {row} is no number: give {_bounds(label)}")
+
+
+def _value_fault(label: Label, value: float, row: int) -> InputError:
+    shown = f"{label.name} = {_number(value)}{_unit(label)} in row {row}"
+    if not np.isfinite(value):
+        return InputError(f"{shown} is not finite: give {_bounds(label)}")
+    return InputError(
+        f"{shown} lies outside {_bounds(label)}: choose a value inside, or train on a grid that covers it"
+    )
+
+
+def _bounds(label: Label) -> str:
+    return f"{_number(label.lower)} to {_number(label.upper)}{_unit(label)}"
+
+
+def _unit(label: Label) -> str:
+    return f" {label.unit}" if label.unit else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"

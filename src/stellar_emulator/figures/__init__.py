@@ -1,0 +1,22 @@
+"""The project's figures: arrays in, a `matplotlib.figure.Figure` out; no file, no screen, no pyplot.
+
+Texts, units and bounds of axes come from the data contract; numbers of the paper are passed in by the caller.
+"""
+
+from stellar_emulator.figures.accuracy import accuracy_comparison, inferred_labels
+from stellar_emulator.figures.flux_error import flux_error_by_region, residual_map
+from stellar_emulator.figures.sampling import sampling_density
+from stellar_emulator.figures.spectra import example_spectra, hero, reconstruction
+from stellar_emulator.figures.training import training_curves
+
+__all__ = [
+    "accuracy_comparison",
+    "example_spectra",
+    "flux_error_by_region",
+    "hero",
+    "inferred_labels",
+    "reconstruction",
+    "residual_map",
+    "sampling_density",
+    "training_curves",
+]

@@ -1,0 +1,126 @@
+"""What all figures share: palette, fonts, and the texts and marks that the data contract gives them."""
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Literal, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract, Label
+
+COMPUTED, GENERATED = "black", "#D55E00"
+BLUE, GREY = "#0072B2", "#8C8C8C"
+"""Okabe and Ito's palette, told apart by all kinds of colour vision."""
+
+ERRORS = matplotlib.colormaps["cividis"]
+DENSITIES = LinearSegmentedColormap.from_list("densities", ["#C6DBEF", BLUE, "#08306B"])
+"""Even in lightness, so told apart by all kinds of colour vision."""
+
+BLANK = "#EEEEEE"
+"""Of bins without spectra."""
+
+WIDTH = 9.0
+"""Inches; 1,080 pixels, so that texts are still readable when shown 900 pixels wide."""
+
+SMALLEST = 1e-7
+"""Flux below which residuals are rounding; keeps a scale of residuals finite."""
+
+SETTINGS = {
+    "figure.dpi": 120,
+    "figure.titlesize": 12,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw a figure with the project's settings and leave the caller's as they are."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(SETTINGS):
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+def new_figure(
+    title: str, height: float, width: float = WIDTH, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
+    """Start a figure of some inches with a title at its left."""
+    figure = Figure(figsize=(width, height), layout=layout)
+    figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")
+    return figure
+
+
+def label_of(contract: Contract, name: str) -> Label:
+    """Find a label of the contract by its name."""
+    return contract.labels[contract.label_names.index(name)]
+
+
+def quantity(label: Label, value: float, signed: bool = False) -> str:
+    """Write a value with its unit, in steps of about a thousandth of the label's range."""
+    decimals = max(0, 3 - math.ceil(math.log10(label.upper - label.lower)))
+    text = f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{text} {label.unit}".rstrip()
+
+
+def three_digits(value: float) -> str:
+    """Write a positive number in three significant digits, without exponent."""
+    rounded = float(f"{value:.3g}")
+    decimals = 2 - math.floor(math.log10(rounded)) if rounded > 0 else 0
+    return f"{rounded:.{max(0, decimals)}f}"
+
+
+def described(contract: Contract, labels: NDArray[np.floating]) -> str:
+    """All labels of one spectrum, shape (labels,), in one line."""
+    texts = (
+        f"${label.symbol}$ = {quantity(label, float(value), signed=label.lower < 0 < label.upper)}"
+        for label, value in zip(contract.labels, labels, strict=True)
+    )
+    return "    ".join(texts)
+
+
+def wavelength_title(contract: Contract) -> str:
+    """Medium and unit for a wavelength axis."""
+    return f"Wavelength in {contract.wavelength.medium} (\N{LATIN CAPITAL LETTER A WITH RING ABOVE})"
+
+
+def frame_wavelengths(axes: Axes, contract: Contract) -> None:
+    """Limit the x axis to the contract's pixels; a step beyond the last lies a round number."""
+    axes.set_xlim(contract.wavelength.start, contract.wavelength.stop + contract.wavelength.step)
+
+
+def mark_line_cores(axes: Axes, contract: Contract) -> None:
+    """Draw dotted lines behind the curves at the contract's line cores."""
+    for centre in _line_cores(contract).values():
+        axes.axvline(centre, color=GREY, linestyle=":", linewidth=0.9, zorder=0.5)
+
+
+def name_line_cores(axes: Axes, contract: Contract) -> None:
+    """Name the contract's line cores above the axes."""
+    cores = _line_cores(contract)
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(list(cores.values()), labels=list(cores), fontsize=8.5)
+    top.tick_params(length=3, pad=1, color=GREY, labelcolor="#555555")
+    top.spines["top"].set_visible(False)
+
+
+def _line_cores(contract: Contract) -> dict[str, float]:
+    """Centres in Angstrom of those that lie on the wavelength axis."""
+    axis = contract.wavelength
+    return {name: centre for name, centre in contract.regions.line_cores.items() if axis.start <= centre <= axis.stop}

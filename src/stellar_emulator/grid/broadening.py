@@ -1,0 +1,135 @@
+"""Rotation and instrument as the convolutions that they are, on a logarithmic wavelength axis.
+
+Both kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
+Observation and Analysis of Stellar Photospheres, ch. 18) and a Gaussian of FWHM = wavelength / resolution. Because the
+instrument passes no detail finer than its own width, few modes are enough; one fixed matrix takes them to pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import j1
+
+from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
+from stellar_emulator.errors import InputError
+
+FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+NEGLIGIBLE_TRANSFER = 1e-4
+"""Modes that the sharpest instrument passes with less than this are dropped: they would change no pixel by 1e-5."""
+
+
+@dataclass(frozen=True)
+class Broadening:
+    """Broadens spectra given as Fourier modes and samples them at the pixels of one wavelength axis.
+
+    The modes are those of the spectrum as the sharpest instrument sees it without rotation, real parts then
+    imaginary, scaled so that squared differences of modes are those of flux. bins: of the intrinsic axis; frequencies:
+    cycles per km/s, shape (modes,); response: from intrinsic flux to modes, shape (modes,); sharpest: that
+    instrument's resolution; synthesis: modes to pixels, shape (2 modes, pixels), float32.
+    """
+
+    bins: int
+    frequencies: NDArray[np.float64]
+    response: NDArray[np.float64]
+    sharpest: float
+    synthesis: NDArray[np.float32]
+
+    @property
+    def pixels(self) -> int:
+        return int(self.synthesis.shape[1])
+
+    def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Modes of intrinsic spectra, (runs, bins) to (runs, 2 modes).
+
+        Raises
+        ------
+        InputError
+            If the spectra have another number of bins.
+        """
+        if intrinsic.shape[-1] != self.bins:
+            raise InputError(f"intrinsic spectra have {intrinsic.shape[-1]} bins, this broadening takes {self.bins}")
+        spectrum = np.fft.rfft(intrinsic, axis=-1)[..., : len(self.frequencies)] * self.response
+        return np.concatenate([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
+
+    def transfer(
+        self, vsini: NDArray[np.float64], resolution: NDArray[np.float64], limb_darkening: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Product of both kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes)."""
+        both = rotation_transfer(self.frequencies, vsini, limb_darkening)
+        extra = instrument_sigma(resolution) ** 2 - instrument_sigma(self.sharpest) ** 2
+        both *= np.exp(-2.0 * np.pi**2 * np.outer(extra, self.frequencies**2))
+        return both.astype(np.float32)
+
+    def __call__(
+        self,
+        modes: NDArray[np.float32],
+        vsini: NDArray[np.float64],
+        resolution: NDArray[np.float64],
+        limb_darkening: NDArray[np.float64],
+    ) -> NDArray[np.float32]:
+        """Broadened flux, (n, 2 modes) to (n, pixels); vsini in km/s, limb darkening linear, each of shape (n,)."""
+        transfer = self.transfer(vsini, resolution, limb_darkening)
+        return np.asarray((modes * np.concatenate([transfer, transfer], axis=-1)) @ self.synthesis)
+
+
+def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float) -> Broadening:
+    """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``.
+
+    Raises
+    ------
+    InputError
+        If the pixels reach beyond the intrinsic axis.
+    """
+    centres, pixels = intrinsic.wavelength, wavelength.pixels
+    if pixels[0] < intrinsic.edges[0] or pixels[-1] > intrinsic.edges[-1]:
+        raise InputError(
+            f"wavelengths {pixels[0]}-{pixels[-1]} A reach beyond the intrinsic spectra "
+            f"({intrinsic.edges[0]:.1f}-{intrinsic.edges[-1]:.1f} A)"
+        )
+    bins, step = len(centres), intrinsic.velocity_step
+    sigma = float(instrument_sigma(sharpest))
+    highest = np.sqrt(-np.log(NEGLIGIBLE_TRANSFER) / 2.0) / (np.pi * sigma)
+    frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
+    # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
+    twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
+    instrument = np.exp(-2.0 * (np.pi * sigma * frequencies) ** 2)
+    phase = 2.0 * np.pi * np.outer(frequencies, np.log(pixels / centres[0]) * SPEED_OF_LIGHT)
+    synthesis = twice[:, np.newaxis] * np.array([np.cos(phase), -np.sin(phase)])
+    return Broadening(
+        bins=bins,
+        frequencies=frequencies,
+        response=twice * instrument / (bins * np.sinc(frequencies * step)),
+        sharpest=sharpest,
+        synthesis=synthesis.reshape(-1, len(pixels)).astype(np.float32),
+    )
+
+
+def contract_broadening(contract: Contract) -> Broadening:
+    """Broadening for a contract's own axes and resolution bound. Raises `InputError` without an intrinsic axis."""
+    if contract.intrinsic is None or "resolution" not in contract.label_names:
+        raise InputError(f"contract {contract.name} can't broaden: it needs an intrinsic axis and the label resolution")
+    sharpest = contract.labels[contract.label_names.index("resolution")].upper
+    return broadening(contract.intrinsic, contract.wavelength, sharpest)
+
+
+def rotation_transfer(
+    frequencies: NDArray[np.float64], vsini: NDArray[np.float64], limb_darkening: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Fourier transform of Gray's rotation profile (eq. 18.14) with linear limb darkening, shape (n, frequencies).
+
+    Analytic, hence exact at any vsini in km/s, down to 0; frequencies in cycles per km/s.
+    """
+    angle = 2.0 * np.pi * np.outer(vsini, frequencies)
+    small = angle < 1e-2
+    safe = np.where(small, 1.0, angle)
+    disc = np.where(small, 0.5 - angle**2 / 16.0, j1(safe) / safe)
+    limb = np.where(small, 1.0 / 3.0 - angle**2 / 30.0, (np.sin(safe) - safe * np.cos(safe)) / safe**3)
+    darkening = np.asarray(limb_darkening)[:, np.newaxis]
+    return np.asarray(2.0 * ((1.0 - darkening) * disc + darkening * limb) / (1.0 - darkening / 3.0))
+
+
+def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Standard deviation in km/s of the Gaussian instrument profile whose FWHM is wavelength / resolution."""
+    return np.asarray(SPEED_OF_LIGHT / (np.asarray(resolution) * FWHM_PER_SIGMA))

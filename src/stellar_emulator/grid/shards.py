@@ -1,0 +1,261 @@
+"""The intrinsic grid on disk: append-only Parquet shards of unbroadened spectra, with their provenance beside them.
+
+Shard ``k`` holds runs ``k * SHARD_RUNS`` to ``(k + 1) * SHARD_RUNS - 1`` of the label sequence, less those that failed.
+Only the last one may be partial. A full shard is never written again.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.intrinsic import CONTINUUM_POINTS, require_intrinsic_axis
+
+SHARD_RUNS = 1024
+"""Runs of the sequence in a full shard."""
+
+PROVENANCE = "provenance.json"
+
+# One page for some 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB pages).
+_PAGE_BYTES = 1 << 24
+
+_SCALARS = ("limb_darkening", "atmosphere_distance")
+
+
+@dataclass(frozen=True)
+class IntrinsicGrid:
+    """Unbroadened spectra of many runs, in the order of the sequence.
+
+    run_id: number in the sequence, shape (runs,); labels: in the contract's order and units, shape (runs, run
+    labels); flux: normalised, on ``contract.intrinsic.wavelength``, float32, shape (runs, bins); continuum: Eddington
+    flux in erg/s/cm^2/A at `intrinsic.continuum_wavelengths`, float32, shape (runs, 32); limb_darkening,
+    atmosphere_distance: as in `intrinsic.IntrinsicSpectrum`, shape (runs,); provenance: what ``provenance.json`` says.
+    """
+
+    run_id: NDArray[np.int64]
+    labels: NDArray[np.float64]
+    flux: NDArray[np.float32]
+    continuum: NDArray[np.float32]
+    limb_darkening: NDArray[np.float64]
+    atmosphere_distance: NDArray[np.float64]
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def take(self, rows: NDArray[np.int64]) -> "IntrinsicGrid":
+        """Some of the runs, by their place in this grid."""
+        return IntrinsicGrid(
+            self.run_id[rows],
+            self.labels[rows],
+            self.flux[rows],
+            self.continuum[rows],
+            self.limb_darkening[rows],
+            self.atmosphere_distance[rows],
+            self.provenance,
+        )
+
+
+def shard_name(number: int) -> str:
+    """File name of a shard."""
+    return f"shard-{number:05d}.parquet"
+
+
+def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) -> str:
+    """Write some runs as one Parquet file, atomically; return its SHA-256.
+
+    Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0; the same runs give the
+    same bytes. ``grid.provenance`` is not written.
+
+    Raises
+    ------
+    InputError
+        If the contract has no intrinsic axis.
+    """
+    axis = require_intrinsic_axis(contract)
+    counts = np.clip(np.rint(grid.flux.astype(np.float64) / axis.flux_per_count), 0, np.iinfo(np.uint16).max)
+    table = pa.Table.from_arrays(
+        [
+            pa.array(grid.run_id, pa.int64()),
+            *(pa.array(column, pa.float64()) for column in grid.labels.T),
+            pa.array(grid.limb_darkening, pa.float64()),
+            pa.array(grid.atmosphere_distance, pa.float64()),
+            pa.FixedSizeListArray.from_arrays(pa.array(grid.continuum.ravel(), pa.float32()), CONTINUUM_POINTS),
+            pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel().astype(np.uint16)), len(axis.wavelength)),
+        ],
+        schema=_schema(contract, seed),
+    )
+    partial = path.with_suffix(".partial")
+    pq.write_table(
+        table,
+        partial,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+        column_encoding={"flux_counts.list.element": "BYTE_STREAM_SPLIT"},
+        data_page_size=_PAGE_BYTES,
+        row_group_size=SHARD_RUNS,
+    )
+    digest = file_digest(partial)
+    partial.rename(path)
+    return digest
+
+
+def _schema(contract: Contract, seed: int) -> pa.Schema:
+    axis = require_intrinsic_axis(contract)
+    fields = [
+        ("run_id", pa.int64()),
+        *((label.name, pa.float64()) for label in contract.run_labels),
+        *((name, pa.float64()) for name in _SCALARS),
+        ("continuum", pa.list_(pa.float32(), CONTINUUM_POINTS)),
+        ("flux_counts", pa.list_(pa.uint16(), len(axis.wavelength))),
+    ]
+    return pa.schema(fields, metadata={"contract": contract.name, "seed": str(seed), **_axis_metadata(contract)})
+
+
+def _axis_metadata(contract: Contract) -> dict[str, str]:
+    axis = require_intrinsic_axis(contract)
+    return {
+        "intrinsic_start": repr(axis.start),
+        "intrinsic_stop": repr(axis.stop),
+        "intrinsic_velocity_step": repr(axis.velocity_step),
+        "intrinsic_bins": str(len(axis.wavelength)),
+        "flux_per_count": repr(axis.flux_per_count),
+        "wavelength_unit": contract.wavelength.unit,
+        "wavelength_medium": contract.wavelength.medium,
+    }
+
+
+def read_intrinsic_grid(folder: Path, contract: Contract) -> IntrinsicGrid:
+    """Read all shards of a folder, in order, after checking each against the SHA-256 in its provenance.
+
+    Raises
+    ------
+    InputError
+        If the folder, its shards or its provenance are missing, a shard was changed or cut short, or its columns or
+        wavelength axis aren't the contract's; the message names the file.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give one that holds an intrinsic grid, or synthesise one there")
+    paths = _shard_paths(folder)
+    if not paths:
+        raise InputError(f"{folder} holds no shard ({shard_name(0)}, ...): synthesise an intrinsic grid there first")
+    provenance = read_provenance(folder)
+    for name in sorted({*(path.name for path in paths), *_recorded_digests(provenance)}):
+        check_digest(folder / name, provenance)
+    pieces = [read_shard(path, contract) for path in paths]
+    return IntrinsicGrid(
+        run_id=np.concatenate([piece.run_id for piece in pieces]),
+        labels=np.concatenate([piece.labels for piece in pieces]),
+        flux=np.concatenate([piece.flux for piece in pieces]),
+        continuum=np.concatenate([piece.continuum for piece in pieces]),
+        limb_darkening=np.concatenate([piece.limb_darkening for piece in pieces]),
+        atmosphere_distance=np.concatenate([piece.atmosphere_distance for piece in pieces]),
+        provenance=provenance,
+    )
+
+
+def check_digest(path: Path, provenance: Mapping[str, object]) -> None:
+    """Raise `InputError` unless a shard is there with the SHA-256 that its provenance recorded."""
+    recorded = _recorded_digests(provenance).get(path.name)
+    if not path.is_file():
+        raise InputError(f"{path} is missing, though {PROVENANCE} lists it: restore it, or synthesise the grid again")
+    if recorded is None:
+        raise InputError(
+            f"{path} is not listed in {PROVENANCE}: finish the synthesis by starting it again, or remove it"
+        )
+    found = file_digest(path)
+    if found != recorded:
+        raise InputError(
+            f"{path} was changed or cut short (SHA-256 {found[:12]}..., {PROVENANCE} says {recorded[:12]}...): restore "
+            "it, or, after an interrupted synthesis, start that again"
+        )
+
+
+def read_shard(path: Path, contract: Contract) -> IntrinsicGrid:
+    """Read one shard, without its provenance. Raises `InputError` if it is cut short or another contract's."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is no whole Parquet file: restore it, or synthesise the grid again") from error
+    _check_schema(path, table.schema, contract)
+    axis = require_intrinsic_axis(contract)
+    counts = _matrix(table, "flux_counts")
+    return IntrinsicGrid(
+        run_id=table["run_id"].to_numpy(),
+        labels=np.stack([table[label.name].to_numpy() for label in contract.run_labels], axis=1),
+        flux=counts.astype(np.float32) * np.float32(axis.flux_per_count),
+        continuum=_matrix(table, "continuum"),
+        limb_darkening=table["limb_darkening"].to_numpy(),
+        atmosphere_distance=table["atmosphere_distance"].to_numpy(),
+    )
+
+
+def _check_schema(path: Path, schema: pa.Schema, contract: Contract) -> None:
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    for name, expected in _axis_metadata(contract).items():
+        if metadata.get(name) != expected:
+            raise InputError(
+                f"{path} has {name} {metadata.get(name, 'missing')}, but contract {contract.name} says {expected}: "
+                "read it with the contract it was made for"
+            )
+    expected_schema = _schema(contract, seed=0)
+    if not schema.equals(expected_schema):
+        raise InputError(
+            f"{path} has columns {_columns(schema)}, but contract {contract.name} needs {_columns(expected_schema)}"
+        )
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
+
+
+def _matrix(table: pa.Table, name: str) -> NDArray[Any]:
+    return np.asarray(table[name].combine_chunks().flatten()).reshape(table.num_rows, -1)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def shard_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each shard in a folder, by file name, in order."""
+    return {path.name: file_digest(path) for path in _shard_paths(folder)}
+
+
+def _shard_paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("shard-*.parquet"))
+
+
+def _recorded_digests(provenance: Mapping[str, object]) -> dict[str, str]:
+    recorded = provenance.get("shards")
+    return {str(name): str(digest) for name, digest in recorded.items()} if isinstance(recorded, dict) else {}
+
+
+def read_provenance(folder: Path) -> dict[str, object]:
+    """Read ``provenance.json``. Raises `InputError` if it is missing or no JSON object."""
+    path = folder / PROVENANCE
+    try:
+        provenance = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is missing or unreadable: restore it, the shards can't be trusted without it"
+        ) from error
+    if not isinstance(provenance, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(provenance).__name__}")
+    return provenance
+
+
+def write_provenance(folder: Path, provenance: Mapping[str, object]) -> None:
+    """Write ``provenance.json`` atomically."""
+    partial = folder / f"{PROVENANCE}.partial"
+    partial.write_text(json.dumps(provenance, indent=2) + "\n")
+    partial.rename(folder / PROVENANCE)

@@ -1,0 +1,73 @@
+"""Opens whatever a user calls a grid: the embedded one, a folder that ``synthesize`` wrote, or a file of her own."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.expand import expanded
+from stellar_emulator.grid.shards import PROVENANCE, IntrinsicGrid, read_intrinsic_grid, shard_digests
+from stellar_emulator.grid.store import Grid, open_parquet, write_grid
+from stellar_emulator.grid.user_grid import open_grid
+
+EMBEDDED = "embedded"
+INTRINSIC = "intrinsic"
+SYNTHESISED = "grid.parquet"
+"""Names of the intrinsic shards and of the broadened grid in a folder that ``synthesize`` wrote."""
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def embedded_folder(contract: Contract, sequence: str = "seed") -> Path:
+    """Folder of the contract's embedded intrinsic spectra: the ``seed`` or the ``gate`` sequence."""
+    return CHECKOUT / "data" / contract.name / sequence
+
+
+@dataclass(frozen=True)
+class Source:
+    """A grid of broadened spectra and, where it carries them, the intrinsic spectra that it was made from."""
+
+    grid: Grid
+    intrinsic: IntrinsicGrid | None
+
+
+def open_source(source: str, contract: Contract, scratch: Path) -> Source:
+    """Open a grid by what a user calls it; intrinsic spectra and foreign files are rewritten under ``scratch`` first.
+
+    Raises
+    ------
+    InputError
+        If there is no such grid or its file can't be read.
+    """
+    if source == EMBEDDED:
+        folder = embedded_folder(contract)
+        if not (folder / PROVENANCE).is_file():
+            raise InputError(
+                f"contract {contract.name} has no embedded grid (no {folder.relative_to(CHECKOUT)} in the checkout): "
+                "name one with --grid"
+            )
+        return expand_folder(folder, contract, scratch)
+    path = Path(source)
+    if path.is_dir() and (path / SYNTHESISED).is_file():
+        return Source(open_parquet(path / SYNTHESISED, contract), read_intrinsic_grid(path / INTRINSIC, contract))
+    if path.is_dir() and (path / PROVENANCE).is_file():
+        return expand_folder(path, contract, scratch)
+    return Source(open_grid(path, contract, scratch), None)
+
+
+def expand_folder(folder: Path, contract: Contract, scratch: Path) -> Source:
+    """Broaden the intrinsic spectra of a folder into a Parquet grid; the same ones are not broadened twice."""
+    key = hashlib.sha256("".join([contract.digest, *shard_digests(folder).values()]).encode()).hexdigest()[:12]
+    path, intrinsic = scratch / f"grid-{key}.parquet", read_intrinsic_grid(folder, contract)
+    if path.is_file():
+        return Source(open_parquet(path, contract), intrinsic)
+    return Source(broaden(intrinsic, contract, contract.sampling.realisations, path), intrinsic)
+
+
+def broaden(intrinsic: IntrinsicGrid, contract: Contract, realisations: int, path: Path) -> Grid:
+    """Write ``realisations`` broadened spectra of each run to a Parquet file."""
+    seed = int(str(intrinsic.provenance["seed"]))
+    batches = expanded(contract, intrinsic, seed, realisations)
+    provenance = {"intrinsic": dict(intrinsic.provenance), "realisations": realisations}
+    return write_grid(path, contract, batches, contract.wavelength.pixels, contract.wavelength.medium, provenance)

@@ -1,0 +1,293 @@
+"""Labelled spectra on disk: Parquet, one row a spectrum, read in row groups so that no grid must fit in memory."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract, Kind, WavelengthAxis
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid import sampling
+
+ROWS_PER_GROUP = 512
+"""8 MB of 4,000 float32 fluxes: the unit of reading, shuffling and memory."""
+
+_READ_BUFFER = 1 << 20
+
+_METADATA = b"stellar_emulator"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some spectra: labels (rows, labels) in physical units, flux (rows, pixels), run_id and weight (rows,)."""
+
+    run_id: NDArray[np.int64]
+    labels: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    flux: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid on disk. Labels are read at once; flux is read group by group."""
+
+    path: Path
+    label_names: tuple[str, ...]
+    wavelength: NDArray[np.float64]
+    medium: str
+    provenance: dict[str, object]
+
+    @cached_property
+    def file(self) -> pq.ParquetFile:
+        return parquet_file(self.path)
+
+    @property
+    def rows(self) -> int:
+        return int(self.file.metadata.num_rows)
+
+    @property
+    def pixels(self) -> int:
+        return len(self.wavelength)
+
+    @cached_property
+    def group_starts(self) -> NDArray[np.int64]:
+        """First row of each row group, then the number of rows; shape (groups + 1,)."""
+        counts = [self.file.metadata.row_group(group).num_rows for group in range(self.file.num_row_groups)]
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def labels(self) -> NDArray[np.float64]:
+        """All labels, shape (rows, labels), in the contract's order; missing values are NaN."""
+        with readable(self.path):
+            table = self.file.read(columns=list(self.label_names))
+        return np.stack([_numbers(table[name]) for name in self.label_names], axis=1)
+
+    @cached_property
+    def run_id(self) -> NDArray[np.int64]:
+        with readable(self.path):
+            column = self.file.read(columns=["run_id"])["run_id"]
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            raise InputError(f"grid {self.path} has no run_id in row {row}: fill it in, or leave the column out")
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """Weight of each row relative to the uniform box, shape (rows,); missing values are NaN."""
+        with readable(self.path):
+            return _numbers(self.file.read(columns=["weight"])["weight"])
+
+    def group_flux(self, group: int) -> NDArray[np.float32]:
+        """Flux of one row group, shape (rows of the group, pixels)."""
+        with readable(self.path):
+            column = self.file.read_row_group(group, columns=["flux"])["flux"].combine_chunks()
+        return flux_matrix(column, self.pixels, int(self.group_starts[group]))
+
+    def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """All row groups in order, as the rows they hold and their flux."""
+        for group in range(self.file.num_row_groups):
+            yield slice(int(self.group_starts[group]), int(self.group_starts[group + 1])), self.group_flux(group)
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Flux of chosen rows, shape (len(rows), pixels), in the order asked for."""
+        flux = np.empty((len(rows), self.pixels), dtype=np.float32)
+        groups = np.searchsorted(self.group_starts, rows, side="right") - 1
+        for group in np.unique(groups):
+            wanted = groups == group
+            flux[wanted] = self.group_flux(int(group))[rows[wanted] - self.group_starts[group]]
+        return flux
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over wavelengths, labels and flux in row order, whatever the file's compression or row groups."""
+        return grid_digest(self, [digest for _, flux in self.batches() for digest in flux_digests(flux)])
+
+
+def flux_digests(flux: NDArray[np.float32]) -> list[str]:
+    """SHA-256 of each spectrum as little-endian float32, for flux (rows, pixels)."""
+    return [hashlib.sha256(row).hexdigest() for row in np.ascontiguousarray(flux, dtype="<f4")]
+
+
+def grid_digest(grid: Grid, digests: Sequence[str]) -> str:
+    """Digest of a grid from the `flux_digests` of all its rows, for who has read the flux already."""
+    hasher = hashlib.sha256(json.dumps([list(grid.label_names), grid.medium]).encode())
+    hasher.update(np.ascontiguousarray(grid.wavelength, dtype="<f8").tobytes())
+    hasher.update(np.ascontiguousarray(grid.labels, dtype="<f8").tobytes())
+    hasher.update("".join(digests).encode())
+    return hasher.hexdigest()
+
+
+def write_grid(
+    path: Path,
+    contract: Contract,
+    batches: Iterable[Rows],
+    wavelength: NDArray[np.float64],
+    medium: str,
+    provenance: dict[str, object],
+) -> Grid:
+    """Write batches of spectra to one Parquet file, atomically, and open it.
+
+    ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    note = {"wavelength": wavelength.tolist(), "unit": "Angstrom", "medium": medium, "provenance": provenance}
+    schema = grid_schema(contract, len(wavelength)).with_metadata({_METADATA: json.dumps(note).encode()})
+    try:
+        # Float noise barely compresses: splitting bytes and a light level cost little and save a third.
+        with pq.ParquetWriter(
+            partial,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            use_byte_stream_split=["flux.list.element"],
+            write_page_checksum=True,
+        ) as writer:
+            for batch in batches:
+                writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return open_parquet(path, contract)
+
+
+def open_parquet(path: Path, contract: Contract) -> Grid:
+    """Open a Parquet grid that `write_grid` wrote; its rules are checked by the grid's expectations, not here.
+
+    Raises
+    ------
+    InputError
+        If the file is no Parquet, lacks a column or has another, or says nothing of its wavelengths.
+    """
+    file = parquet_file(path)
+    schema = file.schema_arrow
+    needed = grid_schema(contract, 1).names
+    missing = [name for name in needed if name not in schema.names]
+    if missing:
+        raise InputError(f"grid {path} lacks the column(s) {', '.join(missing)}; it has {', '.join(schema.names)}")
+    note = read_note(path, schema)
+    if note is None:
+        raise InputError(
+            f"grid {path} says nothing of its wavelengths: write it with stellar_emulator.grid.store.write_grid"
+        )
+    expected = grid_schema(contract, len(note.wavelength))
+    wrong = [field for field in expected if schema.field(field.name).type != field.type]
+    if wrong:
+        found = schema.field(wrong[0].name).type
+        raise InputError(f"column {wrong[0].name} of grid {path} is {found}, but must be {wrong[0].type}")
+    return Grid(path, tuple(contract.label_names), note.wavelength, note.medium, note.provenance)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What `write_grid` stores beside the columns: wavelength (pixels,) in Angstrom, medium, provenance."""
+
+    wavelength: NDArray[np.float64]
+    medium: str
+    provenance: dict[str, object]
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what PyArrow raises on damaged data into an `InputError` that names the file."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        # PyArrow can't read a missing value in a column of fixed-size lists either.
+        raise InputError(f"grid {path} is damaged or lacks a spectrum: {_line(error)}") from error
+
+
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """Open any Parquet file. Raises `InputError` if it is none, or was cut short."""
+    try:
+        # Not memory-mapped: mapped pages would count as resident until a 6 GB grid is 6 GB. Buffered: a user's file may
+        # be one huge row group.
+        return pq.ParquetFile(path, buffer_size=_READ_BUFFER, pre_buffer=False, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"grid {path} is no Parquet file, was cut short or can't be read: {_line(error)}") from error
+
+
+def read_note(path: Path, schema: pa.Schema) -> Note | None:
+    """Read what `write_grid` stored in a file's metadata, None if there is nothing. Raises `InputError` if damaged."""
+    note = (schema.metadata or {}).get(_METADATA)
+    if note is None:
+        return None
+    try:
+        content = json.loads(note)
+        return Note(
+            np.array(content["wavelength"], dtype=float).ravel(), str(content["medium"]), dict(content["provenance"])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"grid {path} has damaged metadata ({_line(error)}): write it again") from error
+
+
+def grid_schema(contract: Contract, pixels: int) -> pa.Schema:
+    """Columns of a grid in order, without metadata."""
+    labels = [(name, pa.float64()) for name in contract.label_names]
+    return pa.schema(
+        [("run_id", pa.int64()), *labels, ("weight", pa.float64()), ("flux", pa.list_(pa.float32(), pixels))]
+    )
+
+
+def flux_matrix(column: pa.Array, pixels: int, first: int) -> NDArray[np.float32]:
+    """Flux of a list column, (rows, pixels); a missing spectrum is all NaN. ``first`` is the row number it starts at.
+
+    Raises
+    ------
+    InputError
+        If a spectrum has another number of pixels; the message names its row.
+    """
+    present = np.asarray(column.is_valid())
+    lengths = np.asarray(column.value_lengths().fill_null(pixels))
+    if (lengths != pixels).any():
+        row = int(np.argmax(lengths != pixels))
+        raise InputError(f"flux of row {first + row} has {lengths[row]} pixels, but there are {pixels} wavelengths")
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    if present.all():
+        return np.asarray(values, dtype=np.float32).reshape(-1, pixels)
+    flux = np.full((len(column), pixels), np.nan, dtype=np.float32)
+    flux[present] = values.reshape(-1, pixels)
+    return flux
+
+
+def axis_matches(wavelength: NDArray[np.float64], axis: WavelengthAxis) -> bool:
+    """Whether pixels are those of a contract's axis, to a hundredth of a step: single precision passes."""
+    return len(wavelength) == axis.count and bool(np.allclose(wavelength, axis.pixels, rtol=0, atol=1e-2 * axis.step))
+
+
+def run_hashes(grid: Grid, contract: Contract) -> NDArray[np.str_]:
+    """Hash of the run's own labels for each row, shape (rows,): the same for all rows of a run."""
+    own = grid.labels[:, [i for i, label in enumerate(contract.labels) if label.kind is Kind.RUN]]
+    unique, inverse = np.unique(own, axis=0, return_inverse=True)
+    return np.array(sampling.run_hash(unique))[inverse.ravel()]
+
+
+def _table(schema: pa.Schema, contract: Contract, rows: Rows) -> pa.Table:
+    flux = pa.FixedSizeListArray.from_arrays(pa.array(rows.flux.ravel()), rows.flux.shape[1])
+    labels = [rows.labels[:, column] for column in range(len(contract.label_names))]
+    return pa.table([rows.run_id, *labels, rows.weight, flux], schema=schema)
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column as float64; missing values become NaN, which the expectations name."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def as_double(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """As float64, with the decimals that single precision means: 0.1 stays 0.1, and a bound stays inside its bounds."""
+    exact = numbers.astype("U32") if numbers.dtype.kind == "f" and numbers.dtype.itemsize < 8 else numbers
+    return np.asarray(exact.astype(np.float64))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

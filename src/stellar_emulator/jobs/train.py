@@ -1,0 +1,147 @@
+"""The verb ``train``: check a grid, train emulator and validator on it, measure both, register both."""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator import tracking
+from stellar_emulator.accuracy import accuracy_table
+from stellar_emulator.bundle import save_emulator, save_validator
+from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.evaluation import Evaluation, evaluate, read_part
+from stellar_emulator.flux_error import flux_error_table
+from stellar_emulator.gallery import evaluation_figures, training_figures
+from stellar_emulator.grid.expectations import require_passed, validate
+from stellar_emulator.grid.source import Source, open_source
+from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
+from stellar_emulator.grid.store import Grid, run_hashes
+from stellar_emulator.jobs.publish import publish
+from stellar_emulator.jobs.stages import Stages
+from stellar_emulator.networks.judging import TrainedValidator, train_validator
+from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
+from stellar_emulator.networks.preset import Preset, read_preset
+from stellar_emulator.registry import Registered, register_emulator, register_validator
+
+HASH_DIGITS = 16
+"""Of each seen run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train and register a pair; ``output`` keeps the state of a killed training, and the files that people read."""
+    contract, preset = read_contract(options.contract), read_preset(options.preset)
+    store = tracking.connect()
+    options.output.mkdir(parents=True, exist_ok=True)
+    with tracking.start_run(f"train {preset.name}") as parent:
+        parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
+        source = open_source(options.grid, contract, options.output / "grids")
+        check(source.grid, contract, options.output)
+        hashes = run_hashes(source.grid, contract)
+        split = split_rows(contract, hashes)
+        require_parts(split, contract)
+        parent.log_dataset(contract.name, source.grid.digest, source.grid.path, "training")
+        folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
+        with Stages() as stages:
+            emulator = train_emulator(
+                source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
+            )
+            validator = train_validator(source.grid, split, contract, preset.validator, options.seed, folder, stages)
+        evaluation = _evaluate(contract, source, split, emulator, validator, options.seed)
+        fits = {**emulator.fits, **validator.fits}
+        figures = evaluation_figures(contract, evaluation) | training_figures(contract, fits, source.grid.labels)
+        publish(parent, contract, evaluation, figures, options.output)
+        seen = _seen_runs(hashes, split)
+        metadata = {
+            "preset": preset.model_dump(mode="json"),
+            "seed": options.seed,
+            "grid_digest": source.grid.digest,
+            "test_set": evaluation.test.digest,
+            "run_id": parent.run_id,
+            "seen_runs": seen,
+        }
+        parent.log_json(seen, "seen_runs.json")
+        pair = _register(contract, emulator, validator, metadata, options.output)
+    print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
+    for registered in pair:
+        print(f"registered {registered.uri} in {store}")
+    print(f"files and figures: {options.output}")
+
+
+def check(grid: Grid, contract: Contract, output: Path) -> None:
+    """Check a grid against its contract as a run of its own; write ``verdict.json``; refuse a grid that fails."""
+    with tracking.start_run("grid validation") as child:
+        verdict = validate(grid, contract)
+        content = verdict.to_dict()
+        (output / "verdict.json").write_text(json.dumps(content, indent=1, default=str))
+        child.log_file(output / "verdict.json")
+        child.log_metrics({"spectra": verdict.rows, "passed": float(verdict.passed)})
+        require_passed(verdict, grid)
+
+
+def require_parts(split: SplitRows, contract: Contract) -> None:
+    """Refuse a grid with too few runs to split. Raises `InputError`."""
+    empty = [part for part in PARTS if not len(split[part])]
+    if empty:
+        raise InputError(
+            f"the grid has too few runs: split by run, none falls into {' and '.join(empty)} "
+            f"({contract.split.train:.0%} of the runs train): give it some tens of runs at least"
+        )
+
+
+def _training_key(contract: Contract, preset: Preset, seed: int, source: Source) -> str:
+    """Name of the folder that keeps a training's state: whatever changes the networks changes it."""
+    parts = [
+        contract.digest,
+        preset.model_dump_json(),
+        str(seed),
+        source.grid.digest,
+        os.environ.get("KERAS_BACKEND", ""),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _seen_runs(hashes: NDArray[np.str_], split: SplitRows) -> list[str]:
+    """Abbreviated hashes of all training and validation runs."""
+    seen = np.unique(hashes[np.concatenate([split.train, split.validation])])
+    return [str(value)[:HASH_DIGITS] for value in seen]
+
+
+def _evaluate(
+    contract: Contract,
+    source: Source,
+    split: SplitRows,
+    emulator: TrainedEmulator,
+    validator: TrainedValidator,
+    seed: int,
+) -> Evaluation:
+    parts = {part: read_part(source.grid, split[part], contract.sampling.seed) for part in PARTS}
+    return evaluate(
+        contract,
+        emulator.network,
+        validator.network,
+        parts,
+        seed,
+        reconstruct(emulator, contract, source.intrinsic, parts["test"]),
+        lambda flux: validator.basis.restore(validator.basis.project(flux)),
+    )
+
+
+def _register(
+    contract: Contract,
+    emulator: TrainedEmulator,
+    validator: TrainedValidator,
+    metadata: dict[str, object],
+    output: Path,
+) -> tuple[Registered, Registered]:
+    """Save and register both models; the emulator's version names its validator's in a tag."""
+    folders = output / "models" / "emulator", output / "models" / "validator"
+    save_emulator(folders[0], emulator.network, contract, metadata)
+    save_validator(folders[1], validator.network, contract, metadata)
+    tags = {name: str(metadata[name]) for name in ("grid_digest", "test_set", "run_id", "seed")}
+    judge = register_validator(folders[1], tags)
+    return register_emulator(folders[0], {**tags, "validator_version": str(judge.version)}), judge

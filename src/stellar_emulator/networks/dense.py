@@ -1,0 +1,84 @@
+"""Trained networks as plain dense layers: what is saved, exported to ONNX, folded and evaluated without Keras."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf, expit
+
+Array = NDArray[np.float32]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * expit(x),
+    "gelu": lambda x: 0.5 * x * (1.0 + erf(x / np.sqrt(2.0).astype(x.dtype))),
+    "tanh": np.tanh,
+}
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """y = activation(x @ kernel + bias): kernel (inputs, outputs), bias (outputs,)."""
+
+    kernel: Array
+    bias: Array
+    activation: str
+
+    def __call__(self, x: Array) -> Array:
+        return ACTIVATIONS[self.activation](x @ self.kernel + self.bias)
+
+
+@dataclass(frozen=True)
+class DenseChain:
+    """Dense layers one after the other."""
+
+    layers: tuple[DenseLayer, ...]
+
+    def __call__(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __add__(self, after: "DenseChain") -> "DenseChain":
+        """This chain, then ``after``; linear layers that meet stay two, since a narrow waist costs less."""
+        return DenseChain(self.layers + after.layers)
+
+    @property
+    def weights(self) -> int:
+        """Number of kernel entries: one row through the chain takes twice as many floating-point operations."""
+        return sum(layer.kernel.size for layer in self.layers)
+
+
+def linear_map(kernel: NDArray[np.floating], bias: NDArray[np.floating]) -> DenseChain:
+    """The map x @ kernel + bias as a chain."""
+    return DenseChain((_layer(kernel, bias, "linear"),))
+
+
+def scale_inputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
+    """The chain that applies x * scale + shift first, folded into its first kernel."""
+    first = chain.layers[0]
+    kernel = first.kernel.astype(np.float64)
+    folded = _layer(kernel * scale[:, np.newaxis], first.bias + shift @ kernel, first.activation)
+    return DenseChain((folded, *chain.layers[1:]))
+
+
+def scale_outputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
+    """The chain that applies y * scale + shift last, folded into its (linear) last layer."""
+    last = chain.layers[-1]
+    if last.activation != "linear":
+        raise ValueError(f"outputs of a {last.activation} layer can't be scaled inside it")
+    folded = _layer(last.kernel * scale, last.bias * scale + shift, "linear")
+    return DenseChain((*chain.layers[:-1], folded))
+
+
+def from_keras(model: Any) -> DenseChain:
+    """The dense layers of a Keras model in order; layers that only act in training (dropout) fall away."""
+    dense = [layer for layer in model.layers if type(layer).__name__ == "Dense"]
+    return DenseChain(tuple(_layer(*layer.get_weights(), layer.activation.__name__) for layer in dense))
+
+
+def _layer(kernel: NDArray[np.floating], bias: NDArray[np.floating], activation: str) -> DenseLayer:
+    return DenseLayer(np.asarray(kernel, dtype=np.float32), np.asarray(bias, dtype=np.float32), activation)

@@ -1,0 +1,88 @@
+"""The trained models as plain arithmetic: emulators (labels to flux) of both families, and the validator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.grid.broadening import Broadening, contract_broadening
+from stellar_emulator.networks.dense import DenseChain
+
+LIMB_DARKENING_WEIGHT = 0.05
+"""Of limb darkening beside flux in the squared error: an error of 0.01 there moves flux by some 1e-4."""
+
+
+@dataclass(frozen=True)
+class EmulatorNetwork:
+    """Decoder(label network(labels)): broadening is learned like everything else (Gebran 2024).
+
+    chain: physical labels (n, labels) in the contract's order to flux (n, pixels).
+    """
+
+    chain: DenseChain
+
+    def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
+        return self.chain(np.asarray(labels, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class ExactEmulatorNetwork:
+    """Decoder(label network(run labels)), then rotation and instrument as the convolutions that they are.
+
+    chain: physical run labels (n, run labels) to Fourier modes and, last, weighted limb darkening (n, 2 modes + 1).
+    """
+
+    chain: DenseChain
+    broadening: Broadening
+    contract: Contract
+
+    @property
+    def run_columns(self) -> list[int]:
+        return self.contract.columns(self.contract.run_labels)
+
+    @property
+    def vsini_column(self) -> int:
+        return self.contract.label_names.index("vsini")
+
+    @property
+    def resolution_column(self) -> int:
+        return self.contract.label_names.index("resolution")
+
+    def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
+        return self.broadened(self.chain(np.asarray(labels, dtype=np.float32)[:, self.run_columns]), labels)
+
+    def broadened(self, made: NDArray[np.float32], labels: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Flux of modes and weighted limb darkening, (n, 2 modes + 1), at the broadening labels of (n, labels)."""
+        physical = np.asarray(labels, dtype=np.float64)
+        limb_darkening = made[:, -1].astype(np.float64) / LIMB_DARKENING_WEIGHT
+        return self.broadening(
+            made[:, :-1], physical[:, self.vsini_column], physical[:, self.resolution_column], limb_darkening
+        )
+
+
+def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwork:
+    """The emulator of the exact family: a contract's own broadening after a trained chain.
+
+    Raises
+    ------
+    InputError
+        If the contract has no intrinsic axis to broaden from.
+    """
+    return ExactEmulatorNetwork(chain, contract_broadening(contract), contract)
+
+
+@dataclass(frozen=True)
+class ValidatorNetwork:
+    """Principal components, then one head for all labels or one for each.
+
+    projection: flux (n, pixels) to standardised coefficients; heads: coefficients to physical labels, their outputs
+    side by side in the contract's order.
+    """
+
+    projection: DenseChain
+    heads: tuple[DenseChain, ...]
+
+    def __call__(self, flux: NDArray[np.floating]) -> NDArray[np.float32]:
+        coefficients = self.projection(np.asarray(flux, dtype=np.float32))
+        return np.concatenate([head(coefficients) for head in self.heads], axis=1)

@@ -1,0 +1,38 @@
+"""Trained networks as ONNX graphs with fixed names: ``labels`` to ``flux`` and ``flux`` to ``labels``."""
+
+import onnx
+from onnx import helper
+
+from stellar_emulator.networks.dense import DenseChain
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
+from stellar_emulator.networks.onnx_broadening import broadened
+from stellar_emulator.networks.onnx_graph import Graph
+
+
+def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
+    """The graph ``labels`` (n, labels) to ``flux`` (n, pixels), float32, any n."""
+    graph = Graph()
+    if isinstance(network, ExactEmulatorNetwork):
+        own = graph.columns("labels", network.run_columns, "run_labels")
+        graph.rename(broadened(graph, network, "labels", graph.chain(own, "chain", network.chain)), "flux")
+        return graph.model("emulator", ("labels", len(network.contract.labels)), ("flux", network.broadening.pixels))
+    graph.rename(graph.chain("labels", "chain", network.chain), "flux")
+    return graph.model("emulator", ("labels", _inputs(network.chain)), ("flux", _outputs(network.chain)))
+
+
+def validator_onnx(network: ValidatorNetwork) -> onnx.ModelProto:
+    """The graph ``flux`` (n, pixels) to ``labels`` (n, labels), float32, any n."""
+    graph = Graph()
+    coefficients = graph.chain("flux", "projection", network.projection)
+    labels = [graph.chain(coefficients, f"head{number}", head) for number, head in enumerate(network.heads)]
+    graph.nodes.append(helper.make_node("Concat", labels, ["labels"], axis=1))
+    outputs = sum(_outputs(head) for head in network.heads)
+    return graph.model("validator", ("flux", _inputs(network.projection)), ("labels", outputs))
+
+
+def _inputs(chain: DenseChain) -> int:
+    return int(chain.layers[0].kernel.shape[0])
+
+
+def _outputs(chain: DenseChain) -> int:
+    return int(chain.layers[-1].kernel.shape[1])

@@ -1,0 +1,100 @@
+"""An ONNX graph, gathered node by node: neither Keras nor a converter takes part.
+
+Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from stellar_emulator.networks.dense import DenseChain
+from stellar_emulator.version import VERSION
+
+OPSET = 13
+IR_VERSION = 7
+
+
+class Graph:
+    """Nodes and weights gathered so far; every method that adds some returns the name of their output."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def chain(self, value: str, name: str, chain: DenseChain) -> str:
+        for number, layer in enumerate(chain.layers):
+            prefix = f"{name}/{number}"
+            weights = [self.constant(f"{prefix}/kernel", layer.kernel), self.constant(f"{prefix}/bias", layer.bias)]
+            value = self.activation(self.node("Gemm", [value, *weights], prefix), layer.activation)
+        return value
+
+    def activation(self, value: str, activation: str) -> str:
+        if activation == "linear":
+            return value
+        if activation in ("relu", "tanh"):
+            return self.node(activation.capitalize(), [value], f"{value}/{activation}")
+        if activation == "silu":
+            return self.node("Mul", [value, self.node("Sigmoid", [value], f"{value}/sigmoid")], f"{value}/silu")
+        if activation == "gelu":
+            return self.gelu(value)
+        raise ValueError(f"activation {activation} has no ONNX form here")
+
+    def gelu(self, value: str) -> str:
+        """X / 2 * (1 + erf(x / sqrt 2)), in the order of nodes that ONNX Runtime knows how to fuse."""
+        root, one, half = (
+            self.constant(f"{value}/{name}", np.array(number, dtype=np.float32))
+            for name, number in (("root", math.sqrt(2)), ("one", 1.0), ("half", 0.5))
+        )
+        erf = self.node("Erf", [self.node("Div", [value, root], f"{value}/scaled")], f"{value}/erf")
+        product = self.node("Mul", [value, self.node("Add", [erf, one], f"{value}/shifted")], f"{value}/product")
+        return self.node("Mul", [product, half], f"{value}/gelu")
+
+    def node(self, operator: str, inputs: list[str], output: str) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output]))
+        return output
+
+    def constant(self, name: str, value: NDArray[np.float32]) -> str:
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def integers(self, name: str, values: list[int]) -> str:
+        self.weights.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        return name
+
+    def number(self, name: str, value: float) -> str:
+        return self.constant(name, np.array(value, dtype=np.float32))
+
+    def columns(self, value: str, places: Sequence[int], name: str) -> str:
+        """Some columns of a matrix, as a matrix."""
+        self.nodes.append(
+            helper.make_node("Gather", [value, self.integers(f"{name}/places", list(places))], [name], axis=1)
+        )
+        return name
+
+    def whole(self, value: str, name: str) -> str:
+        """Numbers that are whole already, as integers that can index a table."""
+        self.nodes.append(helper.make_node("Cast", [value], [name], to=TensorProto.INT32))
+        return name
+
+    def rename(self, value: str, name: str) -> None:
+        """Give the output of the last node its public name."""
+        assert self.nodes[-1].output[0] == value
+        self.nodes[-1].output[0] = name
+
+    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, int]) -> onnx.ModelProto:
+        inputs, outputs = (
+            helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", width]) for value, width in (given, wanted)
+        )
+        model = helper.make_model(
+            helper.make_graph(self.nodes, name, [inputs], [outputs], self.weights),
+            producer_name="stellar-emulator",
+            producer_version=VERSION,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model

@@ -1,0 +1,117 @@
+"""Presets: the hyperparameters of one training, read from a small file and checked like any other input."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stellar_emulator.errors import InputError
+
+Activation = Literal["relu", "silu", "gelu", "tanh", "linear"]
+Width = int
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(_Frozen):
+    """How one network is fitted; the loss is the mean squared error."""
+
+    optimizer: Literal["adam", "adamax", "adamw"]
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"] = Field(description="cosine: falls to zero over all epochs.")
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1, description="Epochs without gain on validation runs after which training stops.")
+
+
+class Autoencoder(_Frozen):
+    """Flux to latent values and back (Table 2 of Gebran 2024); the decoder mirrors nothing, it is given."""
+
+    encoder: tuple[Width, ...]
+    latent: Width
+    decoder: tuple[Width, ...]
+    activation: Activation
+    latent_activation: Activation
+    training: Training
+
+
+class LabelNetwork(_Frozen):
+    """Labels to latent values (Table 3)."""
+
+    hidden: tuple[Width, ...]
+    dropout: tuple[float, ...] = Field(description="Rate after each hidden layer.")
+    activation: Activation
+    training: Training
+
+
+class Validator(_Frozen):
+    """Principal components of the flux to labels (Table 4)."""
+
+    components: int = Field(ge=1)
+    hidden: tuple[Width, ...]
+    activation: Activation
+    initializer: Literal["random_normal", "glorot_uniform"]
+    one_network_per_label: bool
+    training: Training
+
+
+class Preset(_Frozen):
+    """Everything that decides a training besides grid and seed.
+
+    ``family``: ``learned`` broadening, as in the paper: all labels enter the network; ``exact``: the networks emulate
+    intrinsic spectra from the run's own labels, rotation and instrument are a fixed last layer.
+    ``basis``: number of principal components in which autoencoder and label network work (the projections are fixed
+    first and last layers); absent (learned family only): they work on the pixels themselves.
+    ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
+    """
+
+    name: str
+    family: Literal["learned", "exact"]
+    basis: int | None = Field(default=None, ge=1)
+    autoencoder: Autoencoder
+    label_network: LabelNetwork
+    fine_tuning: Training | None = None
+    validator: Validator
+
+    @model_validator(mode="after")
+    def _exact_has_basis(self) -> Self:
+        if self.family == "exact" and self.basis is None:
+            raise ValueError("the exact family works in a basis: give a number of principal components")
+        return self
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with the package."""
+    folder = resources.files("stellar_emulator") / "presets"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_preset(name_or_path: str) -> Preset:
+    """Read a shipped preset by name, or a preset file by path.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or the file breaks a rule; the message names field, value and rule.
+    """
+    if name_or_path in preset_names():
+        text = (resources.files("stellar_emulator") / "presets" / f"{name_or_path}.yaml").read_text()
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise InputError(f"preset {name_or_path!r} is neither one of {', '.join(preset_names())} nor a file")
+        text = path.read_text()
+    try:
+        return Preset.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise InputError(f"preset {name_or_path} is no valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"])
+        raise InputError(
+            f"preset {name_or_path}: field {field}: {fault['msg']} (got {fault.get('input')!r})"
+        ) from error

@@ -1,0 +1,166 @@
+"""The space in which autoencoder and chain are trained: the pixels themselves, or principal components of the flux.
+
+Both hide whether flux lies in memory or streams from disk, and both know how to fold themselves into a dense chain.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.grid.split import SplitRows
+from stellar_emulator.grid.store import Grid
+from stellar_emulator.networks.basis import Basis
+from stellar_emulator.networks.dense import DenseChain, linear_map
+
+Array = NDArray[np.float32]
+
+BYTES_IN_MEMORY = 512 * 2**20
+"""Flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size."""
+
+
+class Space(Protocol):
+    """Targets of a training, one for each example, with the maps between them and what the model finally gives."""
+
+    @property
+    def width(self) -> int: ...
+
+    def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
+        """What Keras fits: (inputs or targets, targets) of one part; ``inputs`` are those of all examples."""
+
+    def encode(self, encode: Callable[[Array], Array]) -> Array:
+        """An encoder's output for every example."""
+
+    def enter(self, chain: DenseChain) -> DenseChain:
+        """A chain that starts in this space, started from physical values instead."""
+
+    def leave(self, chain: DenseChain) -> DenseChain:
+        """A chain that ends in this space, continued to physical values."""
+
+
+@dataclass(frozen=True)
+class BasisSpace:
+    """Principal components, divided by one common scale so that their mean variance is 1.
+
+    The squared error there is that of the flux up to a constant, since the components are orthonormal; all
+    coefficients of a grid fit in memory, so one pass over the flux serves all epochs.
+    """
+
+    basis: Basis
+    coefficients: Array
+    split: SplitRows
+
+    @cached_property
+    def scale(self) -> float:
+        return float(np.sqrt(self.basis.variance.mean()))
+
+    @cached_property
+    def targets(self) -> Array:
+        return self.coefficients / np.float32(self.scale)
+
+    @property
+    def width(self) -> int:
+        return len(self.basis.components)
+
+    def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
+        targets = self.targets[self.split[part]]
+        return (targets if inputs is None else inputs[self.split[part]], targets)
+
+    def encode(self, encode: Callable[[Array], Array]) -> Array:
+        return encode(self.targets)
+
+    def enter(self, chain: DenseChain) -> DenseChain:
+        kernel = self.basis.components.T / self.scale
+        return linear_map(kernel, -self.basis.mean @ kernel) + chain
+
+    def leave(self, chain: DenseChain) -> DenseChain:
+        return chain + linear_map(self.basis.components * self.scale, self.basis.mean)
+
+
+@dataclass(frozen=True)
+class PixelSpace:
+    """The flux itself, streamed from disk where it doesn't fit in memory."""
+
+    grid: Grid
+    split: SplitRows
+    seed: int
+
+    @property
+    def width(self) -> int:
+        return self.grid.pixels
+
+    def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
+        return FluxBatches(self.grid, self.split[part], inputs, batch_size, self.seed if part == "train" else None)
+
+    def encode(self, encode: Callable[[Array], Array]) -> Array:
+        return np.concatenate([encode(flux) for _, flux in self.grid.batches()])
+
+    def enter(self, chain: DenseChain) -> DenseChain:
+        return chain
+
+    def leave(self, chain: DenseChain) -> DenseChain:
+        return chain
+
+
+class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Shuffled batches of flux: row groups in random order, gathered into chunks, rows shuffled inside a chunk.
+
+    Memory holds one chunk. With ``seed`` None the order is that of the grid. Where all rows fit in one chunk they
+    are read once.
+    """
+
+    def __init__(
+        self, grid: Grid, rows: NDArray[np.int64], inputs: Array | None, batch_size: int, seed: int | None
+    ) -> None:
+        super().__init__()
+        self.grid, self.inputs, self.batch_size = grid, inputs, batch_size
+        self.random = None if seed is None else np.random.default_rng(seed)
+        groups = np.searchsorted(grid.group_starts, rows, side="right") - 1
+        self.rows_of_group = [rows[groups == group] for group in np.unique(groups)]
+        rows_in_memory = max(batch_size, BYTES_IN_MEMORY // (4 * grid.pixels))
+        self.chunks = -(-len(rows) // rows_in_memory)
+        self.rows = len(rows)
+        self._plan()
+
+    @property
+    def num_batches(self) -> int:
+        return sum(-(-sum(map(len, groups)) // self.batch_size) for groups in self._groups_of_chunk)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        chunk, batch = self._place[index]
+        self._load(chunk)
+        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        flux = self._flux[chosen]
+        return (flux if self.inputs is None else self.inputs[self._rows[chosen]]), flux
+
+    def on_epoch_end(self) -> None:
+        if self.random is None:
+            return
+        if self.chunks == 1 and self._loaded == 0:
+            self._order = self.random.permutation(len(self._rows))
+        else:
+            self._plan()
+
+    def _plan(self) -> None:
+        order = (
+            range(len(self.rows_of_group)) if self.random is None else self.random.permutation(len(self.rows_of_group))
+        )
+        groups = [self.rows_of_group[group] for group in order]
+        shares = np.array_split(np.arange(len(groups)), self.chunks)
+        self._groups_of_chunk = [[groups[i] for i in share] for share in shares]
+        sizes = [-(-sum(map(len, chunk)) // self.batch_size) for chunk in self._groups_of_chunk]
+        self._place = [(chunk, batch) for chunk, size in enumerate(sizes) for batch in range(size)]
+        self._loaded = -1
+
+    def _load(self, chunk: int) -> None:
+        if chunk == self._loaded:
+            return
+        self._rows = np.concatenate(self._groups_of_chunk[chunk])
+        self._flux = np.empty((0, self.grid.pixels), dtype=np.float32)  # let go of the last chunk first
+        self._flux = self.grid.take(self._rows)
+        self._order = np.arange(len(self._rows)) if self.random is None else self.random.permutation(len(self._rows))
+        self._loaded = chunk

@@ -1,0 +1,151 @@
+"""What a job writes to MLflow: runs within runs, settings, metrics, figures, datasets, and where it all came from."""
+
+import logging
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# MLflow reads these when it is imported; a user's own choice stands.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import mlflow
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.tracking import is_tracking_uri_set
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+"""Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
+
+SETTING = "cfg."
+"""Begins the name of every logged setting: `mlflow run` logs MLproject's parameters itself, as raw text."""
+
+_METRICS_AT_ONCE = 1000
+_PARAMS_AT_ONCE = 100
+_DATASET_DIGEST = 36
+
+_NOISY = ("alembic", "mlflow", "mlflow.store.db.utils")
+
+_PACKAGES = ("keras", "mlflow", "numpy", "onnxruntime", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the tracking store, by its id."""
+
+    run_id: str
+
+    def log_settings(self, settings: Mapping[str, Any]) -> None:
+        """Log settings as parameters named ``cfg.NAME``; nested ones as ``cfg.OUTER.NAME``."""
+        params = [Param(SETTING + name, str(value)) for name, value in _flat(settings)]
+        for start in range(0, len(params), _PARAMS_AT_ONCE):
+            mlflow.MlflowClient().log_batch(self.run_id, params=params[start : start + _PARAMS_AT_ONCE])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics at one step (an epoch, say)."""
+        self._log([(name, value, step) for name, value in metrics.items()])
+
+    def log_history(self, history: Mapping[str, Sequence[float]]) -> None:
+        """Log metrics by epoch; the first value of each is epoch 0."""
+        self._log([(name, value, step) for name, values in history.items() for step, value in enumerate(values)])
+
+    def log_figure(self, figure: "Figure", path: str) -> None:
+        """Keep a figure as a PNG file among the run's artifacts."""
+        mlflow.MlflowClient().log_figure(self.run_id, figure, path)
+
+    def log_json(self, content: Any, path: str) -> None:
+        """Keep a mapping or list as a JSON file among the run's artifacts."""
+        mlflow.MlflowClient().log_dict(self.run_id, content, path)
+
+    def log_file(self, file: Path, folder: str | None = None) -> None:
+        """Keep a file, or a folder and all in it, among the run's artifacts."""
+        client = mlflow.MlflowClient()
+        if file.is_dir():
+            client.log_artifacts(self.run_id, str(file), folder)
+        else:
+            client.log_artifact(self.run_id, str(file), folder)
+
+    def log_dataset(self, name: str, digest: str, source: Path, context: str) -> None:
+        """Log the grid that the run reads: its whole digest (SHA-256) as a tag, MLflow's 36 characters of it beside."""
+        origin = LocalArtifactDatasetSource(str(source))
+        dataset = Dataset(**MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST]).to_dict())
+        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context), InputTag("sha256", digest)]
+        mlflow.MlflowClient().log_inputs(self.run_id, [DatasetInput(dataset, tags)])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        client = mlflow.MlflowClient()
+        for name, value in tags.items():
+            client.set_tag(self.run_id, name, value)
+
+    def _log(self, values: Sequence[tuple[str, float, int]]) -> None:
+        now = int(1000 * time.time())
+        metrics = [Metric(name, float(value), now, step) for name, value, step in values]
+        for start in range(0, len(metrics), _METRICS_AT_ONCE):
+            mlflow.MlflowClient().log_batch(self.run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
+
+
+def connect() -> str:
+    """Quiet MLflow, point it at `DEFAULT_STORE` unless a store was named, and return the address it uses."""
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if not is_tracking_uri_set():
+        mlflow.set_tracking_uri(DEFAULT_STORE)
+    return str(mlflow.get_tracking_uri())
+
+
+@contextmanager
+def start_run(name: str) -> Iterator[Run]:
+    """Start a run: a child of the active one, or the one that `mlflow run` has opened, or one of its own.
+
+    A run that is no child carries the tags of `provenance`. An exception ends the run as failed.
+    """
+    connect()
+    child = mlflow.active_run() is not None
+    with mlflow.start_run(run_name=name, nested=child) as active:
+        run = Run(active.info.run_id)
+        if not child:
+            run.set_tags(provenance())
+        yield run
+
+
+def provenance() -> dict[str, str]:
+    """Git commit of these sources (where they lie in a checkout), Python, machine and versions, for tags."""
+    tags = {f"version.{package}": version(package) for package in _PACKAGES}
+    tags |= {"python": platform.python_version(), "platform": platform.platform(), "cores": str(os.cpu_count())}
+    commit = _git_commit(Path(__file__).parent)
+    return {**tags, "git_commit": commit} if commit else tags
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Commit of a folder's checkout, with ``-dirty`` where files differ; None where git does not track the folder."""
+    try:
+        tracked = _git(folder, "ls-files", ".")
+        return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if tracked else None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _flat(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{outer}{name}.")
+        else:
+            yield outer + name, value

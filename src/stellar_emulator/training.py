@@ -1,0 +1,135 @@
+"""Fits one Keras network: early stopping, best weights, progress, and going on after a kill."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from stellar_emulator.networks.preset import Training
+
+History = dict[str, list[float]]
+Report = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit leaves: metrics by epoch (``loss``, ``val_loss``) and the epoch whose weights were kept."""
+
+    history: History
+    best_epoch: int
+
+
+def fit(
+    model: keras.Model,
+    training: Any,
+    validation: Any,
+    settings: Training,
+    folder: Path,
+    report: Report,
+) -> Fit:
+    """Fit ``model`` in place to the mean squared error and restore its best weights on validation.
+
+    training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the
+    state after every epoch: the same call goes on where a killed one stopped, and returns at once where one ended.
+    ``report`` is told the metrics of every epoch, those before a kill included.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = folder / "fit.json"
+    if finished.is_file():
+        model.load_weights(folder / "best.weights.h5")
+        done = Fit(**json.loads(finished.read_text()))
+        _replay(done.history, report)
+        return done
+    record = _Record(folder, settings, report, str(model.name))
+    model.compile(optimizer=_optimizer(settings, _steps(training, settings)), loss="mean_squared_error")
+    fixed = {} if isinstance(training, keras.utils.PyDataset) else {"batch_size": settings.batch_size}
+    inputs, targets = (training, None) if isinstance(training, keras.utils.PyDataset) else training
+    if not record.stopped:
+        model.fit(
+            inputs,
+            targets,
+            validation_data=validation,
+            validation_batch_size=None if isinstance(training, keras.utils.PyDataset) else 4096,
+            epochs=settings.epochs,
+            callbacks=[keras.callbacks.BackupAndRestore(str(folder / "backup")), record],
+            verbose=0,
+            **fixed,
+        )
+    model.load_weights(folder / "best.weights.h5")
+    done = Fit(record.history, record.best_epoch)
+    finished.write_text(json.dumps({"history": done.history, "best_epoch": done.best_epoch}))
+    shutil.rmtree(folder / "backup", ignore_errors=True)
+    return done
+
+
+def _steps(training: Any, settings: Training) -> int:
+    if isinstance(training, keras.utils.PyDataset):
+        return int(training.num_batches)
+    return int(np.ceil(len(training[0]) / settings.batch_size))
+
+
+def _optimizer(settings: Training, steps: int) -> keras.optimizers.Optimizer:
+    kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
+    return kinds[settings.optimizer](learning_rate=rate)
+
+
+def _replay(history: History, report: Report) -> None:
+    for epoch in range(len(history.get("val_loss", []))):
+        report(epoch, {name: values[epoch] for name, values in history.items()})
+
+
+class _Record(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps history and best weights on disk, shows progress, and stops after ``patience`` epochs without gain."""
+
+    def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
+        super().__init__()
+        self.folder, self.settings, self.report, self.name = folder, settings, report, name
+        self.path = folder / "history.json"
+        self.history: History = json.loads(self.path.read_text()) if self.path.is_file() else {}
+
+    @property
+    def best_epoch(self) -> int:
+        return int(np.argmin(self.history["val_loss"]))
+
+    @property
+    def stopped(self) -> bool:
+        epochs = len(self.history.get("val_loss", []))
+        return bool(epochs) and (
+            epochs >= self.settings.epochs or epochs - 1 - self.best_epoch >= self.settings.patience
+        )
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.bar = tqdm(total=self.settings.epochs, desc=self.name, unit="epoch", mininterval=2.0)
+        self.bar.update(len(self.history.get("val_loss", [])))
+        _replay(self.history, self.report)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        for name, value in metrics.items():
+            # A killed run may have recorded an epoch that it had not yet backed up: the new value replaces it.
+            self.history[name] = [*self.history.get(name, [])[:epoch], value]
+        if not np.isfinite(metrics["loss"]):
+            self.model.stop_training = True
+            return
+        if self.best_epoch == epoch:
+            self.model.save_weights(self.folder / "best.weights.h5")
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.history))
+        partial.rename(self.path)
+        self.report(epoch, metrics)
+        self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
+        self.bar.update()
+        if self.stopped:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.bar.close()

@@ -1,0 +1,210 @@
+import json
+
+import numpy as np
+import pytest
+from synthetic import GAIA, TINY, synthetic_rows, write_rows
+
+from stellar_emulator.errors import InputError, RefusedError
+from stellar_emulator.grid.expectations import ROWS_NAMED, find_faults, require_passed, require_valid, rules, validate
+from stellar_emulator.grid.store import open_parquet
+from stellar_emulator.grid.summaries import summaries
+
+AXIS = TINY.wavelength
+
+
+@pytest.fixture
+def rows():
+    return synthetic_rows()
+
+
+@pytest.fixture
+def check(tmp_path, rows):
+    """Write the rows as a grid of the tiny contract and check it."""
+
+    def written(contract=TINY, **axis):
+        return validate(write_rows(tmp_path / "grid.parquet", rows, **axis), contract)
+
+    return written
+
+
+@pytest.mark.parametrize("contract", [TINY, GAIA], ids=lambda contract: contract.name)
+def test_a_good_grid_passes(tmp_path, contract):
+    grid = write_rows(tmp_path / "grid.parquet", synthetic_rows(contract, 4), contract)
+    verdict = require_valid(grid, contract)
+    assert verdict.passed
+    assert verdict.faults == ()
+    assert verdict.rows == 4 * contract.sampling.realisations
+    assert verdict.digest == grid.digest
+    assert verdict.contract_digest == contract.digest
+    assert verdict.summary() == f"{verdict.rows} spectra obey the data contract"
+
+
+def test_summaries_hold_one_row_a_spectrum(tmp_path, rows):
+    rows.flux[3, :2] = np.nan
+    rows.flux[4, 5] = np.inf
+    rows.flux[5] = np.nan
+    table = summaries(write_rows(tmp_path / "grid.parquet", rows))
+    expected = ["run_id", *TINY.label_names, "weight"]
+    assert list(table.columns) == [*expected, "flux_minimum", "flux_maximum", "non_finite", "pixels", "flux_hash"]
+    np.testing.assert_array_equal(table[TINY.label_names].to_numpy(), rows.labels)
+    assert list(table["non_finite"][2:7]) == [0, 2, 1, 777, 0]
+    assert np.float32(table["flux_minimum"][3]) == np.nanmin(rows.flux[3])
+    assert np.float32(table["flux_maximum"][4]) == np.delete(rows.flux[4], 5).max()
+    assert np.isnan(table["flux_minimum"][5])
+    assert table["flux_hash"].nunique() == len(table)
+
+
+def test_a_nan_in_one_flux_is_named(check, rows):
+    rows.flux[17, 300] = np.nan
+    verdict = check()
+    assert not verdict.passed
+    assert verdict.summary() == "flux of 1 spectrum holds NaN or infinite pixels: row 17 (run 4, 1)"
+    (fault,) = verdict.faults
+    assert (fault.column, fault.rows, fault.run_ids, fault.count) == ("non_finite", (17,), (4,), 1)
+    assert fault.bounds == (0, 0)
+
+
+def test_labels_out_of_bounds_are_named(check, rows):
+    rows.labels[[17, 30], 0] = 8100.0, np.inf
+    assert check().summary() == (
+        "teff of 2 spectra lies outside 4000 to 8000 K: rows 17 (run 4, 8100.0), 30 (run 7, inf)"
+    )
+
+
+def test_missing_labels_are_named(check, rows):
+    rows.labels[9, 1] = np.nan
+    assert check().summary() == "m_h of 1 spectrum is missing or NaN: row 9 (run 2, nan)"
+
+
+def test_a_weight_must_be_above_zero(check, rows):
+    rows.weight[2] = 0.0
+    assert check().summary() == "weight of 1 spectrum is not above 0: row 2 (run 0, 0.0)"
+
+
+def test_flux_out_of_range_is_named(check, rows):
+    rows.flux[1, 4] = -0.2
+    rows.flux[2, 4] = 1.25
+    assert check().summary().splitlines() == [
+        "flux of 1 spectrum falls below 0: row 1 (run 0, -0.2)",
+        "flux of 1 spectrum exceeds 1.1: row 2 (run 0, 1.25)",
+    ]
+
+
+def test_flux_at_its_bounds_passes_in_single_precision(check, rows):
+    rows.flux[1, 4], rows.flux[2, 4] = TINY.flux.lower, TINY.flux.upper
+    assert check().passed
+
+
+def test_all_copies_of_a_spectrum_are_named(check, rows):
+    rows.flux[21] = rows.flux[6]
+    (fault,) = check().faults
+    assert fault.rows == (6, 21)
+    assert fault.observed[0] == fault.observed[1]
+    assert fault.message.startswith("flux of 2 spectra is the same as another's, pixel for pixel: rows 6 (run 1, ")
+
+
+def test_many_offenders_are_counted_and_the_first_are_named(check, rows):
+    rows.labels[:, 2] = -1.0
+    (fault,) = check().faults
+    assert fault.count == 40
+    assert fault.rows == tuple(range(ROWS_NAMED))
+    assert fault.message.endswith("rows 0 (run 0, -1.0), 1 (run 0, -1.0), 2 (run 0, -1.0) and 37 more")
+
+
+def test_an_empty_grid_is_refused(check, rows):
+    for name in ("run_id", "labels", "weight", "flux"):
+        object.__setattr__(rows, name, getattr(rows, name)[:0])
+    assert check().summary() == "the grid holds no spectrum"
+
+
+def test_label_columns_of_another_contract_are_refused(tmp_path, rows):
+    table = summaries(write_rows(tmp_path / "grid.parquet", rows))
+    swapped = table[[table.columns[0], "m_h", "teff", *table.columns[3:]]]
+    assert [fault.message for fault in find_faults(swapped, TINY)] == [
+        "the columns are not those of the contract, in its order (teff, m_h, vsini)"
+    ]
+    messages = "\n".join(fault.message for fault in find_faults(table.drop(columns="vsini"), TINY))
+    assert "ExpectColumnValuesToNotBeNull of vsini could not be evaluated: " in messages
+
+
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [
+        (
+            {"wavelength": AXIS.pixels / 10},
+            "wavelengths 500-515.52 look like nm: multiply by 10 to get Angstrom",
+        ),
+        ({"wavelength": AXIS.pixels * 1e-4}, "look like micrometres: multiply by 10000"),
+        ({"medium": "air"}, "wavelengths are in air, the contract wants vacuum: convert them"),
+        ({"wavelength": AXIS.pixels / 1.00028}, "look like air, the contract wants vacuum"),
+        (
+            {"wavelength": AXIS.pixels + AXIS.step},
+            "wavelengths 5000.2-5155.4 are not the contract's: pixel 0 lies at 5000.2 instead of 5000",
+        ),
+        (
+            {"wavelength": AXIS.start + 0.2001 * np.arange(777)},
+            "pixel 20 lies at 5004.002 instead of 5004: resample the flux to 777 pixels, 5000 to 5155.2",
+        ),
+        ({"wavelength": AXIS.pixels[::-1]}, "don't increase from pixel to pixel"),
+        ({"wavelength": np.where(np.arange(777) == 5, np.nan, AXIS.pixels)}, "are not finite numbers"),
+    ],
+)
+def test_wrong_wavelengths_are_named_before_any_flux_is_read(tmp_path, rows, axis, message):
+    rows.flux[:] = np.nan
+    grid = write_rows(tmp_path / "grid.parquet", rows, **axis)
+    verdict = validate(grid, TINY)
+    assert (verdict.passed, verdict.digest, len(verdict.faults)) == (False, "", 1)
+    assert message in verdict.summary()
+    with pytest.raises(InputError) as caught:
+        require_passed(verdict, grid)
+    assert message in str(caught.value)
+
+
+def test_vacuum_wavelengths_for_an_air_contract_are_named(tmp_path):
+    rows = synthetic_rows(GAIA, 1)
+    grid = write_rows(tmp_path / "grid.parquet", rows, GAIA, wavelength=GAIA.wavelength.pixels * 1.000275)
+    assert "wavelengths 8402.31-8802.3" in validate(grid, GAIA).summary()
+    assert "look like vacuum, the contract wants air" in validate(grid, GAIA).summary()
+
+
+def test_a_wrong_pixel_count_is_named(tmp_path, rows):
+    object.__setattr__(rows, "flux", rows.flux[:, :-1].copy())
+    grid = write_rows(tmp_path / "grid.parquet", rows, wavelength=AXIS.pixels[:-1])
+    with pytest.raises(InputError, match=r"the spectra have 776 pixels \(5000-5155\), the contract wants 777"):
+        require_valid(grid, TINY)
+
+
+def test_a_refusal_is_one_line_naming_the_first_faults(tmp_path, rows):
+    rows.flux[17, 300] = np.nan
+    rows.flux[18, 300] = 9.0
+    rows.labels[:, :] = 1e9
+    rows.weight[0] = -1.0
+    grid = write_rows(tmp_path / "grid.parquet", rows)
+    with pytest.raises(RefusedError) as caught:
+        require_valid(grid, TINY)
+    message = str(caught.value)
+    assert message.startswith("grid grid.parquet breaks the data contract: teff of 40 spectra lies outside")
+    assert message.endswith("; and 3 more faults")
+    assert "\n" not in message
+
+
+def test_a_verdict_is_plain_json(check, rows):
+    rows.labels[3, 0] = np.nan
+    content = json.loads(json.dumps(check().to_dict(), allow_nan=False))
+    assert content["passed"] is False
+    assert content["faults"][0]["rows"] == [3]
+    assert content["faults"][0]["observed"] == ["nan"]
+
+
+def test_the_verdict_s_digest_ignores_row_groups(tmp_path, check, rows):
+    other = write_rows(tmp_path / "other.parquet", rows, batch=5)
+    assert validate(open_parquet(other.path, TINY), TINY).digest == check().digest
+
+
+def test_rules_follow_the_contract_alone():
+    narrow = TINY.labels[0].model_copy(update={"upper": 5000.0})
+    changed = TINY.model_copy(update={"labels": (narrow, *TINY.labels[1:])})
+    differing = [(old, new) for old, new in zip(rules(TINY), rules(changed), strict=True) if old != new]
+    assert [(old.column, old.bounds, new.bounds) for old, new in differing] == [
+        ("teff", (4000.0, 8000.0), (4000.0, 5000.0))
+    ]

@@ -1,0 +1,185 @@
+"""Model folders: what is saved is what answers, and nothing that was changed since is loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stellar_emulator.bundle import (
+    CHUNK_ROWS,
+    load_emulator,
+    load_validator,
+    read_network,
+    save_emulator,
+    save_validator,
+)
+from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
+from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+
+GAIA = read_contract(Path(__file__).parents[1] / "data_contracts" / "gaia_rvs.yaml")
+TINY = read_contract(Path(__file__).parent / "data" / "tiny_contract.yaml")
+CONTRACTS = pytest.mark.parametrize("contract", [GAIA, TINY], ids=lambda contract: contract.name)
+FILES = ["contract.yaml", "model.json", "model.onnx", "weights.safetensors"]
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, shape[0] ** -0.5, shape).astype(np.float32)
+
+
+def emulator_network(contract: Contract) -> EmulatorNetwork:
+    width = contract.upper - contract.lower
+    hidden = DenseChain((DenseLayer(normal(len(contract.labels), 16), normal(16), "silu"),))
+    scaled = scale_inputs(hidden, 1 / width, -contract.lower / width)
+    return EmulatorNetwork(
+        scaled + linear_map(normal(16, contract.wavelength.count), normal(contract.wavelength.count))
+    )
+
+
+def validator_network(contract: Contract) -> ValidatorNetwork:
+    heads = tuple(
+        DenseChain((DenseLayer(normal(5, 8, seed=seed), normal(8), "relu"),)) + linear_map(normal(8, 1), normal(1))
+        for seed in range(len(contract.labels))
+    )
+    return ValidatorNetwork(linear_map(normal(contract.wavelength.count, 5), normal(5)), heads)
+
+
+def labels_of(contract: Contract, rows: int) -> np.ndarray:
+    share = np.random.default_rng(1).random((rows, len(contract.labels)))
+    return contract.lower + share * (contract.upper - contract.lower)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_emulator(tmp_path / "emulator", emulator_network(TINY), TINY, {"seed": 1})
+    return tmp_path / "emulator"
+
+
+@CONTRACTS
+def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
+    network = emulator_network(contract)
+    save_emulator(tmp_path / "model", network, contract, {"mae": 1e-3, "runs": (1, 2)})
+    emulator = load_emulator(tmp_path / "model")
+    assert emulator.contract == contract
+    assert emulator.metadata == {"mae": 1e-3, "runs": [1, 2]}
+    for rows in (1, 3, 2 * CHUNK_ROWS + 1):
+        labels = labels_of(contract, rows)
+        flux = emulator(labels)
+        assert flux.dtype == np.float32
+        assert flux.shape == (rows, contract.wavelength.count)
+        np.testing.assert_allclose(flux, network(labels), atol=1e-5 * np.abs(flux).max())
+        np.testing.assert_array_equal(emulator(labels[:, ::-1], contract.label_names[::-1]), flux)
+
+
+@CONTRACTS
+def test_loaded_validator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
+    network = validator_network(contract)
+    save_validator(tmp_path / "model", network, contract, {})
+    validator = load_validator(tmp_path / "model")
+    flux = np.random.default_rng(2).random((4, contract.wavelength.count), dtype=np.float32)
+    expected = network(flux)
+    np.testing.assert_allclose(validator(flux), expected, atol=1e-5 * np.abs(expected).max())
+    assert validator(flux).shape == (4, len(contract.labels))
+
+
+def test_network_is_rebuilt_bit_by_bit(tmp_path: Path) -> None:
+    save_emulator(tmp_path / "emulator", emulator_network(GAIA), GAIA, {})
+    save_validator(tmp_path / "validator", validator_network(GAIA), GAIA, {})
+    emulator, validator = read_network(tmp_path / "emulator"), read_network(tmp_path / "validator")
+    assert isinstance(emulator, EmulatorNetwork)
+    assert isinstance(validator, ValidatorNetwork)
+    assert [layer.activation for layer in emulator.chain.layers] == ["silu", "linear"]
+    np.testing.assert_array_equal(emulator(labels_of(GAIA, 5)), emulator_network(GAIA)(labels_of(GAIA, 5)))
+    flux = np.random.default_rng(2).random((4, 4000), dtype=np.float32)
+    np.testing.assert_array_equal(validator(flux), validator_network(GAIA)(flux))
+
+
+def test_same_model_has_same_digest_and_another_has_not(saved: Path, tmp_path: Path) -> None:
+    digest = load_emulator(saved).digest
+    save_emulator(tmp_path / "again", emulator_network(TINY), TINY, {"seed": 1})
+    save_emulator(tmp_path / "other", emulator_network(TINY), TINY, {"seed": 2})
+    assert load_emulator(tmp_path / "again").digest == digest
+    assert load_emulator(tmp_path / "other").digest != digest
+
+
+def test_folder_holds_four_files_and_no_pickle(saved: Path) -> None:
+    assert sorted(path.name for path in saved.iterdir()) == FILES
+    assert (saved / "contract.yaml").read_text() == TINY.source
+    description = json.loads((saved / "model.json").read_text())
+    assert description["kind"] == "emulator"
+    assert description["network"]["chain"][0] == {"inputs": 3, "outputs": 16, "activation": "silu"}
+    assert [path.name for path in saved.parent.iterdir()] == ["emulator"]  # nothing partial is left beside it
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_changed_byte_is_refused_naming_the_file(saved: Path, name: str) -> None:
+    content = bytearray((saved / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / name).write_bytes(content)
+    for read in (load_emulator, read_network):
+        with pytest.raises(InputError, match=f"{name} (was changed|is damaged)") as refused:
+            read(saved)
+        assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing"):
+        load_emulator(saved)
+
+
+def test_wrong_kind_wrong_format_and_no_folder(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="holds a model of kind emulator, not validator"):
+        load_validator(saved)
+    with pytest.raises(InputError, match="nowhere is no model's folder"):
+        load_emulator(tmp_path / "nowhere")
+    monkeypatch.setattr("stellar_emulator.bundle.FORMAT", 2)
+    with pytest.raises(InputError, match=r"has format 1, .* reads format 2"):
+        load_emulator(saved)
+
+
+def test_a_model_is_replaced_but_nothing_else(saved: Path, tmp_path: Path) -> None:
+    save_emulator(saved, emulator_network(TINY), TINY, {"seed": 2})
+    assert load_emulator(saved).metadata == {"seed": 2}
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("precious")
+    with pytest.raises(InputError, match="thesis exists and holds no model"):
+        save_emulator(tmp_path / "thesis", emulator_network(TINY), TINY, {})
+    assert (tmp_path / "thesis" / "chapter").read_text() == "precious"
+
+
+def test_a_network_that_does_not_fit_the_contract_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="takes 6 values to 4000, contract tiny wants 3 to 777"):
+        save_emulator(tmp_path / "model", emulator_network(GAIA), TINY, {})
+    with pytest.raises(InputError, match="takes 4000 values to 6, contract tiny wants 777 to 3"):
+        save_validator(tmp_path / "model", validator_network(GAIA), TINY, {})
+    assert not (tmp_path / "model").exists()
+
+
+def test_bad_requests_are_refused(saved: Path, tmp_path: Path) -> None:
+    emulator = load_emulator(saved)
+    with pytest.raises(InputError, match=r"teff = 9000 K in row 0 lies outside 4000 to 8000 K"):
+        emulator(np.array([[9000.0, 0.0, 10.0]]))
+    save_validator(tmp_path / "validator", validator_network(TINY), TINY, {})
+    validator = load_validator(tmp_path / "validator")
+    noisy = np.full((1, 777), 1.2)
+    with pytest.raises(InputError, match=r"flux = 1\.2\d* in row 0, pixel 0"):
+        validator(noisy)
+    assert validator(noisy, noise=0.02).shape == (1, 3)
+
+
+def test_loading_and_generating_import_nothing_heavy(saved: Path) -> None:
+    code = (
+        "import sys; from stellar_emulator.bundle import load_emulator\n"
+        f"assert load_emulator({str(saved)!r})([[5000.0, 0.0, 10.0]]).shape == (1, 777)\n"
+        "print(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "onnxruntime" in loaded
+    assert not loaded & {"tensorflow", "jax", "keras", "mlflow", "pandas", "scipy", "sklearn", "onnx", "safetensors"}

@@ -1,0 +1,317 @@
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from stellar_emulator.cli import VERBS, build_parser, main
+from stellar_emulator.errors import InputError, RefusedError, SetupError
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = ("3.11", "3.12", "3.13")
+LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def dependencies() -> list[Requirement]:
+    return [Requirement(line) for line in tomllib.loads(text_of("pyproject.toml"))["project"]["dependencies"]]
+
+
+def development_dependencies() -> list[Requirement]:
+    return [Requirement(line) for line in tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]["dev"]]
+
+
+def applies(requirement: Requirement, python: str) -> bool:
+    environment = {"python_version": python, "python_full_version": f"{python}.0", **LINUX}
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+def pins(python: str) -> dict[str, SpecifierSet]:
+    """What requirements.lock installs on Linux for one Python; fails where two pins apply at once."""
+    found: dict[str, SpecifierSet] = {}
+    for line in text_of("requirements.lock").splitlines():
+        if not line.startswith(("#", " ")):
+            requirement = Requirement(line.removesuffix("\\"))
+            if applies(requirement, python):
+                assert canonicalize_name(requirement.name) not in found
+                found[canonicalize_name(requirement.name)] = requirement.specifier
+    return found
+
+
+def conda_pins() -> list[Requirement]:
+    (pip,) = (item["pip"] for item in yaml.safe_load(text_of("conda.yaml"))["dependencies"] if isinstance(item, dict))
+    return [Requirement(line) for line in pip]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_pins_every_dependency_within_its_range(python: str) -> None:
+    pinned = pins(python)
+    for wanted in [*dependencies(), *development_dependencies()]:
+        if applies(wanted, python):
+            (pin,) = pinned[canonicalize_name(wanted.name)]
+            assert pin.operator == "=="
+            assert wanted.specifier.contains(pin.version), f"{wanted.name} {pin.version}: run `make lock`"
+
+
+def test_lock_has_hashes_and_no_address() -> None:
+    lock = text_of("requirements.lock")
+    packages = re.findall(r"^[a-z0-9][^\n]*==[^\n]*\n(?:    --hash=sha256:[0-9a-f]{64})", lock, re.MULTILINE)
+    assert len(packages) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) > 100
+    assert "make lock" in lock.splitlines()[1]
+    assert not re.search(r"://|--index|--find-links|\.(org|com|net|io)/", lock)
+
+
+def test_conda_environment_agrees_with_pyproject_and_lock() -> None:
+    conda = yaml.safe_load(text_of("conda.yaml"))["dependencies"]
+    (python,) = (item.removeprefix("python=") for item in conda if isinstance(item, str) and item.startswith("python="))
+    assert SpecifierSet(tomllib.loads(text_of("pyproject.toml"))["project"]["requires-python"]).contains(f"{python}.0")
+    assert "pip" in conda  # uv's environments lack it, and synthesize downloads its parts with it
+
+    pinned = {(requirement.name, str(requirement.marker)): requirement for requirement in conda_pins()}
+    wanted = {(requirement.name, str(requirement.marker)): requirement for requirement in dependencies()}
+    assert pinned.keys() == wanted.keys()
+    locked = pins(python)
+    for key, requirement in pinned.items():
+        assert applies(requirement, python) == applies(wanted[key], python)
+        if applies(requirement, python):
+            assert requirement.specifier == locked[canonicalize_name(requirement.name)], f"conda.yaml: {requirement}"
+
+
+def test_mlproject_and_command_have_the_same_parameters_and_defaults() -> None:
+    project = yaml.safe_load(text_of("MLproject"))
+    assert project["name"] == "stellar-emulator"
+    assert project["conda_env"] == "conda.yaml"
+    assert list(project["entry_points"]) == [verb.name for verb in VERBS]
+    for verb in VERBS:
+        entry = project["entry_points"][verb.name]
+        defaults = {name: parameter["default"] for name, parameter in entry["parameters"].items()}
+        assert defaults == {option.name: option.default for option in verb.options}
+        words = entry["command"].format(**defaults).split()
+        assert words[:3] == ["python", "-m", f"pipelines.{verb.name}"]
+        assert build_parser().parse_args([verb.name, *words[3:]]) == build_parser().parse_args([verb.name])
+
+
+def test_every_verb_has_an_entry_point_that_runs_this_checkout() -> None:
+    for verb in VERBS:
+        done = subprocess.run(
+            [sys.executable, "-S", "-m", f"pipelines.{verb.name}", "--help"],  # -S: no installed copy can be found
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert verb.help.split(".")[0].split()[0] in done.stdout
+        assert f"stellar-emulator {verb.name}" in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from stellar_emulator.cli import main\n"
+        "try:\n    main(['train', '--help'])\n"
+        "except SystemExit:\n    print(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert "stellar_emulator" in loaded
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "mlflow",
+        "numpy",
+        "pandas",
+        "scipy",
+        "great_expectations",
+        "distributed",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["generate-everything"],
+        ["train", "--presets", "smoke"],
+        ["train", "--pre", "smoke"],
+        ["train", "--seed", "-1"],
+        ["train", "--seed", "contract"],
+        ["train", "--contract", ""],
+        ["synthesize", "--runs", "0"],
+        ["synthesize", "--workers", "1.5"],
+    ],
+)
+def test_bad_options_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "said"),
+    [
+        (RefusedError("the grid\nis empty"), 1, "error: the grid is empty"),
+        (InputError("grid x.npz is missing"), 2, "error: grid x.npz is missing"),
+        (SetupError("no gfortran"), 3, "error: no gfortran"),
+        (ModuleNotFoundError("No module named 'numpy'", name="numpy"), 3, "error: the Python package numpy is missing"),
+        (KeyboardInterrupt(), 130, "interrupted: the same command goes on"),
+    ],
+)
+def test_a_job_that_fails_ends_with_one_line_and_its_exit_code(
+    error: BaseException,
+    exit_code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = ModuleType("stellar_emulator.jobs.train")
+
+    def run(options: Namespace) -> None:
+        assert options.preset == "smoke"
+        raise error
+
+    monkeypatch.setattr(job, "run", run, raising=False)
+    monkeypatch.setitem(sys.modules, "stellar_emulator.jobs", ModuleType("stellar_emulator.jobs"))
+    monkeypatch.setitem(sys.modules, job.__name__, job)
+    assert main(["train", "--preset", "smoke"]) == exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"stellar-emulator: {said}")
+
+
+def test_options_are_read_into_types() -> None:
+    parse = build_parser().parse_args
+    assert parse(["synthesize"]).seed is parse(["synthesize"]).realisations is parse(["synthesize"]).workers is None
+    assert parse(["synthesize", "--seed", "7", "--workers", "3"]) == Namespace(
+        **{**vars(parse(["synthesize"])), "seed": 7, "workers": 3}
+    )
+    assert parse(["train"]).seed == 1
+    assert parse(["train", "--output", "a b"]).output == Path("a b")
+
+
+def run_start(python: str, *arguments: str, path: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, str(ROOT / "start.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": path, "HOME": "/nonexistent", **variables},
+    )
+
+
+def other_pythons() -> list[str]:
+    """Interpreters of this machine that the project does not support."""
+    folders = [*os.get_exec_path(), *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
+    names = [f"python3.{minor}" for minor in (6, 7, 8, 9, 10, 14, 15)]
+    found = [shutil.which(name, path=folder) for folder in folders for name in names]
+    return [
+        python for python in found if python and subprocess.call([python, "-c", ""], stderr=subprocess.DEVNULL) == 0
+    ]
+
+
+def assert_refuses_version(done: subprocess.CompletedProcess[str], version: str) -> None:
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    for part in (version, "3.11, 3.12 or 3.13", "python3.13 start.py"):
+        assert part in done.stderr
+
+
+def test_start_refuses_other_pythons(tmp_path: Path) -> None:
+    for python in other_pythons():
+        version = subprocess.check_output(
+            [python, "-c", "import sys; print(sys.version.split()[0])"], text=True
+        ).strip()
+        assert_refuses_version(run_start(python, "setup", path=str(tmp_path)), version)
+    # An interpreter that says it is another one, for machines that have no other; sitecustomize runs first.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.version_info = (3, 14, 0, 'final', 0)\nsys.version = '3.14.0 (fake)'\n"
+    )
+    assert_refuses_version(run_start(sys.executable, "train", path=str(tmp_path), PYTHONPATH=str(tmp_path)), "3.14.0")
+
+
+def test_start_passes_over_a_broken_shim(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 9, 2, 'final', 0)\n")
+    done = run_start(sys.executable, "setup", path=str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "PATH holds none" in done.stderr
+
+
+def test_start_names_the_package_that_brings_venv(tmp_path: Path) -> None:
+    (tmp_path / "ensurepip.py").write_text("raise ImportError('as on Debian without python3-venv')\n")
+    done = run_start(sys.executable, "setup", path=str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert f"apt-get install python3.{sys.version_info[1]}-venv" in done.stderr
+
+
+def test_start_can_be_read_by_the_oldest_python_it_must_refuse() -> None:
+    ast.parse(text_of("start.py"), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["setup", "now"], ["train", "smoke"], ["train", "--preset"], ["train", "=smoke"]]
+)
+def test_start_refuses_bad_arguments_before_any_setup(arguments: list[str], tmp_path: Path) -> None:
+    done = run_start(sys.executable, *arguments, path=str(tmp_path))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def checkout_with(tmp_path: Path, lock: str) -> Path:
+    """A copy of what start.py reads, in a folder with a space in its name, with its own lock."""
+    checkout = tmp_path / "a checkout"
+    checkout.mkdir()
+    for name in ("start.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    (checkout / "requirements.lock").write_text(lock)
+    return checkout
+
+
+def test_failed_setup_shows_its_log_and_leaves_no_finished_environment(tmp_path: Path) -> None:
+    checkout = checkout_with(tmp_path, "nowhere-package @ file:///nonexistent.whl --hash=sha256:" + "0" * 64 + "\n")
+    done = subprocess.run([sys.executable, checkout / "start.py", "setup"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "stellar-emulator-setup.log" in done.stderr
+    assert "nonexistent.whl" in done.stderr
+    assert "Traceback" not in done.stderr.split("it ends:")[0]
+    assert not (checkout / ".venv" / "requirements.lock.stamp").exists()
+
+
+def test_setup_leaves_a_foreign_environment_alone(tmp_path: Path) -> None:
+    checkout = checkout_with(tmp_path, "")
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "precious").write_text("mine")
+    done = subprocess.run([sys.executable, checkout / "start.py", "setup"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "rename or remove it" in done.stderr
+    assert (checkout / ".venv" / "precious").read_text() == "mine"
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_tracked_file_names_a_package_index() -> None:
+    hosts = re.compile(rb"pypi\.(org|python)|python" + rb"hosted|pypi-" + rb"mirror|/simple/?[\"'\s]")
+    own = Path(__file__).resolve()
+    guilty = [path.name for path in tracked_files() if path != own and hosts.search(path.read_bytes())]
+    assert not guilty
