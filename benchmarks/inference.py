@@ -1,0 +1,69 @@
+"""Start-up, latency and throughput of a trained emulator, beside the machine's matrix-product rate."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import product_rates, seconds, spread, table
+from stellar_emulator.bundle import load_emulator
+
+_OWN_LOADER = """
+import sys
+from stellar_emulator.bundle import load_emulator
+emulator = load_emulator({folder!r})
+middle = (emulator.contract.lower + emulator.contract.upper) / 2
+assert emulator(middle[None]).shape == (1, emulator.contract.wavelength.count)
+assert not {{"mlflow", "tensorflow", "keras"}} & set(sys.modules)
+"""
+
+_PYFUNC = """
+import sys, mlflow, pandas
+model = mlflow.pyfunc.load_model({uri!r})
+names = [column.name for column in model.metadata.signature.inputs]
+example = {example!r}
+assert len(model.predict(pandas.DataFrame([example], columns=names))) == 1
+assert "tensorflow" not in sys.modules
+"""
+
+
+def main() -> None:
+    """Print the table for the bundle of one emulator and, where it is registered, for MLflow's way to load it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"), help="bundle's folder")
+    parser.add_argument("--uri", default="models:/stellar-emulator/1", help="registered emulator")
+    options = parser.parse_args()
+    emulator = load_emulator(options.emulator)
+    contract = emulator.contract
+    random = np.random.default_rng(1)
+    labels = contract.lower + random.random((16384, len(contract.labels))) * (contract.upper - contract.lower)
+    middle = ((contract.lower + contract.upper) / 2).tolist()
+    single, batch = [_milliseconds(emulator, labels[:1], 300) for _ in range(5)], []
+    batch = [1000.0 * 1024 / _milliseconds(emulator, labels[:1024], 5) for _ in range(5)]
+    many = [1000.0 * 16384 / _milliseconds(emulator, labels, 1) for _ in range(3)]
+    own = [seconds(_OWN_LOADER.format(folder=str(options.emulator))) for _ in range(5)]
+    pyfunc = [seconds(_PYFUNC.format(uri=options.uri, example=middle)) for _ in range(3)]
+    limit = max(product_rates().values())
+    rows = [
+        ("fresh process to first spectrum, our own loader (s)", spread(own), "<= 1.5"),
+        ("fresh process to first spectrum, `mlflow.pyfunc.load_model` (s)", spread(pyfunc), "<= 8"),
+        ("one spectrum (ms); the paper: 9 ms", spread(single, 3), "<= 2"),
+        ("batches of 1,024 (spectra/s)", spread(batch, 0), ">= 5,000"),
+        ("batches of 16,384 (spectra/s)", spread(many, 0), ""),
+        ("a plain 4096^3 product in the same run (GFLOP/s)", f"{limit:.0f}", ""),
+    ]
+    print(table("Generation", rows))
+
+
+def _milliseconds(emulator: object, labels: np.ndarray, repeats: int) -> float:
+    assert callable(emulator)
+    emulator(labels)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        emulator(labels)
+    return 1000.0 * (time.perf_counter() - start) / repeats
+
+
+if __name__ == "__main__":
+    main()
