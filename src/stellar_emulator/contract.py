@@ -245,14 +245,15 @@ def parse_contract(text: str, name: str = "data contract") -> Contract:
     for reserved in ("digest", "source"):
         content.pop(reserved, None)
     try:
-        return Contract(**content, digest=hashlib.sha256(text.encode()).hexdigest(), source=text)
+        return Contract.model_validate({**content, "digest": hashlib.sha256(text.encode()).hexdigest(), "source": text})
     except ValidationError as error:
-        raise InputError(f"{name}: {_first_fault(error)}") from error
+        raise InputError(f"{name}: {first_fault(error)}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """One line for the first thing that pydantic found wrong: field (where it is one field alone), rule and value."""
     fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"]) or "contract"
+    field = f"field {'.'.join(str(part) for part in fault['loc'])}: " if fault["loc"] else ""
     given = fault.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
-    return f"field {field}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+    return f"{field}{fault['msg'].removeprefix('Value error, ')}{shown}"

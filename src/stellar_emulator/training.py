@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Training
 
 History = dict[str, list[float]]
@@ -38,6 +39,11 @@ def fit(
     training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the
     state after every epoch: the same call goes on where a killed one stopped, and returns at once where one ended.
     ``report`` is told the metrics of every epoch, those before a kill included.
+
+    Raises
+    ------
+    InputError
+        If the training diverges; the message names network and epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / "fit.json"
@@ -48,16 +54,18 @@ def fit(
         return done
     record = _Record(folder, settings, report, str(model.name))
     model.compile(optimizer=_optimizer(settings, _steps(training, settings)), loss="mean_squared_error")
-    fixed = {} if isinstance(training, keras.utils.PyDataset) else {"batch_size": settings.batch_size}
-    inputs, targets = (training, None) if isinstance(training, keras.utils.PyDataset) else training
+    # A dataset shuffles itself: Keras would take its batches in random order, from another chunk of the grid each.
+    streamed = isinstance(training, keras.utils.PyDataset)
+    fixed = {"shuffle": False} if streamed else {"batch_size": settings.batch_size, "validation_batch_size": 4096}
+    inputs, targets = (training, None) if streamed else training
     if not record.stopped:
         model.fit(
             inputs,
             targets,
             validation_data=validation,
-            validation_batch_size=None if isinstance(training, keras.utils.PyDataset) else 4096,
             epochs=settings.epochs,
-            callbacks=[keras.callbacks.BackupAndRestore(str(folder / "backup")), record],
+            # In this order: a kill between the two leaves an epoch recorded twice, never one unrecorded.
+            callbacks=[record, keras.callbacks.BackupAndRestore(str(folder / "backup"))],
             verbose=0,
             **fixed,
         )
@@ -114,14 +122,17 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
+        if not np.isfinite(list(metrics.values())).all():
+            raise InputError(
+                f"training of the {self.name.replace('_', ' ')} diverged: its loss is {metrics['loss']} in epoch "
+                f"{epoch + 1}: choose a preset with a smaller learning_rate"
+            )
         for name, value in metrics.items():
             # A killed run may have recorded an epoch that it had not yet backed up: the new value replaces it.
             self.history[name] = [*self.history.get(name, [])[:epoch], value]
-        if not np.isfinite(metrics["loss"]):
-            self.model.stop_training = True
-            return
         if self.best_epoch == epoch:
-            self.model.save_weights(self.folder / "best.weights.h5")
+            self.model.save_weights(self.folder / "partial.weights.h5")
+            (self.folder / "partial.weights.h5").rename(self.folder / "best.weights.h5")
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.history))
         partial.rename(self.path)

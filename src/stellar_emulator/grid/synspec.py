@@ -4,6 +4,7 @@ SYNSPEC (Hubeny & Lanz 2011, ascl:1109.022; 2017, arXiv:1706.01859) solves the t
 plane-parallel atmosphere. It talks through Fortran units: numbered files in its working folder.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -144,7 +145,7 @@ def synthesise(
     RunFailedError
         If SYNSPEC stops, runs for more than ten minutes or returns a flux that is not finite and positive.
     """
-    with tempfile.TemporaryDirectory(prefix="synspec-", dir=_memory_folder()) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"synspec-{os.getpid()}-", dir=_memory_folder()) as scratch:
         folder = Path(scratch)
         _write_inputs(folder, installation, teff, logg, m_h, vmicro, shortest, longest)
         with (folder / "fort.5").open() as control, (folder / "log").open("w") as log:
@@ -162,8 +163,15 @@ def synthesise(
 
 @lru_cache(maxsize=1)
 def _memory_folder() -> str | None:
+    """Where scratch folders go: a memory file system, swept once of what killed processes left there."""
     shared_memory = Path("/dev/shm")
-    return str(shared_memory) if shared_memory.is_dir() else None
+    if not shared_memory.is_dir():
+        return None
+    for folder in shared_memory.glob("synspec-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return str(shared_memory)
 
 
 def _write_inputs(

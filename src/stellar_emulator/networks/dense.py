@@ -77,7 +77,12 @@ def scale_outputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[
 def from_keras(model: Any) -> DenseChain:
     """The dense layers of a Keras model in order; layers that only act in training (dropout) fall away."""
     dense = [layer for layer in model.layers if type(layer).__name__ == "Dense"]
-    return DenseChain(tuple(_layer(*layer.get_weights(), layer.activation.__name__) for layer in dense))
+    return DenseChain(tuple(_from_dense(layer) for layer in dense))
+
+
+def _from_dense(layer: Any) -> DenseLayer:
+    kernel, bias = layer.get_weights()
+    return _layer(kernel, bias, layer.activation.__name__)
 
 
 def _layer(kernel: NDArray[np.floating], bias: NDArray[np.floating], activation: str) -> DenseLayer:

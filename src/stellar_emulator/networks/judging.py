@@ -39,7 +39,7 @@ def train_validator(
     half, middle = (contract.upper - contract.lower) / 2.0, (contract.upper + contract.lower) / 2.0
     heads, fits = [], {}
     for name, columns in _groups(contract, preset).items():
-        model = layers.build_validator(len(columns), preset)
+        model = layers.build_validator(inputs.shape[1], len(columns), preset)
         training, validation = (
             (inputs[split[part]], targets[split[part]][:, columns]) for part in ("train", "validation")
         )

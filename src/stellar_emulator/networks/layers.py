@@ -30,14 +30,14 @@ def build_label_network(labels: int, latent: int, preset: LabelNetwork) -> keras
     return keras.Sequential([keras.Input((labels,)), *layers, keras.layers.Dense(latent)], name="label_network")
 
 
-def build_validator(outputs: int, preset: Validator) -> keras.Sequential:
+def build_validator(inputs: int, outputs: int, preset: Validator) -> keras.Sequential:
     """Principal components to labels (Table 4); one output where each label has a network of its own."""
     layers = [
         keras.layers.Dense(width, activation=preset.activation, kernel_initializer=preset.initializer)
         for width in preset.hidden
     ]
     last = keras.layers.Dense(outputs, kernel_initializer=preset.initializer)
-    return keras.Sequential([keras.Input((preset.components,)), *layers, last], name="validator")
+    return keras.Sequential([keras.Input((inputs,)), *layers, last], name="validator")
 
 
 def chain(parts: Sequence[keras.Sequential], name: str) -> keras.Sequential:

@@ -52,8 +52,8 @@ def _rotation(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> str:
 
 def _tables(largest: float) -> dict[str, np.ndarray]:
     """Transfer without limb darkening, and with u = 1 times (1 - u / 3), at equidistant angles."""
-    angles = TABLE_STEP * np.arange(int(np.ceil(largest / TABLE_STEP)) + 2)
-    frequencies = angles / (2.0 * np.pi)
+    angles = TABLE_STEP * np.arange(int(np.ceil(largest / TABLE_STEP)) + 2, dtype=np.float64)
+    frequencies = np.asarray(angles / (2.0 * np.pi), dtype=np.float64)
     disc = rotation_transfer(frequencies, np.ones(1), np.zeros(1))[0]
     limb = rotation_transfer(frequencies, np.ones(1), np.ones(1))[0] * (1.0 - 1.0 / 3.0)
     return {"disc": disc, "limb-table": limb}

@@ -2,19 +2,21 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stellar_emulator.contract import first_fault
 from stellar_emulator.errors import InputError
 
 Activation = Literal["relu", "silu", "gelu", "tanh", "linear"]
-Width = int
+Width = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Training(_Frozen):
@@ -43,9 +45,15 @@ class LabelNetwork(_Frozen):
     """Labels to latent values (Table 3)."""
 
     hidden: tuple[Width, ...]
-    dropout: tuple[float, ...] = Field(description="Rate after each hidden layer.")
+    dropout: tuple[Rate, ...] = Field(description="Rate after each hidden layer.")
     activation: Activation
     training: Training
+
+    @model_validator(mode="after")
+    def _one_rate_each(self) -> Self:
+        if len(self.hidden) != len(self.dropout):
+            raise ValueError(f"{len(self.hidden)} hidden layers need as many dropout rates, got {len(self.dropout)}")
+        return self
 
 
 class Validator(_Frozen):
@@ -104,14 +112,17 @@ def read_preset(name_or_path: str) -> Preset:
         path = Path(name_or_path)
         if not path.is_file():
             raise InputError(f"preset {name_or_path!r} is neither one of {', '.join(preset_names())} nor a file")
-        text = path.read_text()
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"preset {path} can't be read: {error}") from error
     try:
-        return Preset.model_validate(yaml.safe_load(text))
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"preset {name_or_path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"preset {name_or_path} must hold a mapping of fields, got {type(content).__name__}")
+    try:
+        return Preset.model_validate(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        raise InputError(
-            f"preset {name_or_path}: field {field}: {fault['msg']} (got {fault.get('input')!r})"
-        ) from error
+        raise InputError(f"preset {name_or_path}: {first_fault(error)}") from error

@@ -1,0 +1,54 @@
+"""The embedded grid is what it says: sound shards, disjoint sequences, and spectra that SYNSPEC gives again."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.grid import intrinsic, sampling, synspec
+from stellar_emulator.grid.shards import read_intrinsic_grid
+from stellar_emulator.grid.source import CHECKOUT, embedded_folder
+
+LARGEST_FILE, LARGEST_TOTAL = 25e6, 80e6
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return read_contract(CHECKOUT / "data_contracts" / "gaia_rvs.yaml")
+
+
+@pytest.mark.synspec
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
+@pytest.mark.parametrize("number", [7, 700])
+def test_synspec_gives_an_embedded_run_again(contract, number):
+    grid = read_intrinsic_grid(embedded_folder(contract), contract)
+    installation = synspec.install(*intrinsic.synthesis_range(contract.intrinsic))
+    again = intrinsic.synthesise(contract, installation, grid.labels[number])
+    assert np.abs(again.flux - grid.flux[number]).max() < 1e-3
+    assert again.limb_darkening == pytest.approx(grid.limb_darkening[number], abs=1e-3)
+    np.testing.assert_allclose(again.continuum, grid.continuum[number], rtol=1e-4)
+
+
+def test_labels_are_those_of_the_contracts_sequence(contract):
+    grid = read_intrinsic_grid(embedded_folder(contract), contract)
+    drawn = sampling.run_labels(contract, contract.sampling.seed, 0, int(grid.run_id[-1]) + 1)
+    np.testing.assert_array_equal(grid.labels, drawn[grid.run_id])
+    assert len(grid.run_id) >= 4096
+
+
+def test_files_are_small_enough_to_live_in_the_repository(contract):
+    files = list(embedded_folder(contract).parent.rglob("*.parquet"))
+    sizes = [file.stat().st_size for file in files]
+    assert files
+    assert max(sizes) < LARGEST_FILE
+    assert sum(sizes) < LARGEST_TOTAL
+
+
+def test_gate_runs_are_no_seed_runs(contract):
+    gate = embedded_folder(contract, "gate")
+    if not gate.is_dir():
+        pytest.skip("the gate set is not in this checkout")
+    seed = read_intrinsic_grid(embedded_folder(contract), contract)
+    judged = read_intrinsic_grid(gate, contract)
+    assert not set(sampling.run_hash(seed.labels)) & set(sampling.run_hash(judged.labels))
