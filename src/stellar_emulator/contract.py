@@ -3,6 +3,7 @@
 import hashlib
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -84,6 +85,12 @@ class FluxRange(_Frozen):
     lower: float
     upper: float
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.lower < self.upper:
+            raise ValueError(f"flux: lower ({self.lower}) must be below upper ({self.upper})")
+        return self
+
 
 class IntrinsicAxis(_Frozen):
     """The logarithmic axis of unbroadened spectra, with the step in which their flux is quantised."""
@@ -92,6 +99,12 @@ class IntrinsicAxis(_Frozen):
     stop: float
     velocity_step: float = Field(gt=0, description="km/s")
     flux_per_count: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.start < self.stop:
+            raise ValueError(f"intrinsic: start ({self.start}) must be above 0 and below stop ({self.stop})")
+        return self
 
     @cached_property
     def edges(self) -> NDArray[np.float64]:
@@ -145,6 +158,7 @@ class Regions(_Frozen):
     """Bins of two labels, the hard region and the line cores that figures of merit are broken down by."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, list[float]] = Field(init=False)
 
     hard: dict[str, tuple[float, float]]
     line_cores: dict[str, float]
@@ -154,7 +168,14 @@ class Regions(_Frozen):
     @property
     def bins(self) -> dict[str, list[float]]:
         """Bin edges by label name, in the file's order."""
-        return {name: [float(edge) for edge in edges] for name, edges in (self.model_extra or {}).items()}
+        return self.model_extra or {}
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for name, edges in self.bins.items():
+            if len(edges) < 2 or any(lower >= upper for lower, upper in pairwise(edges)):
+                raise ValueError(f"regions: edges of {name} must ascend, two or more, got {edges}")
+        return self
 
 
 class Contract(_Frozen):

@@ -89,7 +89,7 @@ def test_agrees_with_quadrature(
     found = broadened(convolve, binned_lines, vsini, resolution, limb_darkening)
     depth = 1.0 - expected.min()
     assert depth > 0.05
-    assert np.abs(found - expected).max() < 2e-3 * depth
+    assert np.abs(found - expected).max() < 1e-4 * depth
 
 
 @DRAWS
@@ -135,14 +135,9 @@ def test_storage_changes_no_broadened_pixel(convolve: Broadening) -> None:
     with np.load(REFERENCE) as reference:
         axis = reference_axis(reference["intrinsic_wavelength"], 0.75)
         fine, flux = broadening(axis, GAIA.wavelength, 14500.0), reference["intrinsic_flux"].astype(np.float64)
-    # Pairs of the reference's bins are the contract's: both axes start at the same edge.
-    assert axis.start == pytest.approx(GAIA.intrinsic.start, rel=1e-4)
-    weight = np.diff(axis.edges)
-    integral = np.concatenate([np.zeros((3, 1)), np.cumsum(flux * weight, axis=1)], axis=1)
-    inside = GAIA.intrinsic.edges[GAIA.intrinsic.edges <= axis.edges[-1]]
-    coarse = np.ones((3, len(GAIA.intrinsic.wavelength)))
-    averages = [np.diff(np.interp(inside, axis.edges, row)) / np.diff(inside) for row in integral]
-    coarse[:, : len(inside) - 1] = averages
+    # The reference's first bin is centred on the contract's first edge: a bin here is half, one and half a bin there.
+    assert axis.wavelength[0] == pytest.approx(GAIA.intrinsic.edges[0], rel=1e-9)
+    coarse = 0.25 * flux[:, :-2:2] + 0.5 * flux[:, 1:-1:2] + 0.25 * flux[:, 2::2]
     stored = np.rint(coarse / GAIA.intrinsic.flux_per_count) * GAIA.intrinsic.flux_per_count
     for vsini, resolution in ((0.0, 14500.0), (5.0, 14500.0), (80.0, 8000.0), (300.0, 5000.0)):
         for row in range(3):
@@ -158,7 +153,7 @@ def test_batches_do_not_mix(convolve: Broadening, binned_lines: Array) -> None:
     for row in range(2):
         alone = slice(row, row + 1)
         expected = convolve(modes[alone], vsini[alone], resolution[alone], limb[alone])
-        np.testing.assert_allclose(both[alone], expected, atol=1e-6)
+        np.testing.assert_allclose(both[alone], expected, atol=1e-5)
 
 
 def test_modes_measure_flux(convolve: Broadening, binned_lines: Array) -> None:
