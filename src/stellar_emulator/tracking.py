@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+from stellar_emulator.errors import SetupError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,11 +118,22 @@ def start_run(name: str) -> Iterator[Run]:
     """
     connect()
     child = mlflow.active_run() is not None
-    with mlflow.start_run(run_name=name, nested=child) as active:
+    with _opened(name, child) as active:
         run = Run(active.info.run_id)
         if not child:
             run.set_tags(provenance())
         yield run
+
+
+def _opened(name: str, child: bool) -> mlflow.ActiveRun:
+    try:
+        return mlflow.start_run(run_name=name, nested=child)
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SetupError(
+            f"the tracking store {mlflow.get_tracking_uri()} can't be used: {reason}. Name one that answers by "
+            "MLFLOW_TRACKING_URI, or unset it to use mlflow.db in the current folder"
+        ) from error
 
 
 def provenance() -> dict[str, str]:

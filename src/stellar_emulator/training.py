@@ -53,12 +53,12 @@ def fit(
         _replay(done.history, report)
         return done
     record = _Record(folder, settings, report, str(model.name))
-    model.compile(optimizer=_optimizer(settings, _steps(training, settings)), loss="mean_squared_error")
     # A dataset shuffles itself: Keras would take its batches in random order, from another chunk of the grid each.
     streamed = isinstance(training, keras.utils.PyDataset)
     fixed = {"shuffle": False} if streamed else {"batch_size": settings.batch_size, "validation_batch_size": 4096}
     inputs, targets = (training, None) if streamed else training
     if not record.stopped:
+        model.compile(optimizer=_optimizer(settings, _steps(training, settings)), loss="mean_squared_error")
         model.fit(
             inputs,
             targets,

@@ -1,14 +1,17 @@
 """Opens whatever a user calls a grid: the embedded one, a folder that ``synthesize`` wrote, or a file of her own."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.shards import PROVENANCE, IntrinsicGrid, read_intrinsic_grid, shard_digests
-from stellar_emulator.grid.store import Grid, open_parquet, write_grid
+from stellar_emulator.grid.store import Grid, Rows, open_parquet, write_grid
 from stellar_emulator.grid.user_grid import open_grid
 
 EMBEDDED = "embedded"
@@ -68,6 +71,13 @@ def expand_folder(folder: Path, contract: Contract, scratch: Path) -> Source:
 def broaden(intrinsic: IntrinsicGrid, contract: Contract, realisations: int, path: Path) -> Grid:
     """Write ``realisations`` broadened spectra of each run to a Parquet file."""
     seed = int(str(intrinsic.provenance["seed"]))
-    batches = expanded(contract, intrinsic, seed, realisations)
+    batches = _with_progress(expanded(contract, intrinsic, seed, realisations), realisations * len(intrinsic.run_id))
     provenance = {"intrinsic": dict(intrinsic.provenance), "realisations": realisations}
     return write_grid(path, contract, batches, contract.wavelength.pixels, contract.wavelength.medium, provenance)
+
+
+def _with_progress(batches: Iterator[Rows], spectra: int) -> Iterator[Rows]:
+    with tqdm(total=spectra, desc="broadening", unit="spectra", mininterval=1.0) as bar:
+        for rows in batches:
+            yield rows
+            bar.update(len(rows.run_id))

@@ -4,10 +4,8 @@ Each finished run goes into a journal at once, and from there, a shard at a time
 this machine or on any cluster: they get labels, give back a spectrum and never touch the folder.
 """
 
-import fcntl
 import itertools
 import logging
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import dask
 import numpy as np
@@ -29,6 +27,7 @@ from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
 from stellar_emulator.grid import intrinsic, parts, sampling, shards, synspec
 from stellar_emulator.grid.journal import FailedRun, Journal
+from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.version import VERSION
 
 TASKS_PER_THREAD = 3
@@ -122,11 +121,8 @@ def synthesize_runs(
     for name, value in (("runs", runs), ("workers", workers)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} can't be made a folder: {error.strerror}") from error
-    with _locked(folder):
+    make_folder(folder)
+    with locked(folder):
         grid = _Folder(contract, seed, folder)
         todo = grid.begin(runs, command)
         if todo:
@@ -414,32 +410,3 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Client]:
                 f"the Dask scheduler at {scheduler} has no worker: start one with `dask worker {scheduler}`"
             ) from error
         yield client
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system releases it however this process ends. Raises `InputError` if it is held."""
-    path = folder / ".lock"
-    with path.open("a+") as stream:
-        if not _claim(stream, path):
-            stream.seek(0)
-            raise InputError(
-                f"{folder} is being filled by another process ({stream.read().strip()}): wait for it, or use "
-                "another folder"
-            )
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
-        try:
-            yield
-        finally:
-            path.unlink()
-
-
-def _claim(stream: TextIO, path: Path) -> bool:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The holder may have removed its file between our opening and locking it.
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False

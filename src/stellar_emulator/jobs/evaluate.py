@@ -16,6 +16,7 @@ from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.jobs.publish import publish
 from stellar_emulator.jobs.train import HASH_DIGITS, check
+from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.registry import resolve
 
 
@@ -26,8 +27,8 @@ def run(options: argparse.Namespace) -> None:
     emulator = load_emulator(resolve(contract.models.emulator, options.emulator))
     validator = load_validator(resolve(contract.models.validator, options.validator))
     require_same_contract(contract, emulator, validator)
-    options.output.mkdir(parents=True, exist_ok=True)
-    with tracking.start_run("evaluate") as parent:
+    make_folder(options.output)
+    with locked(options.output), tracking.start_run("evaluate") as parent:
         parent.log_settings({"emulator": emulator.digest, "validator": validator.digest, "seed": options.seed})
         grid = open_source(options.grid, contract, options.output / "grids").grid
         check(grid, contract, options.output)

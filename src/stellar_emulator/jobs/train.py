@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.jobs.publish import publish
 from stellar_emulator.jobs.stages import Stages
+from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.networks.judging import TrainedValidator, train_validator
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.networks.preset import Preset, read_preset
@@ -36,10 +38,11 @@ def run(options: argparse.Namespace) -> None:
     """Train and register a pair; ``output`` keeps the state of a killed training, and the files that people read."""
     contract, preset = read_contract(options.contract), read_preset(options.preset)
     store = tracking.connect()
-    options.output.mkdir(parents=True, exist_ok=True)
-    with tracking.start_run(f"train {preset.name}") as parent:
+    make_folder(options.output)
+    with locked(options.output), tracking.start_run(f"train {preset.name}") as parent:
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
         source = open_source(options.grid, contract, options.output / "grids")
+        _say(f"checking {source.grid.rows:,} spectra against contract {contract.name}")
         check(source.grid, contract, options.output)
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
@@ -51,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
                 source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
             )
             validator = train_validator(source.grid, split, contract, preset.validator, options.seed, folder, stages)
+        _say("measuring both models on unseen runs, drawing figures")
         evaluation = _evaluate(contract, source, split, emulator, validator, options.seed)
         fits = {**emulator.fits, **validator.fits}
         figures = evaluation_figures(contract, evaluation) | training_figures(contract, fits, source.grid.labels)
@@ -65,11 +69,16 @@ def run(options: argparse.Namespace) -> None:
             "seen_runs": seen,
         }
         parent.log_json(seen, "seen_runs.json")
+        _say(f"registering both models in {store}")
         pair = _register(contract, emulator, validator, metadata, options.output)
     print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
     print(f"files and figures: {options.output}")
+
+
+def _say(message: str) -> None:
+    print(f"stellar-emulator: {message}", file=sys.stderr, flush=True)
 
 
 def check(grid: Grid, contract: Contract, output: Path) -> None:

@@ -1,0 +1,126 @@
+"""The emulator with exact broadening: plain arithmetic, ONNX graph and model folder give the same flux."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import GAIA, SMALL, TINY
+
+from stellar_emulator.bundle import load_emulator, read_network, save_emulator
+from stellar_emulator.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.broadening import contract_broadening
+from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
+from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork, exact_emulator
+
+TOLERANCE = 4e-6
+"""Single-precision sums of 2,306 terms differ by half of that between libraries, and between one row and many."""
+
+
+def random_network(contract: Contract, seed: int = 0) -> ExactEmulatorNetwork:
+    """Modes of one line whose depth, place and limb darkening follow the run's labels."""
+    random = np.random.default_rng(seed)
+    assert contract.intrinsic is not None
+    convolve = contract_broadening(contract)
+    lower, upper = contract.lower[contract.columns(contract.run_labels)], contract.upper
+    width = upper[contract.columns(contract.run_labels)] - lower
+    hidden = DenseChain((DenseLayer(random.normal(size=(4, 6)).astype(np.float32), np.zeros(6, np.float32), "tanh"),))
+    places = np.linspace(contract.wavelength.start, contract.wavelength.stop, 8)[1:-1, np.newaxis]
+    lines = np.exp(-0.5 * ((contract.intrinsic.wavelength - places) / 0.2) ** 2)
+    modes = convolve.modes(lines)
+    continuum = convolve.modes(np.ones((1, convolve.bins)))[0]
+    kernel = np.concatenate([0.1 * modes, 0.05 * LIMB_DARKENING_WEIGHT * np.ones((6, 1))], axis=1)
+    bias = np.concatenate([continuum - 0.3 * modes.sum(axis=0), [0.5 * LIMB_DARKENING_WEIGHT]])
+    chain = scale_inputs(hidden, 2.0 / width, -(2.0 * lower / width + 1.0)) + linear_map(kernel, bias)
+    return exact_emulator(chain, contract)
+
+
+def demanding_labels(contract: Contract) -> np.ndarray:
+    """Every corner of the box, no rotation among them, and draws inside it."""
+    corners = np.array(list(product(*zip(contract.lower, contract.upper, strict=True))))
+    random = np.random.default_rng(1)
+    inside = contract.lower + random.random((40, len(contract.labels))) * (contract.upper - contract.lower)
+    slow = inside[:4].copy()
+    slow[:, contract.label_names.index("vsini")] = [0.0, 0.01, 0.5, 3.0]
+    return np.concatenate([corners, inside, slow])
+
+
+@pytest.fixture(scope="module", params=[GAIA, SMALL], ids=lambda contract: contract.name)
+def saved(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ExactEmulatorNetwork]:
+    folder = tmp_path_factory.mktemp("exact") / "emulator"
+    network = random_network(request.param)
+    save_emulator(folder, network, request.param, {"seed": 1})
+    return folder, network
+
+
+def test_graph_and_arithmetic_agree_in_every_corner(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
+    folder, network = saved
+    labels = demanding_labels(network.contract)
+    expected = network(labels)
+    found = load_emulator(folder)(labels)
+    assert found.shape == (len(labels), network.contract.wavelength.count)
+    assert found.dtype == np.float32
+    assert expected.min() < 0.9 < 0.999 < expected.max()  # there are lines and continuum
+    assert np.abs(found - expected).max() < TOLERANCE
+
+
+def test_one_row_is_what_it_is_in_a_batch(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
+    folder, network = saved
+    labels = demanding_labels(network.contract)
+    emulator = load_emulator(folder)
+    whole = emulator(labels)
+    for row in (0, 17, len(labels) - 1):
+        assert np.abs(emulator(labels[row : row + 1]) - whole[row]).max() < TOLERANCE
+        assert np.abs(network(labels[row : row + 1]) - whole[row]).max() < TOLERANCE
+
+
+def test_a_folder_is_rebuilt_bit_by_bit(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
+    folder, network = saved
+    rebuilt = read_network(folder)
+    assert isinstance(rebuilt, ExactEmulatorNetwork)
+    labels = demanding_labels(network.contract)[:8]
+    np.testing.assert_array_equal(rebuilt(labels), network(labels))
+    assert load_emulator(folder).metadata == {"seed": 1, "family": "exact"}
+
+
+def test_rotation_and_resolution_leave_the_run_alone(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
+    """Broadening labels do not enter the chain: equivalent widths far from the edges stay."""
+    folder, network = saved
+    contract = network.contract
+    labels = np.tile(0.5 * (contract.lower + contract.upper), (3, 1))
+    labels[:, contract.label_names.index("vsini")] = [0.0, 20.0, 20.0]
+    labels[:, contract.label_names.index("resolution")] = [14500.0, 14500.0, 5000.0]
+    flux = load_emulator(folder)(labels)
+    widths = (1.0 - flux.astype(np.float64)).sum(axis=1)
+    assert widths[0] > 1.0
+    np.testing.assert_allclose(widths, widths[0], rtol=2e-3)
+    assert (1.0 - flux.min(axis=1))[[0, 2]].tolist() == sorted((1.0 - flux.min(axis=1))[[0, 2]].tolist(), reverse=True)
+    assert np.abs(flux[1] - flux[0]).max() > 0.01
+    assert np.abs(flux[2] - flux[1]).max() > 0.01
+
+
+def test_limb_darkening_of_the_chain_reaches_the_flux() -> None:
+    network = random_network(SMALL)
+    labels = demanding_labels(SMALL)[-10:-4]
+    made = network.chain(labels[:, network.run_columns].astype(np.float32))
+    darker = made.copy()
+    darker[:, -1] += 0.3 * LIMB_DARKENING_WEIGHT
+    transfer = network.broadening.transfer(
+        labels[:, network.vsini_column],
+        labels[:, network.resolution_column],
+        (darker[:, -1] / LIMB_DARKENING_WEIGHT).astype(np.float64),
+    )
+    expected = (darker[:, :-1] * np.concatenate([transfer, transfer], axis=1)) @ network.broadening.synthesis
+    np.testing.assert_allclose(network.broadened(darker, labels), expected, atol=1e-6)
+    assert np.abs(network.broadened(darker, labels) - network.broadened(made, labels)).max() > 1e-4
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="contract tiny can't broaden"):
+        exact_emulator(linear_map(np.ones((2, 5)), np.ones(5)), TINY)
+    short = exact_emulator(linear_map(np.ones((4, 5)), np.ones(5)), SMALL)
+    with pytest.raises(InputError, match="the network takes 4 values to 5, contract small_rvs wants 4 to"):
+        save_emulator(tmp_path / "emulator", short, SMALL, {})

@@ -1,0 +1,197 @@
+"""One fit: stopping, best weights, seeds, and going on after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from stellar_emulator import training
+from stellar_emulator.errors import InputError
+from stellar_emulator.networks.preset import Training
+from stellar_emulator.training import Fit, fit
+
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.uniform(-1, 1, (64, 2)).astype(np.float32)
+TARGETS = np.stack([INPUTS.sum(axis=1), INPUTS.prod(axis=1)], axis=1)
+TRAINING, VALIDATION = (INPUTS[:48], TARGETS[:48]), (INPUTS[48:], TARGETS[48:])
+
+
+def settings(**changed: object) -> Training:
+    given = {
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "batch_size": 16,
+        "epochs": 4,
+        "patience": 4,
+    }
+    return Training(**{**given, **changed})  # type: ignore[arg-type]
+
+
+def small_model(seed: int = 1) -> keras.Sequential:
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(2)], name="label_network"
+    )
+
+
+class Told:
+    """Remembers what a fit reports."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.values: list[dict[str, float]] = []
+
+    def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
+        self.epochs.append(epoch)
+        self.values.append(metrics)
+
+
+def validation_loss(model: keras.Model) -> float:
+    made = keras.ops.convert_to_numpy(model(VALIDATION[0]))
+    return float(np.mean((made - VALIDATION[1]) ** 2))
+
+
+def test_every_epoch_is_recorded_and_reported(tmp_path: Path) -> None:
+    told = Told()
+    done = fit(small_model(), TRAINING, VALIDATION, settings(), tmp_path, told)
+    assert told.epochs == [0, 1, 2, 3]
+    assert set(done.history) == {"loss", "val_loss"}
+    assert [row["val_loss"] for row in told.values] == done.history["val_loss"]
+    assert done.history["loss"][-1] < done.history["loss"][0]
+
+
+def test_it_stops_after_patience_epochs_without_gain_and_keeps_the_best(tmp_path: Path) -> None:
+    # Validation asks for the opposite of what is learned: it only gets worse once training has begun to work.
+    against = (VALIDATION[0], -VALIDATION[1])
+    model = small_model()
+    done = fit(model, TRAINING, against, settings(epochs=40, patience=3, learning_rate=0.05), tmp_path, Told())
+    epochs = len(done.history["val_loss"])
+    assert epochs == done.best_epoch + 1 + 3 < 40
+    assert done.history["val_loss"][done.best_epoch] == min(done.history["val_loss"])
+    made = keras.ops.convert_to_numpy(model(against[0]))
+    assert np.mean((made - against[1]) ** 2) == pytest.approx(min(done.history["val_loss"]), rel=1e-4)
+
+
+def test_a_seed_reproduces_a_fit_and_another_does_not(tmp_path: Path) -> None:
+    first, again, other = (
+        fit(small_model(seed), TRAINING, VALIDATION, settings(), tmp_path / name, Told())
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first.history == again.history
+    assert first.history != other.history
+
+
+def test_a_finished_fit_returns_at_once_with_its_history(tmp_path: Path) -> None:
+    model, told = small_model(), Told()
+    done = fit(model, TRAINING, VALIDATION, settings(), tmp_path, Told())
+    fresh = small_model(seed=9)
+    # Had it trained again, it would have diverged.
+    poison = (TRAINING[0], np.full_like(TRAINING[1], np.nan))
+    again = fit(fresh, poison, VALIDATION, settings(), tmp_path, told)
+    assert again == done
+    assert told.epochs == [0, 1, 2, 3]
+    assert validation_loss(fresh) == pytest.approx(min(done.history["val_loss"]), rel=1e-4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.weights.h5", "fit.json", "history.json"]
+
+
+def test_a_cosine_schedule_ends_near_zero(tmp_path: Path) -> None:
+    model = small_model()
+    fit(model, TRAINING, VALIDATION, settings(schedule="cosine"), tmp_path, Told())
+    config = model.optimizer.get_config()["learning_rate"]["config"]
+    schedule = keras.optimizers.schedules.CosineDecay.from_config(config)
+    rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 6, 12)]
+    assert rates == pytest.approx([0.01, 0.005, 0.0], abs=1e-6)  # 48 rows in batches of 16, 4 epochs
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamax", "Adamax"), ("adamw", "AdamW")])
+def test_optimizers_are_those_named(name: str, kind: str) -> None:
+    made = training._optimizer(settings(optimizer=name, learning_rate=0.25), steps=3)
+    assert type(made) is getattr(keras.optimizers, kind)
+    assert float(keras.ops.convert_to_numpy(made.learning_rate)) == 0.25
+
+
+def test_a_divergence_is_named_with_its_remedy(tmp_path: Path) -> None:
+    poison = (TRAINING[0], np.full_like(TRAINING[1], np.nan))
+    with pytest.raises(InputError, match="training of the label network diverged: its loss is nan in epoch 1: choose"):
+        fit(small_model(), poison, VALIDATION, settings(), tmp_path, Told())
+    assert not (tmp_path / "fit.json").exists()
+
+
+def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(tmp_path: Path) -> None:
+    """Full batches: no order of rows, so that the uninterrupted fit is the same to rounding."""
+    full = settings(epochs=6, batch_size=48, schedule="cosine")
+    whole = fit(small_model(), TRAINING, VALIDATION, full, tmp_path / "whole", Told())
+
+    def stop(epoch: int, metrics: dict[str, float]) -> None:
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_model(), TRAINING, VALIDATION, full, tmp_path / "cut", stop)
+    told = Told()
+    model = small_model(seed=9)  # its own weights count for nothing
+    done = fit(model, TRAINING, VALIDATION, full, tmp_path / "cut", told)
+    assert len(done.history["val_loss"]) == 6
+    # Epoch 3 had been recorded, but not backed up: it is told of twice, and counted once.
+    assert told.epochs == [0, 1, 2, 3, 3, 4, 5]
+    np.testing.assert_allclose(done.history["val_loss"], whole.history["val_loss"], rtol=1e-4)
+    assert done.best_epoch == whole.best_epoch
+    assert validation_loss(model) == pytest.approx(min(whole.history["val_loss"]), rel=1e-4)
+
+
+def killed_fit(folder: Path, epochs: int) -> Fit:
+    """Kill a fit in another process once it has recorded some epochs; then let it end there."""
+    code = (
+        "import json, sys, time; sys.path.insert(0, sys.argv[1]); import test_training as own\n"
+        "from pathlib import Path\n"
+        "def report(epoch, metrics):\n"
+        "    print(epoch, flush=True)\n"
+        "    time.sleep(0.02)\n"
+        "own.fit(own.small_model(), own.TRAINING, own.VALIDATION, own.settings(epochs=int(sys.argv[3]), patience=999),"
+        " Path(sys.argv[2]), report)\n"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(folder), str(epochs)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if int(line) == 5:
+            os.kill(first.pid, signal.SIGKILL)
+            break
+    assert first.wait() == -signal.SIGKILL
+    before = json.loads((folder / "history.json").read_text())["val_loss"]
+    assert not (folder / "fit.json").exists()
+    assert len(before) >= 6
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = [int(line) for line in second.stdout.split()]
+    replayed = told[: len(before)]
+    assert replayed == list(range(len(before)))
+    # At most the last recorded epoch, not yet backed up, was computed again.
+    assert told[len(before)] in (len(before) - 1, len(before))
+    done = Fit(**json.loads((folder / "fit.json").read_text()))
+    assert done.history["val_loss"][: len(before) - 1] == before[:-1]
+    return done
+
+
+def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
+    done = killed_fit(tmp_path, epochs=40)
+    assert len(done.history["val_loss"]) == len(done.history["loss"]) == 40
+    model = small_model()
+    model.load_weights(tmp_path / "best.weights.h5")
+    assert validation_loss(model) == pytest.approx(min(done.history["val_loss"]), rel=1e-3)
+    assert done.best_epoch == int(np.argmin(done.history["val_loss"]))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_kill_after_the_last_epoch_costs_nothing(tmp_path: Path) -> None:
+    done = fit(small_model(), TRAINING, VALIDATION, settings(), tmp_path, Told())
+    (tmp_path / "fit.json").unlink()
+    poison = (TRAINING[0], np.full_like(TRAINING[1], np.nan))
+    assert fit(small_model(seed=9), poison, VALIDATION, settings(), tmp_path, Told()) == done
+    assert (tmp_path / "fit.json").is_file()
