@@ -50,6 +50,7 @@ KNOWN_LIMITS = (
     "The line list holds no He I or Ne I lines: treat Teff above 11000 K with care.",
     "Hydrogen profiles are Lemke's; the alternative tables differ by up to 1.8 % in Paschen 14.",
     "Below 4000 K titanium oxide is too weak, and water and vanadium oxide are missing.",
+    "CN, C2 and FeH are computed below 7000 K only: at [M/H] = 1.2, logg 3 the spectrum steps by 0.001 there.",
     "Hot stars of low gravity (logg below about 3.5 at 15000 K) and metal-rich cool giants lie outside the structures' "
     "training set: see atmosphere_distance.",
     "The continuum holds the Paschen pseudo-continuum of dissolved levels, which observers normalise differently.",
