@@ -135,12 +135,16 @@ def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(tmp_path:
 
     with pytest.raises(KeyboardInterrupt):
         fit(small_model(), TRAINING, VALIDATION, full, tmp_path / "cut", stop)
+    # As a kill leaves it after an epoch was recorded, and before its state was saved: that epoch comes again.
+    recorded = json.loads((tmp_path / "cut" / "history.json").read_text())
+    unsaved = {name: [*values, 0.125] for name, values in recorded.items()}
+    (tmp_path / "cut" / "history.json").write_text(json.dumps(unsaved))
+    (tmp_path / "cut" / "partial.weights.h5").write_bytes(b"cut short")
     told = Told()
     model = small_model(seed=9)  # its own weights count for nothing
     done = fit(model, TRAINING, VALIDATION, full, tmp_path / "cut", told)
     assert len(done.history["val_loss"]) == 6
-    # Epoch 3 had been recorded, but not backed up: it is told of twice, and counted once.
-    assert told.epochs == [0, 1, 2, 3, 3, 4, 5]
+    assert told.epochs == [0, 1, 2, 3, 4, 4, 5]
     np.testing.assert_allclose(done.history["val_loss"], whole.history["val_loss"], rtol=1e-4)
     assert done.best_epoch == whole.best_epoch
     assert validation_loss(model) == pytest.approx(min(whole.history["val_loss"]), rel=1e-4)
@@ -172,7 +176,7 @@ def killed_fit(folder: Path, epochs: int) -> Fit:
     told = [int(line) for line in second.stdout.split()]
     replayed = told[: len(before)]
     assert replayed == list(range(len(before)))
-    # At most the last recorded epoch, not yet backed up, was computed again.
+    # At most the last recorded epoch, whose state was not yet saved, was computed again.
     assert told[len(before)] in (len(before) - 1, len(before))
     done = Fit(**json.loads((folder / "fit.json").read_text()))
     assert done.history["val_loss"][: len(before) - 1] == before[:-1]
@@ -186,7 +190,7 @@ def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
     model.load_weights(tmp_path / "best.weights.h5")
     assert validation_loss(model) == pytest.approx(min(done.history["val_loss"]), rel=1e-3)
     assert done.best_epoch == int(np.argmin(done.history["val_loss"]))
-    assert not (tmp_path / "backup").exists()
+    assert not (tmp_path / "latest.weights.h5").exists()
 
 
 def test_a_kill_after_the_last_epoch_costs_nothing(tmp_path: Path) -> None:

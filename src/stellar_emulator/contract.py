@@ -263,8 +263,6 @@ def parse_contract(text: str, name: str = "data contract") -> Contract:
         raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold a mapping of fields, got {type(content).__name__}")
-    for reserved in ("digest", "source"):
-        content.pop(reserved, None)
     try:
         return Contract.model_validate({**content, "digest": hashlib.sha256(text.encode()).hexdigest(), "source": text})
     except ValidationError as error:

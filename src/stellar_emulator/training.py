@@ -1,9 +1,8 @@
 """Fits one Keras network: early stopping, best weights, progress, and going on after a kill."""
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ from stellar_emulator.networks.preset import Training
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
+
+BEST, LATEST = "best.weights.h5", "latest.weights.h5"
+"""Weights of the best epoch so far and of the last one, with the optimizer's state."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / "fit.json"
     if finished.is_file():
-        model.load_weights(folder / "best.weights.h5")
+        model.load_weights(folder / BEST)
         done = Fit(**json.loads(finished.read_text()))
         _replay(done.history, report)
         return done
@@ -58,22 +60,45 @@ def fit(
     fixed = {"shuffle": False} if streamed else {"batch_size": settings.batch_size, "validation_batch_size": 4096}
     inputs, targets = (training, None) if streamed else training
     if not record.stopped:
-        model.compile(optimizer=_optimizer(settings, _steps(training, settings)), loss="mean_squared_error")
+        steps = _steps(training, settings)
+        model.compile(optimizer=_optimizer(settings, steps), loss="mean_squared_error")
         model.fit(
             inputs,
             targets,
             validation_data=validation,
             epochs=settings.epochs,
-            # In this order: a kill between the two leaves an epoch recorded twice, never one unrecorded.
-            callbacks=[record, keras.callbacks.BackupAndRestore(str(folder / "backup"))],
+            initial_epoch=_restore(model, folder / LATEST, steps),
+            callbacks=[record],
             verbose=0,
             **fixed,
         )
-    model.load_weights(folder / "best.weights.h5")
+    model.load_weights(folder / BEST)
     done = Fit(record.history, record.best_epoch)
-    finished.write_text(json.dumps({"history": done.history, "best_epoch": done.best_epoch}))
-    shutil.rmtree(folder / "backup", ignore_errors=True)
+    _write(finished, asdict(done))
+    (folder / LATEST).unlink(missing_ok=True)
     return done
+
+
+def _restore(model: keras.Model, latest: Path, steps: int) -> int:
+    """Take up the weights and the optimizer of a killed fit; return how many epochs are behind them."""
+    if not latest.is_file():
+        return 0
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(latest)
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Write weights and optimizer at once or not at all: a kill may come at any time."""
+    partial = path.with_name("partial.weights.h5")
+    model.save_weights(partial)
+    partial.rename(path)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content))
+    partial.rename(path)
 
 
 def _steps(training: Any, settings: Training) -> int:
@@ -128,14 +153,12 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
                 f"{epoch + 1}: choose a preset with a smaller learning_rate"
             )
         for name, value in metrics.items():
-            # A killed run may have recorded an epoch that it had not yet backed up: the new value replaces it.
+            # A killed fit may have recorded an epoch whose state it had not yet saved: the new value replaces it.
             self.history[name] = [*self.history.get(name, [])[:epoch], value]
         if self.best_epoch == epoch:
-            self.model.save_weights(self.folder / "partial.weights.h5")
-            (self.folder / "partial.weights.h5").rename(self.folder / "best.weights.h5")
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.history))
-        partial.rename(self.path)
+            _save(self.model, self.folder / BEST)
+        _write(self.path, self.history)
+        _save(self.model, self.folder / LATEST)
         self.report(epoch, metrics)
         self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
         self.bar.update()

@@ -17,6 +17,9 @@ from stellar_emulator.networks.learning import StageReport, unit_labels
 from stellar_emulator.networks.preset import Validator
 from stellar_emulator.training import Fit, fit
 
+LEAST_SPREAD = np.float32(1e-4)
+"""Of a component beside the first. What varies less is rounding, not to be blown up to what the others are."""
+
 
 @dataclass(frozen=True)
 class TrainedValidator:
@@ -33,7 +36,7 @@ def train_validator(
     """Fit principal components, then one network for all labels or one for each (Table 4)."""
     keras.utils.set_random_seed(seed)
     basis = fit_grid_basis(grid, split.train, preset.components, seed)
-    spread = np.sqrt(basis.variance)
+    spread = np.maximum(np.sqrt(basis.variance), LEAST_SPREAD * np.sqrt(basis.variance[0]))
     inputs = project_grid(grid, basis) / spread
     targets = unit_labels(contract.labels, grid.labels)
     half, middle = (contract.upper - contract.lower) / 2.0, (contract.upper + contract.lower) / 2.0

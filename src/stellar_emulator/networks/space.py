@@ -107,10 +107,10 @@ class PixelSpace:
 
 
 class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Shuffled batches of flux: row groups in random order, gathered into chunks, rows shuffled inside a chunk.
+    """Shuffled batches of flux: row groups gathered into chunks, chunks in random order, rows shuffled inside each.
 
     Memory holds one chunk. With ``seed`` None the order is that of the grid. Where all rows fit in one chunk they
-    are read once.
+    are read once. Which groups share a chunk is drawn once: Keras wants as many batches in every epoch.
     """
 
     def __init__(
@@ -119,48 +119,43 @@ class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__()
         self.grid, self.inputs, self.batch_size = grid, inputs, batch_size
         self.random = None if seed is None else np.random.default_rng(seed)
-        groups = np.searchsorted(grid.group_starts, rows, side="right") - 1
-        self.rows_of_group = [rows[groups == group] for group in np.unique(groups)]
+        group_of_row = np.searchsorted(grid.group_starts, rows, side="right") - 1
+        groups = np.unique(group_of_row)
         rows_in_memory = max(batch_size, BYTES_IN_MEMORY // (4 * grid.pixels))
-        self.chunks = -(-len(rows) // rows_in_memory)
-        self.rows = len(rows)
-        self._plan()
+        chunks = min(len(groups), -(-len(rows) // rows_in_memory))
+        shares = np.array_split(groups[self._drawn(len(groups))], chunks)
+        self._rows = [rows[np.isin(group_of_row, share)] for share in shares]
+        self._loaded = -1
+        self._begin_epoch()
 
     @property
     def num_batches(self) -> int:
-        return sum(-(-sum(map(len, groups)) // self.batch_size) for groups in self._groups_of_chunk)
+        return len(self._place)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         chunk, batch = self._place[index]
         self._load(chunk)
-        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        chosen = self._order[chunk][batch * self.batch_size : (batch + 1) * self.batch_size]
         flux = self._flux[chosen]
-        return (flux if self.inputs is None else self.inputs[self._rows[chosen]]), flux
+        return (flux if self.inputs is None else self.inputs[self._rows[chunk][chosen]]), flux
 
     def on_epoch_end(self) -> None:
-        if self.random is None:
-            return
-        if self.chunks == 1 and self._loaded == 0:
-            self._order = self.random.permutation(len(self._rows))
-        else:
-            self._plan()
+        self._begin_epoch()
 
-    def _plan(self) -> None:
-        order = (
-            range(len(self.rows_of_group)) if self.random is None else self.random.permutation(len(self.rows_of_group))
-        )
-        groups = [self.rows_of_group[group] for group in order]
-        shares = np.array_split(np.arange(len(groups)), self.chunks)
-        self._groups_of_chunk = [[groups[i] for i in share] for share in shares]
-        sizes = [-(-sum(map(len, chunk)) // self.batch_size) for chunk in self._groups_of_chunk]
-        self._place = [(chunk, batch) for chunk, size in enumerate(sizes) for batch in range(size)]
-        self._loaded = -1
+    def _begin_epoch(self) -> None:
+        self._order = [self._drawn(len(rows)) for rows in self._rows]
+        self._place = [
+            (int(chunk), batch)
+            for chunk in self._drawn(len(self._rows))
+            for batch in range(-(-len(self._rows[chunk]) // self.batch_size))
+        ]
+
+    def _drawn(self, count: int) -> NDArray[np.int64]:
+        return np.arange(count) if self.random is None else self.random.permutation(count)
 
     def _load(self, chunk: int) -> None:
         if chunk == self._loaded:
             return
-        self._rows = np.concatenate(self._groups_of_chunk[chunk])
         self._flux = np.empty((0, self.grid.pixels), dtype=np.float32)  # let go of the last chunk first
-        self._flux = self.grid.take(self._rows)
-        self._order = np.arange(len(self._rows)) if self.random is None else self.random.permutation(len(self._rows))
+        self._flux = self.grid.take(self._rows[chunk])
         self._loaded = chunk
