@@ -45,7 +45,7 @@ def _timing(code: str) -> str:
 
 
 def isolated(code: str, environment: dict[str, str] | None = None) -> str:
-    """Run Python code in a fresh process and return its last line of output."""
+    """Run Python code in a fresh process and return its last line of output, if any."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -56,7 +56,7 @@ def isolated(code: str, environment: dict[str, str] | None = None) -> str:
     )
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip()[-2000:])
-    return done.stdout.strip().splitlines()[-1]
+    return done.stdout.strip().rpartition("\n")[2]
 
 
 def seconds(code: str) -> float:
