@@ -16,7 +16,7 @@ if {network!r} == "autoencoder":
     model = layers.chain(halves, "autoencoder")
     inputs, outputs = 4000, 4000
 else:
-    model = layers.build_validator(1, preset.validator)
+    model = layers.build_validator(preset.validator.components, 1, preset.validator)
     inputs, outputs = preset.validator.components, 1
 random = np.random.default_rng(1)
 x, y = random.random(({rows}, inputs), np.float32), random.random(({rows}, outputs), np.float32)
