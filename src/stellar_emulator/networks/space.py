@@ -19,7 +19,7 @@ from stellar_emulator.networks.dense import DenseChain, linear_map
 
 Array = NDArray[np.float32]
 
-BYTES_IN_MEMORY = 512 * 2**20
+BYTES_IN_MEMORY = 128 * 2**20
 """Flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size."""
 
 
