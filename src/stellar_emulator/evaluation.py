@@ -1,6 +1,5 @@
 """Measures an emulator and a validator on computed spectra: accuracies of labels and errors of flux."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -10,29 +9,12 @@ from numpy.typing import NDArray
 from stellar_emulator.accuracy import AccuracyRow, accuracy_rows
 from stellar_emulator.contract import Contract
 from stellar_emulator.flux_error import FluxErrorRow, dead_units, flux_error_rows
-from stellar_emulator.grid.store import Grid
+from stellar_emulator.grid.store import Grid, Rows
 
 Model = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 
 ROWS_EVALUATED = 16384
 """At most so many spectra of one part are measured, drawn by seed, so that memory stays bounded."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Computed spectra of one part of a grid: labels (n, labels), weight and run_id (n,), flux (n, pixels)."""
-
-    labels: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    run_id: NDArray[np.int64]
-    flux: NDArray[np.float32]
-
-    @property
-    def digest(self) -> str:
-        """First 12 hex digits of the SHA-256 over labels and flux, printed with every figure."""
-        hasher = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<f8").tobytes())
-        hasher.update(np.ascontiguousarray(self.flux, dtype="<f4").tobytes())
-        return hasher.hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -53,7 +35,7 @@ class Evaluation:
 
     accuracy: list[AccuracyRow]
     flux_error: list[FluxErrorRow]
-    test: Part
+    test: Rows
     generated: NDArray[np.float32]
     inferred: dict[str, NDArray[np.float32]]
     reconstruction: Reconstruction | None
@@ -73,18 +55,18 @@ class Evaluation:
         }
 
 
-def read_part(grid: Grid, rows: NDArray[np.int64], seed: int) -> Part:
+def read_part(grid: Grid, rows: NDArray[np.int64], seed: int) -> Rows:
     """Read the given rows of a grid, or `ROWS_EVALUATED` of them drawn by ``seed``."""
     if len(rows) > ROWS_EVALUATED:
         rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS_EVALUATED, replace=False))
-    return Part(grid.labels[rows], grid.weight[rows], grid.run_id[rows], grid.take(rows))
+    return Rows(grid.run_id[rows], grid.labels[rows], grid.weight[rows], grid.take(rows))
 
 
 def evaluate(
     contract: Contract,
     emulator: Model,
     validator: Model,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, Rows],
     seed: int,
     reconstruction: Reconstruction | None = None,
     project: Model | None = None,

@@ -1,16 +1,16 @@
-"""What a job writes to MLflow: runs within runs, settings, metrics, figures, datasets, and where it all came from."""
+"""What a job writes to MLflow: runs within runs, settings, metrics, files, datasets, and where it all came from."""
 
 import logging
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 # MLflow reads these when it is imported; a user's own choice stands.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -24,18 +24,18 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from stellar_emulator.errors import SetupError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
 
 SETTING = "cfg."
 """Begins the name of every logged setting: `mlflow run` logs MLproject's parameters itself, as raw text."""
+
+OUTPUT = "output"
+"""Tag of a job's run: machine and folder that it writes to."""
 
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
@@ -60,15 +60,10 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step (an epoch, say)."""
-        self._log([(name, value, step) for name, value in metrics.items()])
-
-    def log_history(self, history: Mapping[str, Sequence[float]]) -> None:
-        """Log metrics by epoch; the first value of each is epoch 0."""
-        self._log([(name, value, step) for name, values in history.items() for step, value in enumerate(values)])
-
-    def log_figure(self, figure: "Figure", path: str) -> None:
-        """Keep a figure as a PNG file among the run's artifacts."""
-        mlflow.MlflowClient().log_figure(self.run_id, figure, path)
+        now = int(1000 * time.time())
+        entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        for start in range(0, len(entries), _METRICS_AT_ONCE):
+            mlflow.MlflowClient().log_batch(self.run_id, metrics=entries[start : start + _METRICS_AT_ONCE])
 
     def log_json(self, content: Any, path: str) -> None:
         """Keep a mapping or list as a JSON file among the run's artifacts."""
@@ -94,12 +89,6 @@ class Run:
         for name, value in tags.items():
             client.set_tag(self.run_id, name, value)
 
-    def _log(self, values: Sequence[tuple[str, float, int]]) -> None:
-        now = int(1000 * time.time())
-        metrics = [Metric(name, float(value), now, step) for name, value, step in values]
-        for start in range(0, len(metrics), _METRICS_AT_ONCE):
-            mlflow.MlflowClient().log_batch(self.run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
-
 
 def connect() -> str:
     """Quiet MLflow, point it at `DEFAULT_STORE` unless a store was named, and return the address it uses."""
@@ -108,6 +97,31 @@ def connect() -> str:
     if not is_tracking_uri_set():
         mlflow.set_tracking_uri(DEFAULT_STORE)
     return str(mlflow.get_tracking_uri())
+
+
+@contextmanager
+def start_job(name: str, output: Path) -> Iterator[Run]:
+    """Start the run of a job that holds the lock of the folder ``output``.
+
+    Nobody else works there, so runs that a killed job of that folder left as running are ended as killed.
+    """
+    connect()
+    place = f"{platform.node()}:{output.resolve()}"
+    with _reachable():
+        _end_interrupted(place)
+    with start_run(name) as run:
+        run.set_tags({OUTPUT: place})
+        yield run
+
+
+def _end_interrupted(place: str) -> None:
+    client = mlflow.MlflowClient()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    parents = {run.info.run_id for run in running if run.data.tags.get(OUTPUT) == place}
+    for run in running:
+        if run.info.run_id in parents or run.data.tags.get(MLFLOW_PARENT_RUN_ID) in parents:
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 @contextmanager
@@ -126,8 +140,15 @@ def start_run(name: str) -> Iterator[Run]:
 
 
 def _opened(name: str, child: bool) -> mlflow.ActiveRun:
-    try:
+    with _reachable():
         return mlflow.start_run(run_name=name, nested=child)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turn what MLflow raises on a store that does not answer into a `SetupError`."""
+    try:
+        yield
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SetupError(

@@ -12,7 +12,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
 from stellar_emulator import registry, tracking
@@ -226,15 +225,15 @@ def test_a_damaged_bundle_registers_nothing(store: Path, tmp_path: Path) -> None
     assert len(mlflow.MlflowClient().search_model_versions("name='tiny-emulator'")) == before
 
 
-def test_runs_keep_settings_histories_figures_and_datasets(store: Path) -> None:
+def test_runs_keep_settings_metrics_and_datasets(store: Path) -> None:
     with tracking.start_run("outer") as outer:
         outer.log_settings({"seed": 1, "network": {"widths": [8, 4]}} | {f"many{i}": i for i in range(150)})
         outer.log_dataset("embedded", "ab" * 32, store, "training")
-        outer.log_figure(Figure(), "figures/empty.png")
         outer.log_json({"mae": 0.5}, "flux_error.json")
         with tracking.start_run("autoencoder") as inner:
-            inner.log_history({"loss": [1.0, 0.5], "long": list(range(1500))})
-            inner.log_metrics({"loss": 0.25}, step=2)
+            for step, loss in enumerate((1.0, 0.5, 0.25)):
+                inner.log_metrics({"loss": loss}, step)
+            inner.log_metrics({f"many{i}": i for i in range(1500)})
     client = mlflow.MlflowClient()
     run = client.get_run(outer.run_id)
     assert run.info.status == "FINISHED"
@@ -244,12 +243,30 @@ def test_runs_keep_settings_histories_figures_and_datasets(store: Path) -> None:
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("embedded", "ab" * 18)
     assert {tag.key: tag.value for tag in dataset.tags} == {"mlflow.data.context": "training", "sha256": "ab" * 32}
-    assert {item.path for item in client.list_artifacts(outer.run_id)} == {"figures", "flux_error.json"}
+    assert {item.path for item in client.list_artifacts(outer.run_id)} == {"flux_error.json"}
     child = client.get_run(inner.run_id)
     assert child.data.tags["mlflow.parentRunId"] == outer.run_id
     history = client.get_metric_history(inner.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == [(0, 1.0), (1, 0.5), (2, 0.25)]
-    assert len(client.get_metric_history(inner.run_id, "long")) == 1500
+    assert child.data.metrics["many1499"] == 1499
+
+
+def test_a_job_ends_what_a_killed_job_of_its_folder_left_running(store: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from stellar_emulator import tracking\n"
+        "with tracking.start_job('train', Path(sys.argv[1])) as job, tracking.start_run('chain') as child:\n"
+        "    print(job.run_id, child.run_id, flush=True); os.kill(os.getpid(), 9)"
+    )
+    folders = tmp_path / "it's mine", tmp_path / "another"
+    killed = [
+        subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True) for folder in folders
+    ]
+    mine, others = (done.stdout.split() for done in killed)
+    client = mlflow.MlflowClient()
+    with tracking.start_job("train", folders[0]) as job:
+        assert [client.get_run(run).info.status for run in mine] == ["KILLED", "KILLED"]
+        assert [client.get_run(run).info.status for run in others] == ["RUNNING", "RUNNING"]
+        assert client.get_run(job.run_id).info.status == "RUNNING"
 
 
 def test_inside_mlflow_run_its_run_is_the_parent(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from synthetic import SMALL, TINY, synthetic_rows, synthetic_runs, write_rows, w
 
 from stellar_emulator.bundle import load_emulator, load_validator, save_emulator, save_validator
 from stellar_emulator.errors import InputError
-from stellar_emulator.evaluation import Part, read_part
+from stellar_emulator.evaluation import read_part
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, Rows, run_hashes
@@ -182,7 +182,7 @@ def exact_source(folder: Path) -> Source:
     return open_source(str(write_runs(folder / "runs", synthetic_runs(runs=150))), SMALL, folder / "scratch")
 
 
-def train_exact(folder: Path, epochs: int = EPOCHS) -> tuple[TrainedEmulator, Source, Part]:
+def train_exact(folder: Path, epochs: int = EPOCHS) -> tuple[TrainedEmulator, Source, Rows]:
     """The smoke preset with more and smaller steps, on a line of the Gaia contract's labels."""
     smoke, source = read_preset("smoke"), exact_source(folder)
     steps = {"training": training(epochs, batch_size=32)}
@@ -198,7 +198,7 @@ def train_exact(folder: Path, epochs: int = EPOCHS) -> tuple[TrainedEmulator, So
     return trained, source, read_part(source.grid, split.test, 1)
 
 
-def summary(trained: TrainedEmulator, source: Source, test: Part) -> dict[str, float]:
+def summary(trained: TrainedEmulator, source: Source, test: Rows) -> dict[str, float]:
     """What a backend must get right, as numbers that another process can print."""
     mean = source.grid.take(np.arange(source.grid.rows)).mean(axis=0)
     made = reconstruct(trained, SMALL, source.intrinsic, test)

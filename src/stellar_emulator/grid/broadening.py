@@ -6,6 +6,7 @@ instrument passes no detail finer than its own width, few modes are enough; one 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,7 @@ class Broadening:
         return np.asarray((modes * np.concatenate([transfer, transfer], axis=-1)) @ self.synthesis)
 
 
+@lru_cache(maxsize=4)  # tens of megabytes each, asked for by the grid, by the networks' targets and by the emulator
 def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``.
 

@@ -35,6 +35,13 @@ class Rows:
     weight: NDArray[np.float64]
     flux: NDArray[np.float32]
 
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the SHA-256 over labels and flux, printed with every figure."""
+        hasher = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<f8").tobytes())
+        hasher.update(np.ascontiguousarray(self.flux, dtype="<f4").tobytes())
+        return hasher.hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     validator = load_validator(resolve(contract.models.validator, options.validator))
     require_same_contract(contract, emulator, validator)
     make_folder(options.output)
-    with locked(options.output), tracking.start_run("evaluate") as parent:
+    with locked(options.output), tracking.start_job("evaluate", options.output) as parent:
         parent.log_settings({"emulator": emulator.digest, "validator": validator.digest, "seed": options.seed})
         grid = open_source(options.grid, contract, options.output / "grids").grid
         check(grid, contract, options.output)

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     contract, preset = read_contract(options.contract), read_preset(options.preset)
     store = tracking.connect()
     make_folder(options.output)
-    with locked(options.output), tracking.start_run(f"train {preset.name}") as parent:
+    with locked(options.output), tracking.start_job(f"train {preset.name}", options.output) as parent:
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
         source = open_source(options.grid, contract, options.output / "grids")
         _say(f"checking {source.grid.rows:,} spectra against contract {contract.name}")

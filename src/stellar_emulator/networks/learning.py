@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract import Contract, Label
 from stellar_emulator.errors import InputError
-from stellar_emulator.evaluation import Part, Reconstruction
+from stellar_emulator.evaluation import Reconstruction
 from stellar_emulator.grid.broadening import contract_broadening
 from stellar_emulator.grid.sampling import run_hash
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.split import SplitRows, split_rows
-from stellar_emulator.grid.store import Grid
+from stellar_emulator.grid.store import Grid, Rows
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.basis import fit_basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.dense import DenseChain, from_keras, scale_inputs
@@ -109,7 +109,7 @@ def _exact_examples(intrinsic: IntrinsicGrid, contract: Contract, preset: Preset
 
 
 def reconstruct(
-    trained: TrainedEmulator, contract: Contract, intrinsic: IntrinsicGrid | None, part: Part
+    trained: TrainedEmulator, contract: Contract, intrinsic: IntrinsicGrid | None, part: Rows
 ) -> Reconstruction:
     """What the autoencoder of a training makes of computed spectra; the exact family broadens them afterwards."""
     if isinstance(trained.network, EmulatorNetwork) or intrinsic is None:
