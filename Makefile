@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types lock prove
+.PHONY: setup train test lint types lock prove FORCE
 
 setup:
 	python3 start.py setup
@@ -25,10 +25,15 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" --group dev pyproject.toml --output-file requirements.lock
 
-# Repeats every measurement of docs/benchmarks.md (about 40 minutes on two idle cores), on the emulator of `make train`.
-prove:
-	mkdir -p docs
-	for name in training expansion inference streaming validators; do \
-	    $(BIN)/python -m benchmarks.$$name | tee output/$$name.md || exit 1; done
-	(echo '# Benchmarks'; echo; echo 'Repeat them with `make train prove`.'; \
-	 for name in training expansion inference streaming validators; do echo; cat output/$$name.md; done) > docs/benchmarks.md
+# Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
+# make docs/benchmarks/inference.md
+PROOFS := training expansion inference streaming validators validation serving power
+
+prove: $(PROOFS:%=docs/benchmarks/%.md)
+
+docs/benchmarks/%.md: FORCE
+	mkdir -p docs/benchmarks
+	$(BIN)/python -m benchmarks.$* > $@.partial
+	mv $@.partial $@
+
+FORCE:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from stellar_emulator import figures
 from stellar_emulator.contract import Contract, parse_contract, read_contract
 from stellar_emulator.figures.style import quantity, three_digits
+from stellar_emulator.validation.coverage import pair_coverage
 
 CONTRACT = Path(__file__).parents[1] / "data_contracts" / "gaia_rvs.yaml"
 
@@ -295,6 +296,60 @@ def test_sampling_density_counts_all_spectra(name: str, request: pytest.FixtureR
     assert len(pairs) == count * (count - 1) // 2
     assert all(np.nansum(np.ma.filled(axes.collections[0].get_array(), 0)) == 300 for axes in pairs)
     assert rendered_within(figure)
+
+
+@pytest.mark.parametrize("name", ["contract", "other"])
+def test_coverage_shows_every_label_and_pair_and_hatches_voids(name: str, request: pytest.FixtureRequest) -> None:
+    contract: Contract = request.getfixturevalue(name)
+    count = len(contract.labels)
+    labels = drawn_labels(contract, 3000)
+    first = contract.labels[0]
+    hole = (labels[:, 0] > (first.lower + first.upper) / 2) & (labels[:, 1] < contract.labels[1].upper / 2)
+    labels[0, 0] = np.nan
+    pairs = pair_coverage(contract, labels[~hole], np.arange(int((~hole).sum())))
+    figure = figures.coverage(contract, labels[~hole], pairs)
+    *panels, colour_bar = figure.axes
+    assert len(panels) == count * (count + 1) // 2
+    histograms = [panel for panel in panels if not panel.collections]
+    assert [panel.get_title(loc="left") for panel in histograms] == [label.title for label in contract.labels]
+    hatched = [sum(patch.get_hatch() is not None for patch in panel.patches) for panel in panels if panel.collections]
+    expected = {pair.horizontal.name + pair.vertical.name: int(pair.voids.sum()) for pair in pairs}
+    assert sorted(hatched) == sorted(expected.values())
+    assert expected[contract.labels[0].name + contract.labels[1].name] > 0
+    assert f"{sum(hatched):,} cells of two labels are void" in figure.get_suptitle()
+    assert "contract's sampling" in colour_bar.get_xlabel()
+    assert rendered_within(figure)
+
+
+def test_coverage_without_voids_says_so(other: Contract) -> None:
+    labels = drawn_labels(other, 3000)
+    figure = figures.coverage(other, labels, pair_coverage(other, labels, np.arange(3000)))
+    assert figure.get_suptitle() == "Coverage by 3,000 spectra: no cell of two labels is void"
+    assert not any(patch.get_hatch() for panel in figure.axes for patch in panel.patches)
+
+
+def test_flux_range_draws_extremes_and_mean_and_marks_what_leaves_the_bounds(contract: Contract) -> None:
+    flux = spectra(contract, 20)
+    minimum, maximum, mean = flux.min(axis=0), flux.max(axis=0), flux.mean(axis=0)
+    maximum[1234], minimum[55], minimum[60] = 7.0, -1e9, np.nan
+    figure = figures.flux_range(contract, minimum, maximum, mean)
+    (axes,) = figure.axes
+    (curve,) = curves(axes, contract)
+    np.testing.assert_array_equal(curve, mean)
+    below, above = [line for line in axes.lines if line.get_marker() == "x"]
+    assert below.get_xdata().tolist() == [contract.wavelength.pixels[55]]
+    assert above.get_xdata().tolist() == [contract.wavelength.pixels[1234]]
+    assert axes.get_ylim()[0] < contract.flux.lower < contract.flux.upper < axes.get_ylim()[1] < 2.0
+    assert "2 pixels leave the bounds" in figure.get_suptitle()
+    assert marks(axes) == list(contract.regions.line_cores.values())
+    assert rendered_within(figure)
+
+
+def test_flux_range_of_a_sound_grid_says_so(other: Contract) -> None:
+    flux = spectra(other, 5)
+    figure = figures.flux_range(other, flux.min(axis=0), flux.max(axis=0), flux.mean(axis=0))
+    assert "within the contract's bounds" in figure.get_suptitle()
+    assert figure.axes[0].get_xlabel().startswith("Wavelength in vacuum")
 
 
 def test_settings_of_the_caller_stay_as_they_were(contract: Contract) -> None:

@@ -163,6 +163,12 @@ def load_validator(folder: str | Path) -> Validator:
     return Validator(contract, description["metadata"], description["digest"], network)
 
 
+def load_model(folder: str | Path) -> Emulator | Validator:
+    """Load a model's folder of either kind. As `load_emulator`."""
+    description, _ = _read(Path(folder))
+    return load_emulator(folder) if description["kind"] == "emulator" else load_validator(folder)
+
+
 def read_network(folder: str | Path) -> "EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork":
     """Rebuild the dense layers of a model's folder, of either kind. Raises like `load_emulator`."""
     from safetensors.numpy import load_file

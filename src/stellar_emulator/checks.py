@@ -2,6 +2,7 @@
 
 import difflib
 import numbers
+import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +16,13 @@ from stellar_emulator.errors import InputError
 NOISE_WIDTHS = 8.0
 """Standard deviations of the noise by which a spectrum may leave the flux range; beyond them it is no noise."""
 
+_SHOWN = 40
+"""Characters of an unknown name that a message repeats."""
 
-def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) -> NDArray[np.float64]:
+
+def check_labels(
+    contract: Contract, names: Sequence[str], values: ArrayLike, first_row: int = 0
+) -> NDArray[np.float64]:
     """Check a table of labels and put its columns into the contract's order.
 
     Parameters
@@ -27,6 +33,8 @@ def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) ->
         One for each column, in any order.
     values
         Physical units, shape (n, labels).
+    first_row
+        Number of the first row in messages, where the table is part of a longer one.
 
     Returns
     -------
@@ -38,7 +46,7 @@ def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) ->
         If a column is missing, unknown or given twice, or a value is no number, not finite or out of bounds; the
         message names label, value, row, bounds and remedy.
     """
-    _check_names(contract, names)
+    check_names(contract, names)
     table = _array(values, "labels")
     if table.ndim != 2 or table.shape[1] != len(names):
         raise InputError(
@@ -48,7 +56,7 @@ def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) ->
         raise InputError("labels have no rows: give one row a spectrum")
     table = table[:, [names.index(name) for name in contract.label_names]]
     if table.dtype.kind not in "fiu":
-        _check_numbers(contract, table)
+        _check_numbers(contract, table, first_row)
     checked = table.astype(np.float64)
     # A single-precision table can't hold a bound such as 0.1 exactly: it meets the bound as itself would round it.
     lower, upper = contract.lower, contract.upper
@@ -57,8 +65,45 @@ def check_labels(contract: Contract, names: Sequence[str], values: ArrayLike) ->
     outside = ~((checked >= lower) & (checked <= upper))
     if outside.any():
         row, column = (int(index) for index in np.argwhere(outside)[0])
-        raise _value_fault(contract.labels[column], float(checked[row, column]), row)
+        raise _value_fault(contract.labels[column], float(checked[row, column]), first_row + row)
     return checked
+
+
+def check_names(contract: Contract, names: Sequence[str]) -> None:
+    """Check that columns are the contract's labels, each once and in any order.
+
+    Raises
+    ------
+    InputError
+        If one is missing, unknown or given twice; the message has a hint at a misspelling.
+    """
+    known = contract.label_names
+    for name, count in Counter(names).items():
+        if name not in known:
+            raise InputError(f"label {unknown(name, known)}Contract {contract.name} has {', '.join(known)}")
+        if count > 1:
+            raise InputError(f"label {name} is given {count} times: give each column once")
+    for label in contract.labels:
+        if label.name not in names:
+            raise InputError(f"label {label.name} is missing: give it, {_bounds(label)}")
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """Begin a message about an unknown name, with the known one that may be meant."""
+    name = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is unknown: " + (f"did you mean {close[0]}? " if close else "")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number that double precision can hold; truth values are none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
@@ -83,9 +128,10 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
         If the pixels are not the contract's, or a value is no number, not finite or out of range; the message names
         value, row, pixel and wavelength.
     """
-    if not 0.0 <= noise < np.inf:
+    widest = contract.flux.upper - contract.flux.lower
+    if not 0.0 <= noise <= widest:
         raise InputError(
-            f"noise = {noise:g} is no standard deviation of a flux: give 0 or more, such as 0.02 at S/N 50"
+            f"noise = {noise:g} is no standard deviation of a flux: give 0 to {_number(widest)}, such as 0.02 at S/N 50"
         )
     spectra = _array(flux, "flux")
     axis = contract.wavelength
@@ -98,12 +144,16 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
             f"flux has {spectra.shape[1]} pixels, contract {contract.name} wants {axis.count}: resample it to "
             f"{_number(axis.start)} to {_number(axis.stop)} {axis.unit} ({axis.medium}), step {_number(axis.step)}"
         )
+    if spectra.dtype.kind == "O":
+        _check_pixels(spectra)
+        spectra = spectra.astype(np.float64)
     if spectra.dtype.kind not in "fiu":
         raise InputError(f"flux of type {spectra.dtype} is no table of numbers: give floating-point values")
-    checked = spectra.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        checked = spectra.astype(np.float32, copy=False)
     margin = NOISE_WIDTHS * noise
-    lower, upper = np.float32(contract.flux.lower - margin), np.float32(contract.flux.upper + margin)
-    outside = ~((checked >= lower) & (checked <= upper))
+    lower, upper = contract.flux.lower - margin, contract.flux.upper + margin
+    outside = ~((checked >= np.float32(lower)) & (checked <= np.float32(upper)))
     if outside.any():
         row, pixel = (int(index) for index in np.argwhere(outside)[0])
         value = float(checked[row, pixel])
@@ -111,7 +161,7 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
         if not np.isfinite(value):
             raise InputError(f"{where} is not finite: interpolate over it or leave the spectrum out")
         raise InputError(
-            f"{where} lies outside {_number(float(lower))} to {_number(float(upper))}: normalise the spectrum to its "
+            f"{where} lies outside {_number(lower)} to {_number(upper)}: normalise the spectrum to its "
             "continuum, or state its noise"
         )
     return checked
@@ -124,25 +174,24 @@ def _array(values: ArrayLike, what: str) -> NDArray[Any]:
         raise InputError(f"{what} is no table: give rows of equal length") from error
 
 
-def _check_names(contract: Contract, names: Sequence[str]) -> None:
-    known = contract.label_names
-    for name, count in Counter(names).items():
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise InputError(f"label {name} is unknown: {hint}Contract {contract.name} has {', '.join(known)}")
-        if count > 1:
-            raise InputError(f"label {name} is given {count} times: give each column once")
-    for label in contract.labels:
-        if label.name not in names:
-            raise InputError(f"label {label.name} is missing: give it, {_bounds(label)}")
-
-
-def _check_numbers(contract: Contract, table: NDArray[Any]) -> None:
-    for row, cells in enumerate(table.tolist()):
+def _check_numbers(contract: Contract, table: NDArray[Any], first_row: int) -> None:
+    for row, cells in enumerate(table.tolist(), start=first_row):
         for label, cell in zip(contract.labels, cells, strict=True):
-            if not isinstance(cell, numbers.Real) or isinstance(cell, bool):
-                raise InputError(f"{label.name} = {cell!r} in row {row} is no number: give {_bounds(label)}")
+            if not is_number(cell):
+                raise InputError(
+                    f"{label.name} = {reprlib.repr(cell)} in row {row} is no number: give {_bounds(label)}"
+                )
+
+
+def _check_pixels(spectra: NDArray[Any]) -> None:
+    for row, cells in enumerate(spectra.tolist()):
+        if set(map(type, cells)) == {float}:
+            continue
+        for pixel, cell in enumerate(cells):
+            if not is_number(cell):
+                raise InputError(
+                    f"flux = {reprlib.repr(cell)} in row {row}, pixel {pixel} is no number: give a normalised flux"
+                )
 
 
 def _value_fault(label: Label, value: float, row: int) -> InputError:

@@ -4,6 +4,7 @@ Nothing heavy is imported before a verb runs, so that ``--help`` answers at once
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 MAXIMUM_SEED = 2**32 - 1
+MAXIMUM_PORT = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Option:
     default: str
     kind: Callable[[str], object]
     help: str
+    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Verb:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 refused by a check, 2 bad input, 3 environment."""
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = build_parser().parse_args(words)
+    options.command = shlex.join(["stellar-emulator", *words])
     try:
         import_module(f"stellar_emulator.jobs.{options.verb}").run(options)
     except StellarEmulatorError as error:
@@ -70,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         options = verbs.add_parser(verb.name, help=verb.help, description=verb.help, allow_abbrev=False)
         for option in verb.options:
             options.add_argument(
-                f"--{option.name}",
+                option.name if option.positional else f"--{option.name}",
+                nargs="?" if option.positional else None,
                 default=option.default,
                 type=option.kind,
                 metavar=option.name.upper(),
@@ -102,6 +108,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _port(text: str) -> int:
+    value = int(text) if text.isdecimal() else -1
+    if not 0 <= value <= MAXIMUM_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: give 0 (any free one) to {MAXIMUM_PORT}")
+    return value
+
+
 def _or_none(word: str, kind: Callable[[str], int]) -> Callable[[str], int | None]:
     """Wrap a reader of numbers so that one word stands for None: the choice is left to the job."""
 
@@ -120,6 +133,23 @@ def _text(text: str) -> str:
     return text
 
 
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither yes nor no")
+    return text == "yes"
+
+
+def _either(*words: str) -> Callable[[str], str]:
+    """Make a reader of one of some words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"'{text}' is neither {' nor '.join(words)}")
+        return text
+
+    return read
+
+
 def _path(text: str) -> Path:
     return Path(_text(text))
 
@@ -132,6 +162,13 @@ def _shared(output: str) -> tuple[Option, Option]:
 
 
 _GRID = Option("grid", "embedded", _text, "'embedded', a folder that synthesize wrote, or a Parquet or NPZ file")
+_MODEL = Option(
+    "model",
+    "champion",
+    _text,
+    "alias or version of the registered emulator, 'latest', an address such as models:/NAME/3, or a model's folder",
+    positional=True,
+)
 
 VERBS = (
     Verb(
@@ -144,6 +181,21 @@ VERBS = (
             Option("realisations", "contract", _or_none("contract", _count), "broadened spectra of each run"),
             Option("workers", "cores", _or_none("cores", _count), "worker processes of a local cluster"),
             Option("scheduler", "local", _text, "'local', or the address of a running Dask scheduler"),
+        ),
+    ),
+    Verb(
+        "validate",
+        "Check a grid against its data contract, and set bad spectra aside if asked to.",
+        (
+            *_shared("output/validate"),
+            Option("seed", "1", _seed, "kept with the run; the check itself draws nothing"),
+            _GRID,
+            Option(
+                "on_violation",
+                "fail",
+                _either("fail", "quarantine"),
+                "'fail', or 'quarantine': write good.parquet and quarantined.parquet, which together are the grid",
+            ),
         ),
     ),
     Verb(
@@ -165,6 +217,52 @@ VERBS = (
             Option("emulator", "latest", _text, "version or alias of the registered emulator, or 'latest'"),
             Option("validator", "latest", _text, "version or alias of the registered validator, or 'latest'"),
             _GRID,
+        ),
+    ),
+    Verb(
+        "promote",
+        "Judge a registered pair on the gate set and make it champion if it passes.",
+        (
+            *_shared("output/promote"),
+            Option("emulator", "latest", _text, "version or alias of the registered emulator, or 'latest'"),
+            Option("validator", "paired", _text, "likewise, or 'paired': the one that the emulator names"),
+            Option("grid", "gate", _text, "spectra to judge on: 'gate', the contract's own, or as for train"),
+            Option("dry_run", "no", _yes_or_no, "'yes': decide and keep the decision, but change nothing"),
+        ),
+    ),
+    Verb(
+        "rollback",
+        "Make the pair champion that was it before.",
+        (
+            *_shared("output/rollback"),
+            Option("reason", "unstated", _text, "why, for those who read the history"),
+        ),
+    ),
+    Verb(
+        "history",
+        "Print all decisions on a registered emulator and what serves now.",
+        (
+            _shared("")[0],
+            Option("verify", "no", _yes_or_no, "'yes': check that every decision is as it was written"),
+        ),
+    ),
+    Verb(
+        "serve",
+        "Answer requests for spectra over HTTP.",
+        (
+            _MODEL,
+            _shared("")[0],
+            Option("host", "127.0.0.1", _text, "address to listen on; 0.0.0.0 lets other machines in"),
+            Option("port", "8000", _port, "port to listen on; 0 takes any free one"),
+        ),
+    ),
+    Verb(
+        "generate",
+        "Generate the spectra of a whole table of labels.",
+        (
+            _MODEL,
+            *_shared("output/generate"),
+            Option("labels", "labels.parquet", _path, "Parquet or CSV file, one row a spectrum, one column a label"),
         ),
     ),
 )

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.expectation_limits import Expectations
+from stellar_emulator.gate_limits import GateLimits
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -191,6 +193,8 @@ class Contract(_Frozen):
     sampling: Sampling
     split: Split
     regions: Regions
+    gate: GateLimits | None = None
+    expectations: Expectations = Field(default_factory=Expectations)
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")
 
@@ -206,6 +210,13 @@ class Contract(_Frozen):
             raise ValueError(f"regions: bins of two labels are needed, got {len(self.regions.bins)}")
         if not any(label.kind is Kind.RUN for label in self.labels):
             raise ValueError("labels: at least one must be of kind run")
+        misnamed = self.expectations.fault(names, self.regions.line_cores)
+        if misnamed:
+            raise ValueError(f"expectations: {misnamed}")
+        gated = {label.name for label in self.labels if label.accuracy}
+        for field, limits in self.gate.by_label.items() if self.gate else ():
+            if set(limits) != gated:
+                raise ValueError(f"gate.{field}: give every accuracy label and no other: {', '.join(sorted(gated))}")
         return self
 
     @property

@@ -78,8 +78,8 @@ def _row(
         n=len(error),
         mse=float(square_by_pixel.mean()),
         mae=float(share @ by_spectrum),
-        median_mae=_weighted_quantile(by_spectrum, share, 0.5),
-        p90_mae=_weighted_quantile(by_spectrum, share, 0.9),
+        median_mae=weighted_quantile(by_spectrum, share, 0.5),
+        p90_mae=weighted_quantile(by_spectrum, share, 0.9),
         core_mae=float(share @ absolute[:, core].mean(axis=1)) if core.any() else float("nan"),
         r2=float(1.0 - square_by_pixel.sum() / variance_by_pixel.sum()),
         explained_variance=float(1.0 - spread_by_pixel.sum() / variance_by_pixel.sum()),
@@ -102,7 +102,8 @@ def _equivalent_width_errors(
     }
 
 
-def _weighted_quantile(values: NDArray[np.float32], weight: NDArray[np.float32], share: float) -> float:
+def weighted_quantile(values: NDArray[np.floating], weight: NDArray[np.floating], share: float) -> float:
+    """Value below which ``share`` of the ``weight`` lies; both arrays have shape (n,)."""
     order = np.argsort(values)
     reached = np.cumsum(weight[order])
     return float(values[order][min(int(np.searchsorted(reached, share * reached[-1])), len(values) - 1)])

@@ -1,7 +1,7 @@
 """The model registry: bundles into registered versions, and registered versions back into bundles."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from stellar_emulator import serving
 from stellar_emulator.bundle import load_emulator, load_validator
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.serving.signatures import emulator_signature, validator_signature
 from stellar_emulator.tracking import connect
 
 BUNDLE = "bundle"
 """Name of the artifact, inside a registered model, that holds the bundle."""
+
+JUDGE = "judge_"
+"""Begins the names of the artifacts of a registered validator that hold its siblings of other seeds."""
 
 _PACKAGE = Path(serving.__file__).parents[1]
 
@@ -55,28 +58,24 @@ def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
     emulator = load_emulator(folder)
     contract = emulator.contract
     middle = (contract.lower + contract.upper) / 2
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.double, label.name) for label in contract.labels]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, contract.wavelength.count), "flux")]),
-    )
+    signature = emulator_signature(contract)
     example = pd.DataFrame([middle], columns=contract.label_names)
-    return _register("emulator", folder, contract, emulator.digest, signature, example, tags)
+    return _register("emulator", {BUNDLE: folder}, contract, emulator.digest, signature, example, tags)
 
 
-def register_validator(folder: Path, tags: Mapping[str, str]) -> Registered:
+def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence[Path] = ()) -> Registered:
     """Register a validator's bundle; its signature takes flux (n, pixels) and gives one column for each label.
 
-    Otherwise as `register_emulator`.
+    siblings: bundles of the validators of other seeds, which judge beside it. Otherwise as `register_emulator`.
     """
     validator = load_validator(folder)
+    judges = {f"{JUDGE}{number}": path for number, path in enumerate(siblings, start=2)}
+    digests = {f"digest_{judge}": load_validator(path).digest for judge, path in judges.items()}
     contract = validator.contract
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, contract.wavelength.count))]),
-        outputs=Schema([ColSpec(DataType.double, label.name) for label in contract.labels]),
-        params=ParamSchema([ParamSpec("noise", DataType.double, 0.0)]),
-    )
+    signature = validator_signature(contract)
     example = np.full((1, contract.wavelength.count), min(1.0, contract.flux.upper), dtype=np.float32)
-    return _register("validator", folder, contract, validator.digest, signature, example, tags)
+    bundles = {BUNDLE: folder, **judges}
+    return _register("validator", bundles, contract, validator.digest, signature, example, {**digests, **tags})
 
 
 def resolve(name: str, which: str) -> Path:
@@ -97,6 +96,21 @@ def resolve(name: str, which: str) -> Path:
     """
     if which != "latest" and not which.isdecimal() and Path(which).is_dir():
         return Path(which)
+    return _artifacts(name, which)[BUNDLE]
+
+
+def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
+    """Find the bundles of a registered validator and of its siblings of other seeds, itself first.
+
+    Parameters and errors are those of `resolve`, but a local folder is no registered model.
+    """
+    artifacts = _artifacts(name, which)
+    siblings = sorted((artifact for artifact in artifacts if artifact.startswith(JUDGE)), key=lambda a: (len(a), a))
+    return tuple(artifacts[artifact] for artifact in [BUNDLE, *siblings])
+
+
+def _artifacts(name: str, which: str) -> dict[str, Path]:
+    """Folders inside a registered model, by artifact; of a remote registry, downloaded copies."""
     if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
         name, which = address.groups()
     store = connect()
@@ -114,12 +128,12 @@ def resolve(name: str, which: str) -> Path:
     artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
     if BUNDLE not in artifacts:
         raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
-    return model / str(artifacts[BUNDLE]["path"])
+    return {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
 
 
 def _register(
     kind: Literal["emulator", "validator"],
-    folder: Path,
+    bundles: Mapping[str, Path],
     contract: Contract,
     digest: str,
     signature: ModelSignature,
@@ -131,7 +145,7 @@ def _register(
     info = mlflow.pyfunc.log_model(
         name=name,
         python_model=str(_PACKAGE / "serving" / f"{kind}_model.py"),
-        artifacts={BUNDLE: str(folder.resolve())},
+        artifacts={artifact: str(path.resolve()) for artifact, path in bundles.items()},
         code_paths=[str(_PACKAGE)],
         signature=signature,
         input_example=example,

@@ -114,6 +114,25 @@ def start_job(name: str, output: Path) -> Iterator[Run]:
         yield run
 
 
+def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """All tags of finished runs that carry the given ones, by run id, newest first."""
+    connect()
+    client = mlflow.MlflowClient()
+    wanted = " AND ".join(["attributes.status = 'FINISHED'", *(f"tags.`{name}` = '{tags[name]}'" for name in tags)])
+    with _reachable():
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        found = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
+    return {run.info.run_id: dict(run.data.tags) for run in found}
+
+
+def logged_json(run_id: str, path: str) -> Any:
+    """Content of a JSON file among a run's artifacts, None where there is none that can be read."""
+    try:
+        return mlflow.artifacts.load_dict(f"runs:/{run_id}/{path}")
+    except (MlflowException, OSError):
+        return None
+
+
 def _end_interrupted(place: str) -> None:
     client = mlflow.MlflowClient()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]

@@ -9,8 +9,9 @@ import pytest
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
 from stellar_emulator.errors import InputError, RefusedError
-from stellar_emulator.grid.expectations import require_valid, validate
 from stellar_emulator.grid.user_grid import open_grid
+from stellar_emulator.validation.check import check
+from stellar_emulator.validation.verdict import require_passed
 
 AXIS = TINY.wavelength
 
@@ -58,7 +59,7 @@ def assert_same(grid, rows):
     np.testing.assert_array_equal(grid.run_id, rows.run_id)
     np.testing.assert_array_equal(grid.weight, rows.weight)
     np.testing.assert_array_equal(grid.take(np.arange(grid.rows)), rows.flux)
-    assert require_valid(grid, TINY).passed
+    assert check(grid, TINY).verdict.passed
 
 
 def test_an_npz_becomes_the_same_grid(npz, rows):
@@ -122,39 +123,43 @@ def test_labels_outside_the_box_weigh_one_and_are_refused(npz, rows):
     grid = npz()
     assert grid.weight[4] == 1.0
     with pytest.raises(RefusedError, match=r"teff of 1 spectrum lies outside 4000 to 8000 K: row 4 \(run 1, 9000.0\)"):
-        require_valid(grid, TINY)
+        require_passed(check(grid, TINY).verdict, grid)
 
 
 def test_single_precision_keeps_a_label_s_decimals(npz, rows):
     rows.labels[0, 1] = 0.1
     grid = npz(m_h=rows.labels[:, 1].astype(np.float32), wavelength=AXIS.pixels.astype(np.float32))
     assert grid.labels[0, 1] == 0.1
-    assert require_valid(grid, TINY).passed
+    assert check(grid, TINY).verdict.passed
+
+
+def unknown_source(grid):
+    return f"{grid.provenance['imported_from']} carries no provenance: where it comes from is unknown"
 
 
 def test_the_medium_is_the_contract_s_unless_stated(npz, parquet):
     note = "the grid does not state its medium: taken as vacuum, as in contract tiny"
     for grid in (npz(), parquet()):
         assert grid.medium == "vacuum"
-        assert validate(grid, TINY).notes == (note,)
+        assert check(grid, TINY).verdict.notes == (note, unknown_source(grid))
     for grid in (npz(medium=np.array("air")), parquet({"wavelength": str(AXIS.pixels.tolist()), "medium": "air"})):
         assert grid.medium == "air"
-        assert validate(grid, TINY).notes == ()
+        assert check(grid, TINY).verdict.notes == (unknown_source(grid),)
         with pytest.raises(InputError, match="wavelengths are in air, the contract wants vacuum"):
-            require_valid(grid, TINY)
+            require_passed(check(grid, TINY).verdict, grid)
 
 
 def test_nanometres_are_named(npz, parquet):
     metadata = {"wavelength_start": "500.0", "wavelength_step": "0.02"}
     for grid in (npz(wavelength=AXIS.pixels / 10), parquet(metadata)):
         with pytest.raises(InputError, match=r"wavelengths 500-515.52 look like nm: multiply by 10"):
-            require_valid(grid, TINY)
+            require_passed(check(grid, TINY).verdict, grid)
 
 
 def test_a_gap_in_a_user_s_parquet_is_named_by_its_row(parquet, rows):
     teff = [None, *rows.labels[1:, 0]]
     flux = [*rows.flux[:6], None, *rows.flux[7:]]
-    assert validate(parquet(teff=teff, flux=flux), TINY).summary().splitlines() == [
+    assert check(parquet(teff=teff, flux=flux), TINY).verdict.summary().splitlines() == [
         "teff of 1 spectrum is missing or NaN: row 0 (run 0, nan)",
         "flux of 1 spectrum holds NaN or infinite pixels: row 6 (run 2, 777)",
     ]

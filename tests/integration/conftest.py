@@ -22,8 +22,8 @@ autoencoder: {encoder: [16], latent: 4, decoder: [16], activation: silu, latent_
   {optimizer: adam, learning_rate: 0.01, schedule: constant, batch_size: 64, epochs: 3, patience: 3}}
 label_network: {hidden: [16, 8], dropout: [0.1, 0.0], activation: silu, training: *fit}
 validator:
-  {components: 5, hidden: [16], activation: silu, initializer: glorot_uniform, one_network_per_label: true,
-   training: *fit}
+  {seeds: [1, 2, 3], components: 5, hidden: [16], activation: silu, initializer: glorot_uniform,
+   one_network_per_label: true, training: *fit}
 """
 
 

@@ -216,6 +216,19 @@ def test_bad_flux_is_refused(store: Path) -> None:
     assert "noise = -1 is no standard deviation" in refusal(name, flux, params={"noise": -1.0})
 
 
+def test_a_validator_brings_its_siblings(store: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("validator", "second", "third")]
+    for seed, folder in enumerate(folders, start=1):
+        save_validator(folder, validator_network(TINY), TINY, {"seed": seed})
+    registered = registry.register_validator(folders[0], {}, folders[1:])
+    found = registry.resolve_judges(registered.name, str(registered.version))
+    assert [load_validator(folder).metadata["seed"] for folder in found] == [1, 2, 3]
+    assert registry.resolve(registered.name, str(registered.version)) == found[0]
+    (folders[2] / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"third/weights\.safetensors was changed"):
+        registry.register_validator(folders[0], {}, folders[1:])
+
+
 def test_a_damaged_bundle_registers_nothing(store: Path, tmp_path: Path) -> None:
     save_emulator(tmp_path / "emulator", emulator_network(TINY), TINY, {})
     (tmp_path / "emulator" / "weights.safetensors").write_bytes(b"")

@@ -24,7 +24,11 @@ from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes
 
-NETWORKS = ["autoencoder", "label_network", "validator_teff", "validator_m_h", "validator_vsini"]
+NETWORKS = [
+    "autoencoder",
+    "label_network",
+    *(f"validator_{label} seed {seed}" for seed in (1, 2, 3) for label in ("teff", "m_h", "vsini")),
+]
 
 
 def read(path: Path) -> Any:
@@ -141,13 +145,13 @@ def test_runs_are_nested_and_keep_settings_epochs_and_the_grid(trained: Ended, w
 
 def test_the_same_command_again_trains_nothing_and_registers_the_same(trained: Ended, workplace: Workplace) -> None:
     output, before = workplace.folder / "trained", workplace.versions()
-    kept = {path: path.stat().st_mtime_ns for path in output.glob("networks/*/*/*")}
+    kept = {path: path.stat().st_mtime_ns for path in output.glob("networks/*/**/*")}
     accuracy = (output / "accuracy.json").read_bytes()
     digest = load_emulator(output / "models" / "emulator").metadata["test_set"]
-    assert len(list(output.glob("networks/*/*/fit.json"))) == len(NETWORKS)
+    assert len(list(output.glob("networks/*/**/fit.json"))) == len(NETWORKS)
     ended = workplace.train("trained")
     assert ended.code == 0
-    assert {path: path.stat().st_mtime_ns for path in output.glob("networks/*/*/*")} == kept
+    assert {path: path.stat().st_mtime_ns for path in output.glob("networks/*/**/*")} == kept
     assert (output / "accuracy.json").read_bytes() == accuracy
     assert load_emulator(output / "models" / "emulator").metadata["test_set"] == digest
     assert workplace.versions() == {name: [*versions, versions[-1] + 1] for name, versions in before.items()}

@@ -4,6 +4,7 @@ Texts, units and bounds of axes come from the data contract; numbers of the pape
 """
 
 from stellar_emulator.figures.accuracy import accuracy_comparison, inferred_labels
+from stellar_emulator.figures.coverage import coverage, flux_range
 from stellar_emulator.figures.flux_error import flux_error_by_region, residual_map
 from stellar_emulator.figures.sampling import sampling_density
 from stellar_emulator.figures.spectra import example_spectra, hero, reconstruction
@@ -11,8 +12,10 @@ from stellar_emulator.figures.training import training_curves
 
 __all__ = [
     "accuracy_comparison",
+    "coverage",
     "example_spectra",
     "flux_error_by_region",
+    "flux_range",
     "hero",
     "inferred_labels",
     "reconstruction",

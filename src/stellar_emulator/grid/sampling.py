@@ -59,6 +59,13 @@ def warped(label: Label, unit: NDArray[np.float64]) -> NDArray[np.float64]:
     return label.lower + span * share
 
 
+def unwarped(label: Label, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of all draws that lie below some label values: undoes `warped`; values out of bounds count as at them."""
+    share = np.clip((values - label.lower) / (label.upper - label.lower), 0.0, 1.0)
+    rate = _rate(label)
+    return np.asarray(share if rate == 0.0 else np.expm1(-rate * share) / np.expm1(-rate))
+
+
 def weights(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight of each row relative to the uniform box, shape (rows,): uniform density over sampled density.
 

@@ -41,8 +41,15 @@ def open_source(source: str, contract: Contract, scratch: Path) -> Source:
     Raises
     ------
     InputError
-        If there is no such grid or its file can't be read.
+        If there is no such grid it holds no spectrum, or its file can't be read.
     """
+    opened = _open(source, contract, scratch)
+    if not opened.grid.rows:
+        raise InputError(f"grid {opened.grid.path} holds no spectrum")
+    return opened
+
+
+def _open(source: str, contract: Contract, scratch: Path) -> Source:
     if source == EMBEDDED:
         folder = embedded_folder(contract)
         if not (folder / PROVENANCE).is_file():

@@ -24,6 +24,7 @@ ROWS_PER_GROUP = 512
 _READ_BUFFER = 1 << 20
 
 _METADATA = b"stellar_emulator"
+_DIGEST = b"stellar_emulator_digest"
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,19 @@ def flux_digests(flux: NDArray[np.float32]) -> list[str]:
 
 def grid_digest(grid: Grid, digests: Sequence[str]) -> str:
     """Digest of a grid from the `flux_digests` of all its rows, for who has read the flux already."""
-    hasher = hashlib.sha256(json.dumps([list(grid.label_names), grid.medium]).encode())
-    hasher.update(np.ascontiguousarray(grid.wavelength, dtype="<f8").tobytes())
-    hasher.update(np.ascontiguousarray(grid.labels, dtype="<f8").tobytes())
+    return _digest(grid.label_names, grid.medium, grid.wavelength, grid.labels, digests)
+
+
+def _digest(
+    label_names: Sequence[str],
+    medium: str,
+    wavelength: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    digests: Sequence[str],
+) -> str:
+    hasher = hashlib.sha256(json.dumps([list(label_names), medium]).encode())
+    hasher.update(np.ascontiguousarray(wavelength, dtype="<f8").tobytes())
+    hasher.update(np.ascontiguousarray(labels, dtype="<f8").tobytes())
     hasher.update("".join(digests).encode())
     return hasher.hexdigest()
 
@@ -143,12 +154,14 @@ def write_grid(
 ) -> Grid:
     """Write batches of spectra to one Parquet file, atomically, and open it.
 
-    ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux.
+    ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux; to ``provenance``
+    the digest of what was written is added.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     note = {"wavelength": wavelength.tolist(), "unit": "Angstrom", "medium": medium, "provenance": provenance}
     schema = grid_schema(contract, len(wavelength)).with_metadata({_METADATA: json.dumps(note).encode()})
+    labels, digests = [np.empty((0, len(contract.labels)))], list[str]()
     try:
         # Float noise barely compresses: splitting bytes and a light level cost little and save a third.
         with pq.ParquetWriter(
@@ -162,6 +175,10 @@ def write_grid(
         ) as writer:
             for batch in batches:
                 writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
+                labels.append(batch.labels)
+                digests += flux_digests(batch.flux)
+            digest = _digest(contract.label_names, medium, wavelength, np.concatenate(labels), digests)
+            writer.add_key_value_metadata({_DIGEST: digest.encode()})
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -192,7 +209,9 @@ def open_parquet(path: Path, contract: Contract) -> Grid:
     if wrong:
         found = schema.field(wrong[0].name).type
         raise InputError(f"column {wrong[0].name} of grid {path} is {found}, but must be {wrong[0].type}")
-    return Grid(path, tuple(contract.label_names), note.wavelength, note.medium, note.provenance)
+    recorded = (file.metadata.metadata or {}).get(_DIGEST)
+    provenance = {**note.provenance, "digest": recorded.decode(errors="replace")} if recorded else note.provenance
+    return Grid(path, tuple(contract.label_names), note.wavelength, note.medium, provenance)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from stellar_emulator.gallery import evaluation_figures
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.jobs.publish import publish
-from stellar_emulator.jobs.train import HASH_DIGITS, check
+from stellar_emulator.jobs.train import HASH_DIGITS
+from stellar_emulator.jobs.validation import require_validated
 from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.registry import resolve
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     with locked(options.output), tracking.start_job("evaluate", options.output) as parent:
         parent.log_settings({"emulator": emulator.digest, "validator": validator.digest, "seed": options.seed})
         grid = open_source(options.grid, contract, options.output / "grids").grid
-        check(grid, contract, options.output)
+        require_validated(grid, contract, options.output)
         parent.log_dataset(contract.name, grid.digest, grid.path, "evaluation")
         rows = unseen_rows(grid, contract, emulator, validator)
         part = read_part(grid, rows, contract.sampling.seed)

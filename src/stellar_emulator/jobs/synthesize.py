@@ -1,8 +1,6 @@
 """The verb ``synthesize``: compute runs with SYNSPEC, then broaden them into a grid."""
 
 import argparse
-import shlex
-import sys
 
 from stellar_emulator.contract import read_contract
 from stellar_emulator.grid.shards import read_intrinsic_grid
@@ -22,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         options.output / INTRINSIC,
         workers=options.workers,
         scheduler=None if options.scheduler == "local" else options.scheduler,
-        command=shlex.join(["stellar-emulator", *sys.argv[1:]]),
+        command=options.command,
     )
     print(synthesis.summary)
     intrinsic = read_intrinsic_grid(options.output / INTRINSIC, contract)

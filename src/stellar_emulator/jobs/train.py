@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,20 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation import Evaluation, evaluate, read_part
 from stellar_emulator.flux_error import flux_error_table
 from stellar_emulator.gallery import evaluation_figures, training_figures
-from stellar_emulator.grid.expectations import require_passed, validate
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
-from stellar_emulator.grid.store import Grid, run_hashes
+from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.jobs.publish import publish
 from stellar_emulator.jobs.stages import Stages
+from stellar_emulator.jobs.validation import require_validated, say
 from stellar_emulator.lock import locked, make_folder
-from stellar_emulator.networks.judging import TrainedValidator, train_validator
+from stellar_emulator.networks.judging import TrainedValidator, train_judges
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.registry import Registered, register_emulator, register_validator
 
 HASH_DIGITS = 16
-"""Of each seen run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
+"""Of each run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,8 +41,7 @@ def run(options: argparse.Namespace) -> None:
     with locked(options.output), tracking.start_job(f"train {preset.name}", options.output) as parent:
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
         source = open_source(options.grid, contract, options.output / "grids")
-        _say(f"checking {source.grid.rows:,} spectra against contract {contract.name}")
-        check(source.grid, contract, options.output)
+        validation_run = require_validated(source.grid, contract, options.output)
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
         require_parts(split, contract)
@@ -53,43 +51,30 @@ def run(options: argparse.Namespace) -> None:
             emulator = train_emulator(
                 source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
             )
-            validator = train_validator(source.grid, split, contract, preset.validator, options.seed, folder, stages)
-        _say("measuring both models on unseen runs, drawing figures")
-        evaluation = _evaluate(contract, source, split, emulator, validator, options.seed)
-        fits = {**emulator.fits, **validator.fits}
+            judges = train_judges(source.grid, split, contract, preset.validator, folder, stages)
+        say("measuring both models on unseen runs, drawing figures")
+        evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
+        fits = {**emulator.fits, **judges[0].fits}
         figures = evaluation_figures(contract, evaluation) | training_figures(contract, fits, source.grid.labels)
         publish(parent, contract, evaluation, figures, options.output)
-        seen = _seen_runs(hashes, split)
+        seen = _short_hashes(hashes[np.concatenate([split.train, split.validation])])
         metadata = {
             "preset": preset.model_dump(mode="json"),
             "seed": options.seed,
             "grid_digest": source.grid.digest,
             "test_set": evaluation.test.digest,
             "run_id": parent.run_id,
+            "validation_run_id": validation_run,
             "seen_runs": seen,
+            "test_runs": _short_hashes(hashes[split.test]),
         }
         parent.log_json(seen, "seen_runs.json")
-        _say(f"registering both models in {store}")
-        pair = _register(contract, emulator, validator, metadata, options.output)
+        say(f"registering both models in {store}")
+        pair = _register(contract, emulator, judges, metadata, options.output)
     print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
     print(f"files and figures: {options.output}")
-
-
-def _say(message: str) -> None:
-    print(f"stellar-emulator: {message}", file=sys.stderr, flush=True)
-
-
-def check(grid: Grid, contract: Contract, output: Path) -> None:
-    """Check a grid against its contract as a run of its own; write ``verdict.json``; refuse a grid that fails."""
-    with tracking.start_run("grid validation") as child:
-        verdict = validate(grid, contract)
-        content = verdict.to_dict()
-        (output / "verdict.json").write_text(json.dumps(content, indent=1, default=str))
-        child.log_file(output / "verdict.json")
-        child.log_metrics({"spectra": verdict.rows, "passed": float(verdict.passed)})
-        require_passed(verdict, grid)
 
 
 def require_parts(split: SplitRows, contract: Contract) -> None:
@@ -114,10 +99,9 @@ def _training_key(contract: Contract, preset: Preset, seed: int, source: Source)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _seen_runs(hashes: NDArray[np.str_], split: SplitRows) -> list[str]:
-    """Abbreviated hashes of all training and validation runs."""
-    seen = np.unique(hashes[np.concatenate([split.train, split.validation])])
-    return [str(value)[:HASH_DIGITS] for value in seen]
+def _short_hashes(hashes: NDArray[np.str_]) -> list[str]:
+    """The first `HASH_DIGITS` of each run's hash, once for each run."""
+    return [str(value)[:HASH_DIGITS] for value in np.unique(hashes)]
 
 
 def _evaluate(
@@ -143,14 +127,16 @@ def _evaluate(
 def _register(
     contract: Contract,
     emulator: TrainedEmulator,
-    validator: TrainedValidator,
+    judges: tuple[TrainedValidator, ...],
     metadata: dict[str, object],
     output: Path,
 ) -> tuple[Registered, Registered]:
     """Save and register both models; the emulator's version names its validator's in a tag."""
-    folders = output / "models" / "emulator", output / "models" / "validator"
-    save_emulator(folders[0], emulator.network, contract, metadata)
-    save_validator(folders[1], validator.network, contract, metadata)
-    tags = {name: str(metadata[name]) for name in ("grid_digest", "test_set", "run_id", "seed")}
-    judge = register_validator(folders[1], tags)
-    return register_emulator(folders[0], {**tags, "validator_version": str(judge.version)}), judge
+    models = output / "models"
+    save_emulator(models / "emulator", emulator.network, contract, metadata)
+    folders = [models / ("validator" if not number else f"judge_{number + 1}") for number in range(len(judges))]
+    for folder, judge in zip(folders, judges, strict=True):
+        save_validator(folder, judge.network, contract, metadata)
+    tags = {name: str(metadata[name]) for name in ("grid_digest", "test_set", "run_id", "validation_run_id", "seed")}
+    validator = register_validator(folders[0], tags, folders[1:])
+    return register_emulator(models / "emulator", {**tags, "validator_version": str(validator.version)}), validator

@@ -30,6 +30,18 @@ class TrainedValidator:
     fits: dict[str, Fit]
 
 
+def train_judges(
+    grid: Grid, split: SplitRows, contract: Contract, preset: Validator, folder: Path, report: StageReport
+) -> tuple[TrainedValidator, ...]:
+    """Train one validator for each seed that the preset pins; the first is the one to register."""
+
+    def trained(seed: int) -> TrainedValidator:
+        seeded = folder / f"judge_{seed}"
+        return train_validator(grid, split, contract, preset, seed, seeded, lambda name: report(f"{name} seed {seed}"))
+
+    return tuple(trained(seed) for seed in preset.seeds)
+
+
 def train_validator(
     grid: Grid, split: SplitRows, contract: Contract, preset: Validator, seed: int, folder: Path, report: StageReport
 ) -> TrainedValidator:

@@ -57,8 +57,12 @@ class LabelNetwork(_Frozen):
 
 
 class Validator(_Frozen):
-    """Principal components of the flux to labels (Table 4)."""
+    """Principal components of the flux to labels (Table 4).
 
+    One is trained for each of the ``seeds``: the first is the registered validator, all of them are the gate's judges.
+    """
+
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1)
     components: int = Field(ge=1)
     hidden: tuple[Width, ...]
     activation: Activation

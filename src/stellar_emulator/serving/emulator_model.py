@@ -1,28 +1,29 @@
-"""The registered emulator: a table of labels, one named column each, to flux (n, pixels)."""
+"""The registered emulator: a table of labels, one named column each, to flux (n, pixels) or the same as base64."""
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from numpy.typing import NDArray
 
 from stellar_emulator.bundle import load_emulator
 from stellar_emulator.errors import InputError
+from stellar_emulator.serving.answers import emulator_answer
 
 
 class EmulatorModel(PythonModel):  # type: ignore[misc]
-    """Answers from the artifact ``bundle``."""
+    """Answers from the artifact ``bundle``; for the params see `emulator_answer`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.emulator = load_emulator(context.artifacts["bundle"])
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> NDArray[np.float32]:
+    # MLflow reads the hints, and knows no type for an answer of one of two kinds.
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+        names = [str(name) for name in model_input.columns]
         try:
-            return self.emulator(model_input.to_numpy(), [str(name) for name in model_input.columns])
+            return emulator_answer(self.emulator, names, model_input.to_numpy(), params or {}).plain()
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 

@@ -11,6 +11,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from stellar_emulator.bundle import load_validator
 from stellar_emulator.errors import InputError
+from stellar_emulator.serving.answers import validator_answer
 
 
 class ValidatorModel(PythonModel):  # type: ignore[misc]
@@ -22,10 +23,10 @@ class ValidatorModel(PythonModel):  # type: ignore[misc]
     # MLflow reads the hint and knows only the bare array type.
     def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:
         try:
-            labels = self.validator(model_input, (params or {}).get("noise", 0.0))
+            labels = validator_answer(self.validator, model_input, params or {})
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
-        return pd.DataFrame(labels.astype(np.float64), columns=self.validator.contract.label_names)
+        return pd.DataFrame(labels, columns=self.validator.contract.label_names)
 
 
 set_model(ValidatorModel())

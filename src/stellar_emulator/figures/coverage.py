@@ -1,0 +1,117 @@
+"""What a grid covers: cells of its label box, and its flux by wavelength."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.figures.style import (
+    BLUE,
+    COMPUTED,
+    DENSITIES,
+    GENERATED,
+    WIDTH,
+    frame_wavelengths,
+    mark_line_cores,
+    name_line_cores,
+    new_figure,
+    styled,
+    wavelength_title,
+)
+from stellar_emulator.validation.coverage import SPECTRA_PER_CELL, PairCoverage
+
+BINS = 30
+"""Of a histogram."""
+
+MARGIN = 0.12
+"""Of the flux range, shown beyond either bound; pixels that leave the bounds are marked there, however far."""
+
+VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "////", "linewidth": 0.8}
+
+
+@styled
+def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[PairCoverage]) -> Figure:
+    """Draw the histogram of each label, and for each pair of labels the spectra in each cell, voids hatched.
+
+    ``labels`` has shape (spectra, labels); ``pairs`` are in the order of `validation.coverage.pair_coverage`.
+    """
+    count = len(contract.labels)
+    side = max(WIDTH, 1.5 * count)
+    empty = sum(int(pair.voids.sum()) for pair in pairs)
+    found = "no cell of two labels is void" if not empty else f"{empty:,} cells of two labels are void (hatched)"
+    figure = new_figure(f"Coverage by {len(labels):,} spectra: {found}", height=side, width=side, layout=None)
+    panels = figure.subplots(count, count, sharex="col", squeeze=False)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.1, top=0.92, wspace=0.12, hspace=0.3)
+    for index, label in enumerate(contract.labels):
+        panel = panels[index, index]
+        panel.hist(labels[:, index], bins=BINS, range=(label.lower, label.upper), color=BLUE)
+        panel.set(yticks=[], title=label.title, xlim=(label.lower, label.upper))
+        panel.spines["left"].set_visible(False)
+        panels[-1, index].set_xlabel(label.title)
+        panels[-1, index].xaxis.set_major_locator(MaxNLocator(3))
+        panels[-1, index].tick_params(axis="x", rotation=45)
+        if index:
+            panels[index, 0].set_ylabel(label.title)
+    for pair in pairs:
+        row, column = (contract.labels.index(label) for label in (pair.vertical, pair.horizontal))
+        panels[column, row].remove()
+        _cells(panels[row, column], pair)
+        panels[row, column].tick_params(labelleft=column == 0)
+    if count > 1:
+        title = "Spectra in a cell, in units of those due by the contract's sampling"
+        scale = figure.add_axes((0.52, 0.87, 0.44, 0.015))
+        figure.colorbar(panels[1, 0].collections[0], cax=scale, orientation="horizontal", label=title)
+        void = Patch(label=f"Void: none, where {SPECTRA_PER_CELL} or more are due", **VOID)
+        figure.legend(handles=[void], loc="upper left", bbox_to_anchor=(0.51, 0.83))
+    figure.align_labels()
+    return figure
+
+
+def _cells(panel: Axes, pair: PairCoverage) -> None:
+    due = max(1, int(pair.counts.sum())) / pair.counts.size
+    share = np.ma.masked_equal(pair.counts, 0) / due
+    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=2.0, cmap=DENSITIES)
+    for row, column in np.argwhere(pair.voids):
+        left, right = pair.horizontal_edges[column : column + 2]
+        low, high = pair.vertical_edges[row : row + 2]
+        panel.add_patch(Rectangle((left, low), right - left, high - low, **VOID))
+    panel.set(xlim=pair.horizontal_edges[[0, -1]], ylim=pair.vertical_edges[[0, -1]])
+    panel.yaxis.set_major_locator(MaxNLocator(3))
+
+
+@styled
+def flux_range(
+    contract: Contract,
+    minimum: NDArray[np.floating],
+    maximum: NDArray[np.floating],
+    mean: NDArray[np.floating],
+) -> Figure:
+    """Draw a grid's lowest, highest and mean flux by wavelength and the contract's bounds; each of shape (pixels,).
+
+    Pixels whose extremes leave the bounds are marked.
+    """
+    pixels, bounds = contract.wavelength.pixels, contract.flux
+    outside = (minimum < bounds.lower) | (maximum > bounds.upper)
+    found = f"{int(outside.sum()):,} pixels leave the bounds" if outside.any() else "within the contract's bounds"
+    figure = new_figure(f"Range of the grid's flux by wavelength: {found}", height=4.2)
+    axes = figure.subplots()
+    axes.fill_between(pixels, minimum, maximum, color=BLUE, alpha=0.25, linewidth=0, label="Lowest to highest")
+    axes.plot(pixels, mean, color=COMPUTED, linewidth=0.8, label="Mean")
+    axes.hlines([bounds.lower, bounds.upper], *pixels[[0, -1]], color=GENERATED, linestyle="--", label="Bounds")
+    margin = MARGIN * (bounds.upper - bounds.lower)
+    axes.set_ylim(bounds.lower - margin, bounds.upper + margin)
+    for beyond, edge in ((minimum < bounds.lower, 0.02), (maximum > bounds.upper, 0.98)):
+        places = np.full(int(beyond.sum()), edge)
+        axes.plot(pixels[beyond], places, "x", color=GENERATED, markersize=5, transform=axes.get_xaxis_transform())
+    mark_line_cores(axes, contract)
+    name_line_cores(axes, contract)
+    frame_wavelengths(axes, contract)
+    axes.set(xlabel=wavelength_title(contract), ylabel="Normalised flux")
+    figure.legend(loc="outside lower right", ncols=4)
+    return figure

@@ -1,0 +1,158 @@
+"""The page for people: one HTML file with its figures inside, which needs no network."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.gate.decision import SECTIONS, Criterion, Decision
+from stellar_emulator.gate.measure import Measured
+from stellar_emulator.grid.store import Rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 110
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1.promoted { color: #00694d; } h1.refused { color: #a33c00; }
+table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
+th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child, td.text { text-align: left; }
+tr.refused td { background: #fde8dc; font-weight: 600; } tr.counts-not td { color: #777; }
+img { max-width: 100%; } pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; }
+"""
+
+_BLURBS = {
+    "evidence": "Enough spectra of runs that no model saw, one contract, grids that passed their checks.",
+    "judge": "What the judges, trained on computed spectra only, tell of each label: 1 - MSE / variance.",
+    "match": "Labels inferred from generated spectra err like those from computed ones.",
+    "shift": "How far a label moves when a computed spectrum is replaced by the generated one.",
+    "regions": "The same ratio bin by bin; bins where the judges have no skill do not count.",
+    "fidelity": "The flux itself, so that a fault which no judge sees is seen.",
+    "champion": "Nothing that serves is replaced by something worse.",
+    "serves": "The registered files answer, and refuse what they should.",
+}
+
+
+def page(contract: Contract, spectra: Rows, decision: Decision, record: Mapping[str, Any]) -> str:
+    """HTML of one decision; ``record`` is what ``decision.json`` holds, with digests, versions, who and when."""
+    promoted = "promoted" if decision.promoted else "refused"
+    strict = "met" if decision.strict else "not met"
+    facts = f"Attempt {decision.attempts_before + 1} on this gate set (spectra {spectra.digest}). "
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="en"><head><meta charset="utf-8"><title>{contract.name}: {promoted}</title>',
+            f"<style>{_STYLE}</style></head><body>",
+            f'<h1 class="{promoted}">{escape(contract.name)}: {promoted}</h1>',
+            f"<p>{facts}The strict ratio on every label, reported and not counted, is {strict}.</p>",
+            *(f"<p>Warning: {escape(warning)}.</p>" for warning in decision.warnings),
+            _refusals(decision),
+            "<h2>Accuracies</h2>",
+            _accuracies(decision),
+            *_figures(contract, decision),
+            *(_section(section, decision.criteria) for section in SECTIONS),
+            "<h2>Record</h2>",
+            f"<pre>{escape(_without_tables(record))}</pre>",
+            "</body></html>",
+        ]
+    )
+
+
+def _refusals(decision: Decision) -> str:
+    reasons = [f"{row.section}: {row.name}" for row in decision.refusals]
+    reasons += [f"{section}: not examined" for section in decision.unexamined]
+    items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+    return f"<p>Refused by</p><ul>{items}</ul>" if items else ""
+
+
+def _accuracies(decision: Decision) -> str:
+    """RMSE beside the paper's, with ratio, bias and shifts."""
+    head = ("label", "RMSE computed", "RMSE generated", "ratio", "bias / RMSE", "judged shift", "shift by the flux")
+    rows = [
+        (
+            f"{row['label']} ({row['unit']})" if row["unit"] else row["label"],
+            _with_paper(row["rmse_test"], row["paper_test"]),
+            _with_paper(row["rmse_generated"], row["paper_generated"]),
+            f"{row['ratio']:.3f} ({row['ratio_lower']:.3f} to {row['ratio_upper']:.3f})",
+            f"{row['bias']:+.3f}",
+            f"{row['judged_shift']:.3g}",
+            f"{row['flux_shift']:.3g} (of {100.0 * row['determined_share']:.0f} %)",
+        )
+        for row in decision.tables.get("labels", ())
+    ]
+    note = "<p>In brackets: the paper's Table 5, measured on another grid; one-sided bounds of the ratio.</p>"
+    return _table(head, rows) + note
+
+
+def _with_paper(value: float, paper: float | None) -> str:
+    return f"{value:.3g}" + ("" if paper is None else f" ({paper:g})")
+
+
+def _section(section: str, criteria: Iterable[Criterion]) -> str:
+    rows = [row for row in criteria if row.section == section]
+    cells = [
+        (
+            row.name,
+            "" if row.figure is None else f"{row.figure:.4g}",
+            "" if row.bound is None else f"{row.rule} {row.bound:.4g}",
+            row.verdict,
+            row.note,
+        )
+        for row in rows
+    ]
+    classes = [{"refused": "refused", "not counted": "counts-not"}.get(row.verdict, "") for row in rows]
+    body = (
+        _table(("criterion", "figure", "bound", "verdict", "note"), cells, classes) if rows else "<p>Not examined.</p>"
+    )
+    return f"<h2>{section.capitalize()}</h2><p>{escape(_BLURBS[section])}</p>{body}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:
+    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    lines = []
+    for i, row in enumerate(rows):
+        kind = f' class="{classes[i]}"' if classes and classes[i] else ""
+        lines.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+    return f"<table><tr>{titles}</tr>{''.join(lines)}</table>"
+
+
+def _figures(contract: Contract, decision: Decision) -> list[str]:
+    measured = decision.measured
+    if measured is None or not _drawable(measured):
+        return ["<p>No figures: the models answered what is no number.</p>"]
+    from stellar_emulator.figures.flux_error import residual_map
+    from stellar_emulator.figures.gate import error_densities, ratio_intervals
+
+    margins = decision.settings["limits"]["ratio"]
+    rows = [dict(row) | {"margin": margins[row["label"]]} for row in decision.tables["labels"]]
+    across = next(iter(contract.regions.bins))
+    values = measured.labels[measured.shown, contract.label_names.index(across)]
+    return [
+        _image(ratio_intervals(contract, rows), "Ratios of RMSE against their margins"),
+        _image(error_densities(contract, measured.test, measured.generated, measured.weight), "Error densities"),
+        _image(residual_map(contract, values, measured.residual, across), "Residuals by wavelength and label"),
+    ]
+
+
+def _drawable(measured: Measured) -> bool:
+    return bool(len(measured.shown) and all(np.isfinite(a).all() for a in (measured.generated, measured.residual)))
+
+
+def _image(figure: "Figure", title: str) -> str:
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    content = base64.b64encode(stream.getvalue()).decode()
+    return f'<img alt="{escape(title)}" src="data:image/png;base64,{content}">'
+
+
+def _without_tables(record: Mapping[str, Any]) -> str:
+    shown = {name: value for name, value in record.items() if name not in ("criteria", "tables")}
+    return json.dumps(shown, indent=1, default=str)

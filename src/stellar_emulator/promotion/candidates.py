@@ -1,0 +1,111 @@
+"""Registered pairs as the gate wants them: every file as it was saved, and the very models that were registered."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from stellar_emulator.bundle import Emulator, Validator, load_emulator, load_validator
+from stellar_emulator.contract import ModelNames
+from stellar_emulator.errors import InputError
+from stellar_emulator.gate.candidate import Candidate
+from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
+from stellar_emulator.registry import JUDGE, resolve, resolve_judges
+
+PAIRED = "paired"
+"""Stands for the validator that an emulator's version names itself."""
+
+
+@dataclass(frozen=True)
+class RegisteredPair:
+    """A pair with its models loaded; judges: the validator first; tags: of the emulator's version."""
+
+    pair: Pair
+    emulator: Emulator
+    judges: tuple[Validator, ...]
+    tags: Mapping[str, str]
+
+    @property
+    def models(self) -> dict[str, Emulator | Validator]:
+        """All models by what people call them."""
+        judges = {f"judge {number}": judge for number, judge in enumerate(self.judges[1:], start=2)}
+        return {"emulator": self.emulator, "validator": self.judges[0], **judges}
+
+    def candidate(self) -> Candidate:
+        """The same for the gate: networks without checks of labels and flux."""
+        return Candidate(self.emulator.network, tuple(judge.network for judge in self.judges))
+
+    def judge_presets(self) -> dict[str, str]:
+        """Digest of each judge's architecture and training, by what people call it."""
+        return {
+            name: preset_digest(model.metadata["preset"]["validator"])
+            for name, model in self.models.items()
+            if isinstance(model, Validator)
+        }
+
+
+def preset_digest(validator: Mapping[str, object]) -> str:
+    """SHA-256 of a preset's section ``validator``."""
+    return hashlib.sha256(json.dumps(validator, sort_keys=True).encode()).hexdigest()
+
+
+def choose(models: ModelNames, emulator: str, validator: str) -> Pair:
+    """Find the versions that a user names: numbers, aliases or ``latest``; for the validator ``paired`` too.
+
+    Raises
+    ------
+    InputError
+        If the registry has no such version, or the emulator's names no validator.
+    """
+    version = _version(models.emulator, emulator)
+    if validator != PAIRED:
+        return Pair(version, _version(models.validator, validator))
+    named = mlflow.MlflowClient().get_model_version(models.emulator, str(version)).tags.get(VALIDATOR_VERSION, "")
+    if not named:
+        raise InputError(f"{models.emulator} version {version} names no validator: give one with --validator")
+    return Pair(version, _version(models.validator, named))
+
+
+def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
+    """Load both models and the validator's siblings.
+
+    Raises
+    ------
+    InputError
+        If a file was changed since it was saved, or a model is not the one that was registered; the message names it.
+    """
+    client = mlflow.MlflowClient()
+    tags = client.get_model_version(models.emulator, str(pair.emulator)).tags
+    emulator = load_emulator(resolve(models.emulator, str(pair.emulator)))
+    judges = tuple(load_validator(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
+    _require_registered(models.emulator, pair.emulator, tags, "digest", emulator.digest)
+    judge_tags = client.get_model_version(models.validator, str(pair.validator)).tags
+    for number, judge in enumerate(judges, start=1):
+        name = "digest" if number == 1 else f"digest_{JUDGE}{number}"
+        _require_registered(models.validator, pair.validator, judge_tags, name, judge.digest)
+    return RegisteredPair(pair, emulator, judges, tags)
+
+
+def _require_registered(name: str, version: int, tags: Mapping[str, str], tag: str, digest: str) -> None:
+    if tags.get(tag) != digest:
+        raise InputError(
+            f"{name} version {version} holds another model than was registered: its digest is {digest[:12]}..., its "
+            f"tag {tag} says {tags.get(tag, 'nothing')[:12]}...: restore its files or register it again"
+        )
+
+
+def _version(name: str, which: str) -> int:
+    """Number of a version. Raises `InputError` if the registry has none such."""
+    client = mlflow.MlflowClient()
+    try:
+        if which == "latest":
+            return max(int(found.version) for found in client.search_model_versions(f"name='{name}'"))
+        by_number = which.isdecimal()
+        found = client.get_model_version(name, which) if by_number else client.get_model_version_by_alias(name, which)
+        return int(found.version)
+    except (MlflowException, ValueError):
+        resolve(name, which)  # Its message lists the versions and aliases that there are.
+        raise

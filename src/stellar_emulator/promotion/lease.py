@@ -1,0 +1,183 @@
+"""One promotion at a time: whoever creates the registered model NAME-lock-1 holds the lock until its lease expires.
+
+Names of registered models are unique, so of two processes one creates it and the other is told who did. The lease of a
+holder that died is taken over under the next number, never by removing and making again under the same name: between
+the two, somebody else might have done so. Whoever has taken one looks again and withdraws if another one is alive.
+"""
+
+import os
+import platform
+import random
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
+
+from stellar_emulator.errors import SetupError
+
+LEASE_SECONDS = 120.0
+"""After which a holder that has not renewed its lease counts as dead, wherever it runs."""
+
+_RENEWALS_PER_LEASE = 4
+_ROUNDS = 8
+
+_DESCRIPTION = "A promotion or rollback is at work. It removes this itself; where it died, the next one does."
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The lock as its holder sees it; token tells it from a later lock of the same name."""
+
+    name: str
+    token: str
+
+    def require(self) -> None:
+        """Return if the lock is still held. Raises `SetupError` if the lease ran out, as after a machine slept."""
+        if not self._held():
+            raise SetupError(
+                f"the lock {self.name} was lost: this process did not renew it for {LEASE_SECONDS:.0f} s, and another "
+                "one may have gone on. Nothing more was changed; give the command again"
+            )
+
+    def renew(self) -> None:
+        """Move the expiry forward; a lock that was lost stays lost."""
+        if self._held():
+            mlflow.MlflowClient().set_registered_model_tag(self.name, "expires", repr(time.time() + LEASE_SECONDS))
+
+    def release(self) -> None:
+        """Remove the lock if it is still held."""
+        if self._held():
+            _remove(self.name)
+
+    def _held(self) -> bool:
+        try:
+            tags = mlflow.MlflowClient().get_registered_model(self.name).tags
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return bool(tags.get("token") == self.token and not _expired(tags))
+
+
+@contextmanager
+def lease(model: str) -> Iterator[Lease]:
+    """Hold the lock of a registered model, renewing it meanwhile.
+
+    Raises
+    ------
+    SetupError
+        If somebody else holds it; the message names holder, machine, process and expiry.
+    """
+    held = _acquire(model)
+    ended = threading.Event()
+    renewal = threading.Thread(target=_keep, args=(held, ended), daemon=True)
+    renewal.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        renewal.join()
+        held.release()
+
+
+def _keep(held: Lease, ended: threading.Event) -> None:
+    while not ended.wait(LEASE_SECONDS / _RENEWALS_PER_LEASE):
+        # A store that does not answer now may answer next time; `Lease.require` decides.
+        with suppress(MlflowException):
+            held.renew()
+
+
+def _acquire(model: str) -> Lease:
+    client = mlflow.MlflowClient()
+    for _ in range(_ROUNDS):
+        found = _leases(model)
+        _refuse_if_held(model, found)
+        held = Lease(f"{model}-lock-{max(map(_number, found), default=0) + 1}", uuid.uuid4().hex)
+        try:
+            client.create_registered_model(held.name, tags=_tags(held.token), description=_DESCRIPTION)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            continue
+        others = [other for other in _leases(model) if other.name != held.name]
+        if all(_expired(other.tags) for other in others):
+            for other in others:
+                _remove(other.name)
+            return held
+        held.release()
+        time.sleep(random.random())
+    _refuse_if_held(model, _leases(model))
+    raise SetupError(f"several promotions of {model} started at once and none got its lock: give the command again")
+
+
+def _refuse_if_held(model: str, found: list[RegisteredModel]) -> None:
+    for other in found:
+        tags = other.tags
+        if not _expired(tags):
+            left = float(tags["expires"]) - time.time()
+            raise SetupError(
+                f"{tags['holder']} is promoting or rolling back {model} (process {tags['pid']}, since {tags['since']}; "
+                f"its lock {other.name} is valid for another {left:.0f} s unless renewed): wait for it"
+            )
+
+
+def _leases(model: str) -> list[RegisteredModel]:
+    """Locks of a model, dead ones too."""
+    found = mlflow.MlflowClient().search_registered_models(filter_string=f"name LIKE '{model}-lock-%'")
+    return [other for other in found if re.fullmatch(re.escape(model) + r"-lock-\d+", other.name)]
+
+
+def _number(found: RegisteredModel) -> int:
+    return int(found.name.rpartition("-")[2])
+
+
+def _remove(name: str) -> None:
+    try:
+        mlflow.MlflowClient().delete_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def _tags(token: str) -> dict[str, str]:
+    return {
+        "token": token,
+        "holder": platform.node(),
+        "machine": _machine(),
+        "pid": str(os.getpid()),
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "expires": repr(time.time() + LEASE_SECONDS),
+    }
+
+
+def _expired(tags: dict[str, str]) -> bool:
+    """Whether a holder's lease ran out, or its process was one of this machine and is gone."""
+    if float(tags.get("expires", 0.0)) < time.time():
+        return True
+    return tags.get("machine") == _machine() and not _alive(int(tags["pid"]))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _machine() -> str:
+    """What must be equal for two processes to know each other's number: name, boot and process namespace."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.is_file() and namespace.exists():
+        return f"{platform.node()}:{boot.read_text().strip()}:{namespace.stat().st_ino}"
+    return f"{platform.node()}:{uuid.getnode():x}"

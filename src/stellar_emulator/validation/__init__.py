@@ -1,0 +1,1 @@
+"""Whether a grid obeys its data contract: summaries, expectations, verdict."""

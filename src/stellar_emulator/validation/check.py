@@ -1,0 +1,135 @@
+"""Checks a grid against its data contract: the wavelengths first, then every spectrum, read once in row groups."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.grid.store import Grid, grid_digest
+from stellar_emulator.validation import measures, residuals, runs
+from stellar_emulator.validation.rules import (
+    GRID,
+    LABEL_VECTOR,
+    PIXELS,
+    SPECTRA,
+    Findings,
+    axis_rules,
+    evaluate,
+    grid_rules,
+    join_violations,
+    pixel_rules,
+    rules,
+)
+from stellar_emulator.validation.statistics import inside
+from stellar_emulator.validation.summaries import FLUX_COLUMNS, FluxStatistics, label_table, summaries
+from stellar_emulator.validation.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All that a check found: the verdict and what it rests on.
+
+    violations: every breach, one a row, with the columns `rules.VIOLATIONS`; row and run_id are -1 for the grid as a
+    whole, pixel is -1 and wavelength NaN where none is meant, lower and upper NaN for what is not bounded. summaries:
+    one row a spectrum, only labels and weight where wrong wavelengths ended the check. flux_range: by pixel, empty
+    likewise. results: Great Expectations' results (`ExpectationSuiteValidationResult`) by the table they were found
+    in: "pixels", "spectra" and, where its provenance carries a digest, "grid".
+    """
+
+    verdict: Verdict
+    violations: pd.DataFrame
+    summaries: pd.DataFrame
+    flux_range: FluxStatistics
+    results: dict[str, Any]
+
+
+def check(grid: Grid, contract: Contract) -> Validation:
+    """Check wavelengths first, then every spectrum, reading the flux once in row groups.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read to its end.
+    """
+    pixels = pd.DataFrame({"pixel": np.arange(grid.pixels), "wavelength": grid.wavelength, "medium": grid.medium})
+    found = {PIXELS: evaluate(pixels, axis_rules(contract), grid.wavelength)}
+    if found[PIXELS].faults:
+        return _validation(grid, contract, "", found, label_table(grid), FluxStatistics(*np.empty((5, 0))))
+    table, flux_range = summaries(grid, contract)
+    digest = grid_digest(grid, list(table["flux_hash"]))
+    pixels = pixels.assign(range=flux_range.maximum - flux_range.minimum)
+    found[PIXELS] = evaluate(pixels, pixel_rules(contract, grid.rows), grid.wavelength)
+    table, found[SPECTRA] = check_summaries(table, contract)
+    if recorded_digest(grid):
+        whole = pd.DataFrame({"digest": [digest], "recorded": [recorded_digest(grid)]})
+        found[GRID] = evaluate(whole, grid_rules(), grid.wavelength)
+    return _validation(grid, contract, digest, found, table, flux_range)
+
+
+def check_summaries(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, Findings]:
+    """Check `summaries`; return them with what takes all of them to tell, and what breaks the contract."""
+    table = with_derived(table, contract)
+    fixed = ["run_id", *contract.label_names, "weight", *FLUX_COLUMNS]
+    columns = fixed + [name for name in table.columns if name not in fixed]
+    return table, evaluate(table, rules(contract, columns), contract.wavelength.pixels)
+
+
+def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Add to the summaries what takes all of them to tell; blank what is asked of other spectra only."""
+    limits = contract.expectations
+    further: dict[str, Any] = {}
+    for position in limits.line_position:
+        column = measures.position_of(position.line)
+        further[column] = table[column].where(inside(table, position.where))
+    if limits.label_residual and len(table) >= limits.label_residual.spectra:
+        further[residuals.RESIDUAL] = residuals.label_residuals(contract, table)
+    elif limits.label_residual:
+        further[residuals.RESIDUAL] = np.nan
+    if limits.identity:
+        further[LABEL_VECTOR] = table.groupby(contract.label_names, dropna=False).ngroup()
+        further |= dict(runs.run_columns(contract, table))
+    return table.assign(**further)
+
+
+def recorded_digest(grid: Grid) -> str:
+    """The digest that a grid's provenance carries, empty if none."""
+    return str(grid.provenance.get("digest", ""))
+
+
+def _validation(
+    grid: Grid,
+    contract: Contract,
+    digest: str,
+    found: dict[str, Findings],
+    table: pd.DataFrame,
+    flux_range: FluxStatistics,
+) -> Validation:
+    faults = tuple(fault for findings in found.values() for fault in findings.faults)
+    notes = (*_noted(grid, contract), *(note for findings in found.values() for note in findings.notes))
+    return Validation(
+        Verdict(not faults, grid.rows, digest, faults, contract.digest, notes),
+        join_violations([findings.violations for findings in found.values() if len(findings.violations)]),
+        table,
+        flux_range,
+        {name: findings.result for name, findings in found.items()},
+    )
+
+
+def _noted(grid: Grid, contract: Contract) -> list[str]:
+    """What was assumed of a grid, and what its size leaves untold."""
+    notes = grid.provenance.get("notes")
+    found = [str(note) for note in notes] if isinstance(notes, list) else []
+    if "imported_from" in grid.provenance:
+        found.append(f"{grid.provenance['imported_from']} carries no provenance: where it comes from is unknown")
+    elif not set(grid.provenance) - {"digest", "notes"}:
+        found.append("the grid carries no provenance: where it comes from is unknown")
+    if not recorded_digest(grid):
+        found.append("the grid carries no digest: it can't be compared with what was once written")
+    limits = contract.expectations
+    untold = {"stuck pixels": limits.stuck_pixel, "spectra that don't follow their labels": limits.label_residual}
+    for what, limit in untold.items():
+        if limit and grid.rows < limit.spectra:
+            found.append(f"not evaluated, the grid has fewer than {limit.spectra} spectra: {what}")
+    return found

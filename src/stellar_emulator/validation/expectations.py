@@ -1,0 +1,210 @@
+"""The project's own Great Expectations classes. Each one's ``description`` is the sentence that Data Docs show.
+
+Importing this module imports Great Expectations, which takes seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pandas as pd
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.execution_engine import PandasExecutionEngine
+from great_expectations.expectations import (
+    ExpectColumnPairValuesToBeEqual,
+    ExpectColumnValuesToBeBetween,
+    ExpectColumnValuesToBeUnique,
+)
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+
+from stellar_emulator.contract import Label, WavelengthAxis
+from stellar_emulator.validation.axis import axis_fault
+from stellar_emulator.validation.statistics import empty_bins, rank_correlation
+
+
+class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect no pixel of a spectrum to be NaN or infinite."""
+
+
+class ExpectFluxToBeInRange(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect the lowest and highest flux of a spectrum to lie within the contract's bounds."""
+
+
+class ExpectSpectraToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+    """Expect no spectrum to be the same as another, pixel for pixel."""
+
+
+class ExpectLabelsToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+    """Expect no two spectra to have the same labels throughout."""
+
+
+class ExpectContinuumNearOne(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
+
+
+class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
+
+
+class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""
+
+
+class ExpectNoRepeatedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect no stretch of neighbouring pixels to hold one and the same value: such pixels are dead or filled in."""
+
+
+class ExpectNoSpikes(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect every pixel to follow the smooth curve through its neighbours, which the instrument cannot leave."""
+
+
+class ExpectPixelsToVary(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect each pixel's flux to vary from spectrum to spectrum: a stuck pixel does not."""
+
+
+class ExpectLinesAtTheirPlaces(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect the centroid of a line in slow rotators at its place; wrong wavelengths move it."""
+
+
+class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect a spectrum's labels among those of the spectra that look alike: a wrong label lies beyond them."""
+
+
+class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect all rows of a run to have the run's labels."""
+
+
+class ExpectRunInOnePart(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect all rows of a run in one part of the split: none may be trained on and tested on."""
+
+
+class ExpectRunsToDiffer(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    """Expect runs of different numbers to have different labels: else one run may fall on both sides of the split."""
+
+
+class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):  # type: ignore[misc]
+    """Expect the content of a grid to be what its provenance recorded when it was written."""
+
+
+class _RankCorrelation(TableMetricProvider):  # type: ignore[misc]
+    metric_name = "table.stellar_rank_correlation"
+    value_keys = ("measure", "label", "others", "where", "values")
+
+    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    def _pandas(
+        cls,  # noqa: N805
+        execution_engine: Any,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> float | None:
+        return rank_correlation(_table(execution_engine, metric_domain_kwargs), **metric_value_kwargs)
+
+
+class _EmptyBins(TableMetricProvider):  # type: ignore[misc]
+    metric_name = "table.stellar_empty_bins"
+    value_keys = ("label", "bins", "values")
+
+    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    def _pandas(
+        cls,  # noqa: N805
+        execution_engine: Any,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> list[str] | None:
+        label = Label.model_validate(metric_value_kwargs["label"])
+        given = _table(execution_engine, metric_domain_kwargs)[label.name].to_numpy()
+        return empty_bins(label, given, metric_value_kwargs["bins"], metric_value_kwargs["values"])
+
+
+class _AxisFault(TableMetricProvider):  # type: ignore[misc]
+    metric_name = "table.stellar_axis_fault"
+    value_keys = ("axis",)
+
+    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    def _pandas(
+        cls,  # noqa: N805
+        execution_engine: Any,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> str:
+        table = _table(execution_engine, metric_domain_kwargs)
+        medium = str(table["medium"].iloc[0]) if len(table) else ""
+        axis = WavelengthAxis.model_validate(metric_value_kwargs["axis"])
+        return axis_fault(table["wavelength"].to_numpy(), medium, axis)
+
+
+def _table(engine: Any, domain: Mapping[str, Any]) -> pd.DataFrame:
+    table, *_ = engine.get_compute_domain(domain_kwargs=dict(domain), domain_type=MetricDomainTypes.TABLE)
+    return pd.DataFrame(table)
+
+
+class ExpectRankCorrelationToBeBetween(BatchExpectation):  # type: ignore[misc]
+    """Expect a measure of the spectra to follow a label as physics has it, the other labels held fixed.
+
+    Shuffled, shifted or swapped labels break it. A grid with too few different values of the label is not evaluated:
+    it meets the expectation, and no value is observed.
+    """
+
+    measure: str
+    label: str
+    others: Sequence[str]
+    where: Mapping[str, Sequence[float]]
+    values: int
+    min_value: float
+    max_value: float
+
+    metric_dependencies: ClassVar = (_RankCorrelation.metric_name,)
+    success_keys: ClassVar = (*_RankCorrelation.value_keys, "min_value", "max_value")
+    args_keys: ClassVar = success_keys
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        found = metrics[_RankCorrelation.metric_name]
+        met = found is None or self.min_value <= found <= self.max_value
+        return {"success": met, "result": {"observed_value": found}}
+
+
+class ExpectLabelToFillItsRange(BatchExpectation):  # type: ignore[misc]
+    """Expect spectra in every one of some ranges of a label that the contract's sampling makes equally likely.
+
+    A grid with too few different values of the label is not evaluated.
+    """
+
+    label: Mapping[str, Any]
+    bins: int
+    values: int
+
+    metric_dependencies: ClassVar = (_EmptyBins.metric_name,)
+    success_keys: ClassVar = _EmptyBins.value_keys
+    args_keys: ClassVar = success_keys
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        empty = metrics[_EmptyBins.metric_name]
+        observed = None if empty is None else ", ".join(empty) or "none"
+        return {"success": not empty, "result": {"observed_value": observed}}
+
+
+class ExpectWavelengthsToFollowAxis(BatchExpectation):  # type: ignore[misc]
+    """Expect the wavelengths of the pixels to be the contract's: start, step, count, unit and medium."""
+
+    axis: Mapping[str, Any]
+
+    metric_dependencies: ClassVar = (_AxisFault.metric_name,)
+    success_keys: ClassVar = _AxisFault.value_keys
+    args_keys: ClassVar = success_keys
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        fault = metrics[_AxisFault.metric_name]
+        return {"success": not fault, "result": {"observed_value": fault or "as in the contract"}}

@@ -1,0 +1,124 @@
+"""The chain of decisions on a real store: whatever is changed in it afterwards is noticed and named."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from stellar_emulator import tracking
+from stellar_emulator.errors import InputError
+from stellar_emulator.promotion.audit import HEAD, RECORD, Link, append, chain, faults, finish, following
+
+MODEL = "audited"
+
+
+@pytest.fixture(autouse=True)
+def decisions(tmp_path_factory: pytest.TempPathFactory, store: Path) -> list[Link]:
+    """Three decisions, which ``store`` starts anew for each test."""
+    for number in range(1, 4):
+        decide(f"outcome {number}")
+    return chain(MODEL)
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("store")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    tracking.connect()
+    mlflow.MlflowClient().create_experiment("trail", artifact_location=str(folder / "artifacts"))
+    yield folder
+    mlflow.set_tracking_uri("")
+
+
+@pytest.fixture
+def store(shared_store: Path) -> Path:
+    client = mlflow.MlflowClient()
+    for link in chain(MODEL):
+        client.delete_run(link.run_id)
+    if client.search_registered_models(filter_string=f"name = '{MODEL}'"):
+        client.delete_registered_model(MODEL)
+    client.create_registered_model(MODEL)
+    return shared_store
+
+
+def decide(outcome: str, moves: bool = True) -> Link:
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.get_experiment_by_name("trail").experiment_id)
+    after = {"champion": {"emulator": 1, "validator": 1}, "previous": None} if moves else None
+    record = {"kind": "promotion", **following(chain(MODEL)), "outcome": outcome, "before": {}, "after": after}
+    return append(MODEL, run.info.run_id, record)
+
+
+def rewrite(link: Link, old: str, new: str) -> str:
+    """Change a record where it lies; return its new SHA-256."""
+    path = Path(link.artifacts) / RECORD
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_each_decision_holds_the_digest_of_the_one_before(decisions: list[Link]) -> None:
+    assert faults(MODEL, decisions) == []
+    digests = [hashlib.sha256(link.read()).hexdigest() for link in decisions]
+    assert [link.content()["previous_sha256"] for link in decisions] == ["", *digests[:2]]
+    assert [link.number for link in decisions] == [1, 2, 3]
+    assert [link.outcome for link in decisions] == ["outcome 1", "outcome 2", "outcome 3"]
+    assert mlflow.MlflowClient().get_registered_model(MODEL).tags[HEAD] == digests[2]
+
+
+def test_moves_and_their_end_are_noted(decisions: list[Link]) -> None:
+    assert [link.moves for link in decisions] == [True] * 3
+    assert not decide("refused", moves=False).moves
+    finish(decisions[1])
+    assert [link.finished for link in chain(MODEL)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_changed_record_is_named(decisions: list[Link], place: int) -> None:
+    rewrite(decisions[place], "outcome", "Outcome")
+    (fault,) = faults(MODEL, decisions)
+    assert f"decision {place + 1} (run {decisions[place].run_id}): its decision.json was changed" in fault
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_forger_who_changes_the_tag_too_is_found_out_by_the_next_link(decisions: list[Link], place: int) -> None:
+    digest = rewrite(decisions[place], "outcome", "Outcome")
+    mlflow.MlflowClient().set_tag(decisions[place].run_id, "decision.sha256", digest)
+    (fault,) = faults(MODEL, chain(MODEL))
+    said = "the newest decision was removed or replaced" if place == 2 else f"decision {place + 1} was replaced"
+    assert said in fault
+
+
+@pytest.mark.parametrize(("place", "said"), [(0, "decision 1 is missing"), (1, "decision 2 is missing")])
+def test_a_deleted_decision_is_noticed(decisions: list[Link], place: int, said: str) -> None:
+    mlflow.MlflowClient().delete_run(decisions[place].run_id)
+    assert said in faults(MODEL, chain(MODEL))[0]
+
+
+def test_two_cut_off_the_end_are_noticed(decisions: list[Link]) -> None:
+    for link in decisions[1:]:
+        mlflow.MlflowClient().delete_run(link.run_id)
+    assert "the newest decision was removed" in faults(MODEL, chain(MODEL))[0]
+
+
+def test_a_record_that_is_gone_is_named(decisions: list[Link]) -> None:
+    (Path(decisions[1].artifacts) / RECORD).unlink()
+    with pytest.raises(InputError, match="decision 2"):
+        decisions[1].content()
+    assert "decision 2" in faults(MODEL, decisions)[0]
+    assert "is missing" in faults(MODEL, decisions)[0]
+
+
+def test_a_crash_before_the_newest_was_noted_is_no_fault(decisions: list[Link]) -> None:
+    mlflow.MlflowClient().set_registered_model_tag(MODEL, HEAD, decisions[1].sha256)
+    assert faults(MODEL, decisions) == []
+
+
+def test_records_are_json_for_people(decisions: list[Link]) -> None:
+    text = decisions[0].read().decode()
+    assert json.loads(text)["time"].endswith("Z")
+    assert len(text.splitlines()) > 5

@@ -1,0 +1,308 @@
+"""The verbs promote, rollback and history on a real registry: each attack beside a control that differs only in it.
+
+The control of every attack is the same pair, or the same command before and after the attack, and it is promoted.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from arena import ARENA, GATE_RUNS, MODELS, Arena, Ended, gate_hashes, gate_rows, without_page_and_server
+from synthetic import write_rows
+
+from stellar_emulator.promotion.champion import Pair
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    folder = tmp_path_factory.mktemp("arena")
+    made = Arena(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    made.build()
+    return made
+
+
+@pytest.fixture(scope="module")
+def first(arena: Arena) -> Pair:
+    return arena.register()
+
+
+@pytest.fixture(scope="module")
+def promoted(arena: Arena, first: Pair) -> Ended:
+    """The first promotion, with all that it does: gate, fresh process, server, page."""
+    return arena.promote(first)
+
+
+@pytest.fixture(scope="module")
+def champion(arena: Arena, first: Pair, promoted: Ended) -> Iterator[Pair]:
+    """A champion that every attack must leave in place."""
+    assert promoted.code == 0, promoted.err
+    with pytest.MonkeyPatch.context() as patch:
+        without_page_and_server(patch)
+        yield first
+    assert arena.state() == (first, None)
+
+
+def control(arena: Arena, pair: Pair) -> None:
+    """The pair passes, without becoming champion."""
+    ended = arena.promote(pair, "--dry_run", "yes")
+    assert ended.code == 0, ended.err
+    assert "would be promoted" in ended.out
+
+
+def assert_refused(ended: Ended, arena: Arena, champion: Pair, reason: str) -> None:
+    assert ended.code == 1, ended.err
+    assert reason in ended.err.splitlines()[-1]
+    assert arena.state() == (champion, None)
+    assert arena.locks() == []
+
+
+def refusals(arena: Arena) -> list[str]:
+    """Names of the criteria that the last decision refused."""
+    return [row["name"] for row in arena.decision()["criteria"] if row["verdict"] == "refused"]
+
+
+def test_a_good_pair_is_promoted_and_everything_served_for_real(arena: Arena, first: Pair, promoted: Ended) -> None:
+    assert promoted.code == 0, promoted.err
+    assert arena.state() == (first, None)
+    assert f"{first} is champion now; before it: none" in promoted.out
+    served = {row["name"]: row for row in arena.decision()["criteria"] if row["section"] == "serves"}
+    assert set(served) == {
+        "input example reproduced by a fresh process: emulator",
+        "input example reproduced by a fresh process: validator",
+        "request answered by a server",
+        "bad request refused by a server",
+    }
+    assert all(row["passed"] and not row["note"] for row in served.values())
+    assert "<html" in (arena.folder / "output" / "promote" / "decision.html").read_text()
+
+
+def test_the_record_says_what_why_who_and_when(arena: Arena, first: Pair, promoted: Ended) -> None:
+    record, client = arena.decision(), arena.client
+    assert record["outcome"] == "promoted"
+    assert record["pair"] == asdict(first)
+    assert record["before"] == {"champion": None, "previous": None}
+    assert record["after"] == {"champion": asdict(first), "previous": None}
+    assert record["contract"] == {"name": "arena", "digest": ARENA.digest}
+    assert record["digests"]["emulator"] == client.get_model_version(MODELS.emulator, "1").tags["digest"]
+    assert {"emulator", "validator", "judge 2", "judge 3"} == set(record["digests"])
+    assert "@" in record["who"]
+    assert "version.mlflow" in record["provenance"]
+    assert record["settings"]["seed"] == ARENA.sampling.gate_seed
+    kept = client.download_artifacts(record["run_id"], "decision.json")
+    assert json.loads(Path(kept).read_text()) == record
+    assert client.get_model_version(MODELS.emulator, "1").tags["promoted_by"] == record["run_id"]
+    assert client.get_run(record["run_id"]).info.status == "FINISHED"
+
+
+def test_leaked_runs(arena: Arena, champion: Pair) -> None:
+    control(arena, arena.register(seen=["2" * 16]))
+    leaky = arena.register(seen=gate_hashes(1))
+    assert_refused(arena.promote(leaky), arena, champion, "gate runs that a model saw")
+    assert refusals(arena) == ["gate runs that a model saw"]
+
+
+def test_smoke_preset(arena: Arena, champion: Pair) -> None:
+    control(arena, arena.register(preset="default"))
+    assert_refused(arena.promote(arena.register(preset="smoke")), arena, champion, "not smoke-trained")
+    assert refusals(arena) == ["not smoke-trained"]
+
+
+def test_too_few_runs(arena: Arena, champion: Pair) -> None:
+    with arena.entered():
+        write_rows(Path("few.parquet"), gate_rows(GATE_RUNS - 1), ARENA)
+    control(arena, champion)
+    assert_refused(arena.promote(champion, grid="few.parquet"), arena, champion, "evidence: runs")
+    assert refusals(arena) == ["runs"]
+
+
+def test_a_champion_that_is_better(arena: Arena, champion: Pair) -> None:
+    control(arena, arena.register(ripple=5e-4))
+    worse = arena.register(ripple=7e-4)
+    assert_refused(arena.promote(worse), arena, champion, "flux error / champion's")
+    assert {name.split(",")[0] for name in refusals(arena)} == {"flux error / champion's"}
+
+
+@pytest.mark.parametrize("altered", ["model.onnx", "weights.safetensors", "contract.yaml", "model.json"])
+def test_altered_artifact(arena: Arena, champion: Pair, altered: str) -> None:
+    pair = arena.register() if altered == "model.onnx" else champion
+    (path,) = bundle_files(arena, MODELS.emulator, pair.emulator, altered)
+    content = path.read_bytes()
+    changed = bytearray(content)
+    changed[len(content) // 2] ^= 1
+    path.write_bytes(changed)
+    assert_refused(arena.promote(pair, "--dry_run", "yes"), arena, champion, altered)
+    assert arena.decision()["outcome"] == "refused (dry run)"
+    assert altered in arena.decision()["reason"]
+    path.write_bytes(content)
+    control(arena, pair)
+
+
+def test_a_sound_bundle_that_is_not_the_registered_one(arena: Arena, champion: Pair) -> None:
+    pair, other = arena.register(), arena.register(ripple=1e-4)
+    files = {path.name: path for path in bundle_files(arena, MODELS.emulator, pair.emulator, "*")}
+    contents = {path: path.read_bytes() for path in files.values()}
+    for path in bundle_files(arena, MODELS.emulator, other.emulator, "*"):
+        files[path.name].write_bytes(path.read_bytes())
+    assert_refused(arena.promote(pair), arena, champion, "holds another model than was registered")
+    for path, content in contents.items():
+        path.write_bytes(content)
+    control(arena, pair)
+
+
+def bundle_files(arena: Arena, name: str, version: int, pattern: str) -> list[Path]:
+    """Files of a registered bundle where they lie."""
+    with arena.entered():
+        model = arena.client.get_model_version(name, str(version))
+        where = arena.client.get_logged_model(model.source.removeprefix("models:/")).artifact_location
+    return sorted(Path(where.removeprefix("file://")).glob(f"artifacts/*/{pattern}"))
+
+
+def test_stale_validation(arena: Arena, champion: Pair) -> None:
+    pair = arena.register()
+    control(arena, pair)
+    with arena.entered():
+        stale = arena.validation_run("another grid")
+    arena.client.set_model_version_tag(MODELS.emulator, str(pair.emulator), "validation_run_id", stale)
+    assert_refused(arena.promote(pair), arena, champion, "grid validation passed")
+    assert refusals(arena) == ["grid validation passed"]
+
+
+def test_no_validation_at_all(arena: Arena, champion: Pair) -> None:
+    pair = arena.register()
+    arena.client.delete_model_version_tag(MODELS.emulator, str(pair.emulator), "validation_run_id")
+    assert_refused(arena.promote(pair), arena, champion, "different contracts")
+    assert "grid validation passed" in refusals(arena)
+
+
+def test_tampered_audit(arena: Arena, champion: Pair) -> None:
+    control(arena, champion)
+    run_id = arena.decision()["run_id"]
+    record = Path(arena.client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / "decision.json"
+    content = record.read_text()
+    record.write_text(content.replace('"who": "', '"who": "not '))
+    for ended in (arena.promote(champion), arena.run("rollback"), arena.run("history", "--verify", "yes")):
+        assert_refused(ended, arena, champion, f"(run {run_id}): its decision.json was changed")
+    assert arena.run("history").code == 0
+    record.write_text(content)
+    control(arena, champion)
+    assert "each as it was written" in arena.run("history", "--verify", "yes").out
+
+
+def test_attempts_on_one_gate_set_are_counted(arena: Arena, champion: Pair) -> None:
+    control(arena, champion)
+    before = arena.decision()["attempts_before"]
+    control(arena, champion)
+    assert arena.decision()["attempts_before"] == before + 1 >= 1
+
+
+def test_a_dry_run_changes_no_alias(arena: Arena, champion: Pair) -> None:
+    better, before = arena.register(ripple=1e-4), arena.aliases()
+    control(arena, better)
+    assert arena.aliases() == before
+    assert arena.decision()["after"] is None
+
+
+def test_what_can_be_given_wrong_ends_with_one_line(arena: Arena, champion: Pair) -> None:
+    for words, said in (
+        (["promote", "--emulator", "99"], "has no version or alias '99'"),
+        (["promote", "--emulator", "best"], "has no version or alias 'best'"),
+        (["promote"], "contract arena has no embedded gate set"),
+        (["rollback"], "no pair to go back to"),
+    ):
+        ended = arena.run(*words)
+        assert ended.code == 2, ended.err
+        assert said in ended.err.splitlines()[-1]
+    assert arena.state() == (champion, None)
+
+
+def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: Pair) -> None:
+    name = f"{MODELS.emulator}-lock-1"
+    tags = {"holder": "far-away", "machine": "m", "pid": "1", "since": "now", "token": "t", "expires": "9e9"}
+    arena.client.create_registered_model(name, tags=tags)
+    try:
+        for ended in (arena.promote(champion), arena.run("rollback")):
+            assert ended.code == 3
+            assert "far-away is promoting or rolling back" in ended.err
+    finally:
+        arena.client.delete_registered_model(name)
+    control(arena, champion)
+
+
+def test_derived_aliases_are_repaired_by_the_next_command(arena: Arena, champion: Pair) -> None:
+    before = arena.aliases()
+    arena.client.delete_registered_model_alias(MODELS.validator, "champion")
+    arena.client.set_registered_model_alias(MODELS.validator, "previous", "1")
+    control(arena, champion)
+    assert arena.aliases() == before
+
+
+def test_promoted_rolled_back_and_promoted_again(arena: Arena, champion: Pair) -> None:
+    second, third = arena.register(ripple=3e-4), arena.register(ripple=2e-4)
+    assert arena.promote(second).code == 0
+    assert arena.promote(third).code == 0
+    assert arena.state() == (third, second)
+    assert arena.aliases()[MODELS.validator] == {"champion": third.validator, "previous": second.validator}
+    repaired = arena.promote(third, "--validator", str(second.validator))
+    assert repaired.code == 2
+    assert "its tag defines that pair" in repaired.err
+    for left in ((second, champion), (champion, None)):
+        ended = arena.run("rollback", "--reason", "lines too deep")
+        assert ended.code == 0, ended.err
+        assert arena.state() == left
+    history = arena.run("history", "--verify", "yes")
+    assert history.code == 0
+    assert "rolled back" in history.out
+    assert "(lines too deep)" in history.out
+    assert f"champion: {champion}; before it: none" in history.out
+
+
+def test_the_ci_profile_can_set_no_champion(tmp_path: Path) -> None:
+    """Whatever registry the environment names, .ci/promote ci decides in a dry run on one that is thrown away."""
+    calls = run_profile(tmp_path, "ci", MLFLOW_TRACKING_URI="http://precious.example", MLFLOW_REGISTRY_URI="http://p")
+    assert calls.returncode == 0, calls.stderr
+    lines = (tmp_path / "calls").read_text().splitlines()
+    assert len(lines) == 2
+    assert "run . -e train -P preset=smoke" in lines[0]
+    assert "run . -e promote -P dry_run=yes" in lines[1]
+    for line in lines:
+        assert line.startswith("sqlite:///")
+        assert "precious" not in line
+        assert "dry_run=no" not in line
+
+
+def test_the_release_profile_wants_a_registry(tmp_path: Path) -> None:
+    refused = run_profile(tmp_path, "release")
+    assert refused.returncode == 3
+    assert "MLFLOW_TRACKING_URI" in refused.stderr
+    assert not (tmp_path / "calls").exists()
+    assert run_profile(tmp_path, "release", MLFLOW_TRACKING_URI="http://team.example").returncode == 0
+    assert "preset=default" in (tmp_path / "calls").read_text()
+    assert "http://team.example run . -e promote -P dry_run=no" in (tmp_path / "calls").read_text()
+
+
+def test_a_smoke_pair_that_passed_would_fail_ci(tmp_path: Path) -> None:
+    assert "let a smoke-trained pair pass" in run_profile(tmp_path, "ci", PASSES="yes").stderr
+
+
+def run_profile(folder: Path, profile: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run .ci/promote with an mlflow that only notes how it was called, and refuses as the gate refuses smoke."""
+    mlflow_command = folder / "mlflow"
+    mlflow_command.write_text(
+        f"""#!/usr/bin/env bash
+echo "$MLFLOW_TRACKING_URI${{MLFLOW_REGISTRY_URI:-}} $*" >> "{folder}/calls"
+case "$*" in *dry_run=yes*)
+    mkdir -p "{folder}/output/promote"
+    echo '"outcome": "refused (dry run)"' > "{folder}/output/promote/decision.json"
+    echo page > "{folder}/output/promote/decision.html"
+    [ -n "${{PASSES:-}}" ]
+esac
+"""
+    )
+    mlflow_command.chmod(0o755)
+    script = Path(__file__).parents[2] / ".ci" / "promote"
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", **variables}
+    command = ["bash", str(script), profile, str(folder / "output")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,90 @@
+"""A tiny emulator and validator whose answers are arithmetic that a test can repeat, and a server of either."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from synthetic import TINY
+
+from stellar_emulator.bundle import Emulator, Validator, load_emulator, load_validator, save_emulator, save_validator
+from stellar_emulator.jobs.serve import bound_socket
+from stellar_emulator.networks.dense import linear_map
+from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+from stellar_emulator.serving.app import scoring_app
+
+STAR = {"teff": 5777.0, "m_h": 0.1, "vsini": 2.5}
+ROW = np.array([[STAR[name] for name in TINY.label_names]])
+
+
+def tiny_emulator(folder: Path) -> Emulator:
+    random = np.random.default_rng(0)
+    kernel = random.random((len(TINY.labels), TINY.wavelength.count)) / TINY.upper[:, None]
+    save_emulator(folder, EmulatorNetwork(linear_map(kernel / 3, random.random(TINY.wavelength.count))), TINY, {})
+    return load_emulator(folder)
+
+
+def tiny_validator(folder: Path) -> Validator:
+    random = np.random.default_rng(1)
+    projection = linear_map(random.random((TINY.wavelength.count, 4)), random.random(4))
+    head = linear_map(random.random((4, len(TINY.labels))), TINY.lower)
+    save_validator(folder, ValidatorNetwork(projection, (head,)), TINY, {})
+    return load_validator(folder)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+    @property
+    def content(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        assert 400 <= self.status < 500, (self.status, self.body[:200])
+        content = self.content
+        assert content["error_code"] == "INVALID_PARAMETER_VALUE"
+        return str(content["message"])
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+
+    def ask(
+        self, body: bytes | object, content_type: str | None = "application/json", method: str = "POST", path: str = ""
+    ) -> Answer:
+        """Send one request on a connection of its own; a body that is not bytes is written as JSON."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers = {} if content_type is None else {"content-type": content_type}
+            connection.request(method, path or "/invocations", sent, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.read())
+
+
+@contextlib.contextmanager
+def served(model: Emulator | Validator) -> Iterator[Server]:
+    """Serve a model over real HTTP from a thread of this process."""
+    with bound_socket("127.0.0.1", 0) as listener:
+        listener.listen()
+        server = uvicorn.Server(uvicorn.Config(scoring_app(model), log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield Server(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
