@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types lock prove FORCE
+.PHONY: setup train test lint types lock prove prove-crashes FORCE
 
 setup:
 	python3 start.py setup
@@ -37,3 +37,7 @@ docs/benchmarks/%.md: FORCE
 	mv $@.partial $@
 
 FORCE:
+
+# Promotions and rollbacks, judging and all, ended by 20 kill -9 at random moments and after each of their writes.
+prove-crashes:
+	folder=$$(mktemp -d) && $(BIN)/python tests/promotion/crash.py $$folder --kills 20 --judging yes

@@ -1,5 +1,6 @@
 """The model registry: bundles into registered versions, and registered versions back into bundles."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 
 from stellar_emulator import serving
-from stellar_emulator.bundle import load_emulator, load_validator
+from stellar_emulator.bundle import DESCRIPTION, load_emulator, load_validator
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.serving.signatures import emulator_signature, validator_signature
@@ -70,7 +71,7 @@ def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence
     """
     validator = load_validator(folder)
     judges = {f"{JUDGE}{number}": path for number, path in enumerate(siblings, start=2)}
-    digests = {f"digest_{judge}": load_validator(path).digest for judge, path in judges.items()}
+    digests = {_digest_tag(judge): load_validator(path).digest for judge, path in judges.items()}
     contract = validator.contract
     signature = validator_signature(contract)
     example = np.full((1, contract.wavelength.count), min(1.0, contract.flux.upper), dtype=np.float32)
@@ -92,7 +93,8 @@ def resolve(name: str, which: str) -> Path:
     Raises
     ------
     InputError
-        If the registry has no such model, version or alias; the message lists what it has.
+        If the registry has no such model, version or alias (the message lists what it has), or the version holds
+        another model than was registered.
     """
     if which != "latest" and not which.isdecimal() and Path(which).is_dir():
         return Path(which)
@@ -128,7 +130,34 @@ def _artifacts(name: str, which: str) -> dict[str, Path]:
     artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
     if BUNDLE not in artifacts:
         raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
-    return {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
+    found = {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
+    _require_registered(name, which, found)
+    return found
+
+
+def _require_registered(name: str, which: str, artifacts: Mapping[str, Path]) -> None:
+    """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
+    client = mlflow.MlflowClient()
+    numbered = which.isdecimal()
+    version = client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
+    for artifact, folder in artifacts.items():
+        tag = _digest_tag(artifact)
+        try:
+            digest = str(json.loads((folder / DESCRIPTION).read_bytes())["digest"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # Loading tells what is wrong with it.
+        if version.tags.get(tag) != digest:
+            noted = version.tags.get(tag, "nothing")
+            raise InputError(
+                f"{name} version {version.version} holds another model than was registered: the digest in "
+                f"{folder / DESCRIPTION} is {digest[:12]}..., its tag {tag} says {noted[:12]}...: restore its files or "
+                "register it again"
+            )
+
+
+def _digest_tag(artifact: str) -> str:
+    """Tag of a version that holds the digest of one of its bundles."""
+    return "digest" if artifact == BUNDLE else f"digest_{artifact}"
 
 
 def _register(
@@ -155,7 +184,7 @@ def _register(
     )
     registered = Registered(name, int(info.registered_model_version), str(info.model_id), digest)
     client = mlflow.MlflowClient()
-    for key, value in {"contract": contract.digest, "digest": digest, **tags}.items():
+    for key, value in {"contract": contract.digest, _digest_tag(BUNDLE): digest, **tags}.items():
         client.set_model_version_tag(name, str(registered.version), key, value)
     return registered
 

@@ -181,13 +181,14 @@ def main() -> int:
 
     def prepare() -> int:
         arena.build()
-        assert (arena.register(ripple=5e-4), arena.register(ripple=2e-4)) == (A, B)
+        register = arena.register if options.judging == "yes" else arena.register_in_name
+        assert (register(ripple=5e-4), register(ripple=2e-4)) == (A, B)
         return arena.promote(A).code
 
     promote, back = (lambda: arena.promote(B).code), (lambda: arena.run("rollback", "--reason", "a crash").code)
-    assert ended(forked(prepare)) == 0
     if options.judging == "no":
         without_judging(pytest.MonkeyPatch())
+    assert ended(forked(prepare)) == 0
     # What follows each crash leads back to where it began.
     well = crashes(arena, "promote", promote, back, State(A, None), options)
     assert ended(forked(promote)) == 0
@@ -207,10 +208,13 @@ def crashes(
         return code
 
     def killed(delay: float) -> int:
+        nonlocal lasted
         child = forked(command)
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
-        return ended(child)
+        code = ended(child)
+        lasted = min(lasted, delay) if code == 0 else lasted
+        return code
 
     code, all_well = trial(arena, whole, after, wanted, command=name)
     all_well, code, at = all_well and not code, CRASHED, 0
@@ -220,9 +224,11 @@ def crashes(
         code, well = trial(arena, lambda: ended(forked(crashed)), after, wanted, command=name, write=at)  # noqa: B023
         all_well = all_well and well and code in (CRASHED, 0)
     random_numbers, rollbacks = random.Random(name), options.kills // 3
-    for _ in range(rollbacks if name == "rollback" else options.kills - rollbacks):
+    kills = rollbacks if name == "rollback" else options.kills - rollbacks
+    while kills > 0:
         delay = random_numbers.uniform(0.0, lasted)
-        _, well = trial(arena, lambda: killed(delay), after, wanted, command=name, killed_after=round(delay, 3))  # noqa: B023
+        code, well = trial(arena, lambda: killed(delay), after, wanted, command=name, killed_after=round(delay, 3))  # noqa: B023
+        kills -= code == -signal.SIGKILL
         all_well = all_well and well
     return all_well
 

@@ -13,7 +13,7 @@ from stellar_emulator.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
-from stellar_emulator.registry import JUDGE, resolve, resolve_judges
+from stellar_emulator.registry import resolve, resolve_judges
 
 PAIRED = "paired"
 """Stands for the validator that an emulator's version names itself."""
@@ -77,24 +77,10 @@ def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
     InputError
         If a file was changed since it was saved, or a model is not the one that was registered; the message names it.
     """
-    client = mlflow.MlflowClient()
-    tags = client.get_model_version(models.emulator, str(pair.emulator)).tags
     emulator = load_emulator(resolve(models.emulator, str(pair.emulator)))
     judges = tuple(load_validator(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
-    _require_registered(models.emulator, pair.emulator, tags, "digest", emulator.digest)
-    judge_tags = client.get_model_version(models.validator, str(pair.validator)).tags
-    for number, judge in enumerate(judges, start=1):
-        name = "digest" if number == 1 else f"digest_{JUDGE}{number}"
-        _require_registered(models.validator, pair.validator, judge_tags, name, judge.digest)
+    tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags
     return RegisteredPair(pair, emulator, judges, tags)
-
-
-def _require_registered(name: str, version: int, tags: Mapping[str, str], tag: str, digest: str) -> None:
-    if tags.get(tag) != digest:
-        raise InputError(
-            f"{name} version {version} holds another model than was registered: its digest is {digest[:12]}..., its "
-            f"tag {tag} says {tags.get(tag, 'nothing')[:12]}...: restore its files or register it again"
-        )
 
 
 def _version(name: str, which: str) -> int:

@@ -212,8 +212,7 @@ def _of_flux(contract: Contract) -> list[Rule]:
     found = []
     if limits.continuum:
         low, high, share = limits.continuum.lower, limits.continuum.upper, limits.continuum.quantile
-        wanted = f"is not normalised to its continuum: {share:.4g} of the pixels lie below a flux outside"
-        phrase = f"{wanted} {_range(low, high)}"
+        phrase = f"is not normalised to its continuum: its {share:g} quantile is not {_range(low, high)}"
         found.append(
             _between("ExpectContinuumNearOne", measures.CONTINUUM, "flux", phrase, min_value=low, max_value=high)
         )
@@ -231,7 +230,7 @@ def _of_flux(contract: Contract) -> list[Rule]:
         found.append(_between("ExpectNoRepeatedPixels", measures.REPEATED, "flux", phrase, max_value=most))
     if limits.spike:
         most = limits.spike.upper
-        phrase = f"has a spike: a pixel lies {most:g} or more off its neighbours"
+        phrase = f"has a spike: a pixel lies more than {most:g} off its neighbours"
         found.append(_between("ExpectNoSpikes", measures.SPIKE, "flux", phrase, measures.SPIKE_PIXEL, max_value=most))
     return found
 
@@ -243,8 +242,8 @@ def _of_physics(contract: Contract) -> list[Rule]:
     for position in limits.line_position:
         place = contract.regions.line_cores[position.line]
         phrase = (
-            f"has {position.line} in the wrong place: its centroid is off {place:g} {contract.wavelength.unit} by more "
-            f"than {_range(position.lower, position.upper)}{_restricted(position.where)}"
+            f"has {position.line} in the wrong place: its centroid is not {_range(position.lower, position.upper)} "
+            f"{contract.wavelength.unit} off {place:g}{_restricted(position.where)}"
         )
         found.append(
             _between(
@@ -258,7 +257,7 @@ def _of_physics(contract: Contract) -> list[Rule]:
         )
     if limits.label_residual:
         most = limits.label_residual.upper
-        phrase = f"does not follow its labels: one lies {most:g} half-ranges or more beyond those of similar spectra"
+        phrase = f"does not follow its labels: one is more than {most:g} half-ranges beyond those of similar spectra"
         found.append(_between("ExpectSpectraToFollowTheirLabels", residuals.RESIDUAL, "flux", phrase, max_value=most))
     found += [_correlation(contract, correlation) for correlation in limits.rank_correlation]
     if limits.coverage:

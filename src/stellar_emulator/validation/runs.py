@@ -46,7 +46,7 @@ def _share(run_id: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.fl
     frame = pd.DataFrame({"run": run_id, "value": value})
     rows = frame.groupby("run")["value"].transform("size")
     same = frame.groupby(["run", "value"])["value"].transform("size")
-    return (same / rows).to_numpy()
+    return (same / rows).round(4).to_numpy()
 
 
 def _distance(
