@@ -161,7 +161,7 @@ def test_a_gap_in_a_user_s_parquet_is_named_by_its_row(parquet, rows):
     flux = [*rows.flux[:6], None, *rows.flux[7:]]
     assert check(parquet(teff=teff, flux=flux), TINY).verdict.summary().splitlines() == [
         "teff of 1 spectrum is missing or NaN: row 0 (run 0, nan)",
-        "flux of 1 spectrum holds NaN or infinite pixels: row 6 (run 2, 777)",
+        "flux of 1 spectrum holds NaN or infinite pixels: row 6 (run 2, 777 at 5000)",
     ]
 
 

@@ -9,7 +9,7 @@ from stellar_emulator.expectation_limits import Expectations
 from stellar_emulator.grid.store import open_parquet
 from stellar_emulator.validation.check import check
 from stellar_emulator.validation.rules import evaluate, rules
-from stellar_emulator.validation.summaries import summaries
+from stellar_emulator.validation.summaries import FLUX_COLUMNS, summaries
 from stellar_emulator.validation.verdict import ROWS_NAMED, require_passed
 
 AXIS = TINY.wavelength
@@ -50,13 +50,14 @@ def test_summaries_hold_one_row_a_spectrum(tmp_path, rows):
     rows.flux[4, 5] = np.inf
     rows.flux[5] = np.nan
     table = summaries(write_rows(tmp_path / "grid.parquet", rows), TINY)[0]
-    expected = ["run_id", *TINY.label_names, "weight"]
-    assert list(table.columns) == [*expected, "flux_minimum", "flux_maximum", "non_finite", "pixels", "flux_hash"]
+    assert list(table.columns) == ["run_id", *TINY.label_names, "weight", *FLUX_COLUMNS]
     np.testing.assert_array_equal(table[TINY.label_names].to_numpy(), rows.labels)
     assert list(table["non_finite"][2:7]) == [0, 2, 1, 777, 0]
     assert np.float32(table["flux_minimum"][3]) == np.nanmin(rows.flux[3])
     assert np.float32(table["flux_maximum"][4]) == np.delete(rows.flux[4], 5).max()
     assert np.isnan(table["flux_minimum"][5])
+    assert list(table["non_finite_pixel"][2:7]) == [0, 0, 5, 0, 0]
+    assert rows.flux[6, table["minimum_pixel"][6]] == rows.flux[6].min()
     assert table["flux_hash"].nunique() == len(table)
 
 
@@ -64,7 +65,7 @@ def test_a_nan_in_one_flux_is_named(verdict_of, rows):
     rows.flux[17, 300] = np.nan
     verdict = verdict_of()
     assert not verdict.passed
-    assert verdict.summary() == "flux of 1 spectrum holds NaN or infinite pixels: row 17 (run 4, 1)"
+    assert verdict.summary() == "flux of 1 spectrum holds NaN or infinite pixels: row 17 (run 4, 1 at 5060)"
     (fault,) = verdict.faults
     assert (fault.column, fault.rows, fault.run_ids, fault.count) == ("non_finite", (17,), (4,), 1)
     assert fault.bounds == (0, 0)
@@ -91,8 +92,8 @@ def test_flux_out_of_range_is_named(verdict_of, rows):
     rows.flux[1, 4] = -0.2
     rows.flux[2, 4] = 1.25
     assert verdict_of().summary().splitlines() == [
-        "flux of 1 spectrum falls below 0: row 1 (run 0, -0.2)",
-        "flux of 1 spectrum exceeds 1.1: row 2 (run 0, 1.25)",
+        "flux of 1 spectrum falls below 0: row 1 (run 0, -0.2 at 5000.8)",
+        "flux of 1 spectrum exceeds 1.1: row 2 (run 0, 1.25 at 5000.8)",
     ]
 
 

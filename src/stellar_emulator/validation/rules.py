@@ -175,9 +175,11 @@ def _basic(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
             {"min_value": pixels, "max_value": pixels},
             f"Every spectrum has {pixels} pixels.",
         ),
-        _between(finite, "non_finite", "flux", "holds NaN or infinite pixels", min_value=0, max_value=0),
-        _between(within, "flux_minimum", "flux", f"falls below {flux.lower:g}", min_value=flux.lower),
-        _between(within, "flux_maximum", "flux", f"exceeds {flux.upper:g}", max_value=flux.upper),
+        _between(
+            finite, "non_finite", "flux", "holds NaN or infinite pixels", "non_finite_pixel", min_value=0, max_value=0
+        ),
+        _between(within, "flux_minimum", "flux", f"falls below {flux.lower:g}", "minimum_pixel", min_value=flux.lower),
+        _between(within, "flux_maximum", "flux", f"exceeds {flux.upper:g}", "maximum_pixel", max_value=flux.upper),
         Rule(
             "ExpectSpectraToBeUnique",
             "is the same as another's, pixel for pixel",

@@ -14,7 +14,16 @@ from stellar_emulator.contract import Contract
 from stellar_emulator.grid.store import Grid, as_double, flux_digests
 from stellar_emulator.validation.measures import measure
 
-FLUX_COLUMNS = ("flux_minimum", "flux_maximum", "non_finite", "pixels", "flux_hash")
+FLUX_COLUMNS = (
+    "flux_minimum",
+    "minimum_pixel",
+    "flux_maximum",
+    "maximum_pixel",
+    "non_finite",
+    "non_finite_pixel",
+    "pixels",
+    "flux_hash",
+)
 """What is said of each spectrum's flux, whatever the contract expects beyond its bounds."""
 
 # 512 kB of 4,000 pixels: a block stays in a core's cache while everything is taken of it.
@@ -69,8 +78,9 @@ def summaries(grid: Grid, contract: Contract) -> tuple[pd.DataFrame, FluxStatist
     """Summarise every spectrum of a grid in row order, and every pixel, holding a few row groups of flux at a time.
 
     Columns: run_id; the labels in physical units; weight; flux_minimum and flux_maximum over the finite pixels, NaN
-    if there are none; non_finite, the number of NaN and infinite pixels; pixels; flux_hash, the flux's SHA-256; then
-    what the contract's expectations need, see `measures.measure`, NaN for spectra with a pixel that is not finite.
+    if there are none, with the pixels where they lie; non_finite, the number of NaN and infinite pixels, with the first
+    of them (0 if none); pixels; flux_hash, the flux's SHA-256; then what the contract's expectations need, see
+    `measures.measure`, NaN for spectra with a pixel that is not finite.
 
     Raises
     ------
@@ -112,12 +122,21 @@ def _summarise(flux: NDArray[np.float32], contract: Contract) -> tuple[pd.DataFr
 
 def _flux_columns(flux: NDArray[np.float32], finite: NDArray[np.bool_]) -> dict[str, NDArray[np.generic]]:
     non_finite = flux.shape[1] - finite.sum(axis=1)
-    minimum, maximum = flux.min(axis=1, initial=np.inf), flux.max(axis=1, initial=-np.inf)
+    lowest, highest, rows = flux.argmin(axis=1), flux.argmax(axis=1), np.arange(len(flux))
     for row in np.flatnonzero(non_finite):
-        values = flux[row, finite[row]]
-        minimum[row], maximum[row] = (values.min(), values.max()) if len(values) else (np.nan, np.nan)
-    hashes = np.array(flux_digests(flux), dtype=object)
-    columns = (as_double(minimum), as_double(maximum), non_finite, np.full(len(flux), flux.shape[1]), hashes)
+        lowest[row] = np.where(finite[row], flux[row], np.inf).argmin()
+        highest[row] = np.where(finite[row], flux[row], -np.inf).argmax()
+    empty = non_finite == flux.shape[1]
+    columns = (
+        np.where(empty, np.nan, as_double(flux[rows, lowest])),
+        lowest,
+        np.where(empty, np.nan, as_double(flux[rows, highest])),
+        highest,
+        non_finite,
+        finite.argmin(axis=1),
+        np.full(len(flux), flux.shape[1]),
+        np.array(flux_digests(flux), dtype=object),
+    )
     return dict(zip(FLUX_COLUMNS, columns, strict=True))
 
 
