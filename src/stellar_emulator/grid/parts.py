@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stellar_emulator.errors import SetupError
 
@@ -133,6 +134,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             wheel.extractall(folder)
         return
     with tarfile.open(archive) as sdist:
-        sdist.extractall(folder.parent / "sdist", filter="data")
+        # The first patch releases of Python 3.11 know no filters. The archive's hash has been checked.
+        safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        sdist.extractall(folder.parent / "sdist", **safe)
     (top,) = (folder.parent / "sdist").iterdir()
     shutil.move(str(top), folder)
