@@ -9,7 +9,7 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 from synthetic import GAIA, SMALL, TINY
 
-from stellar_emulator.contract import SPEED_OF_LIGHT, IntrinsicAxis
+from stellar_emulator.contract import SPEED_OF_LIGHT, IntrinsicAxis, parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, Broadening, broadening, contract_broadening
 from stellar_emulator.grid.intrinsic import bin_averages
@@ -172,3 +172,10 @@ def test_what_cannot_be_broadened_is_refused(convolve: Broadening) -> None:
         contract_broadening(TINY)
     with pytest.raises(InputError, match=r"8400\.0-8799\.9 A reach beyond the intrinsic spectra \(8515\.0-85"):
         broadening(SMALL.intrinsic, GAIA.wavelength, 14500.0)
+
+
+def test_equal_contracts_share_one_broadening() -> None:
+    first, second = (parse_contract(SMALL.source) for _ in range(2))
+    for contract in (first, second):
+        assert len(contract.wavelength.pixels) == contract.wavelength.count  # computed once, and kept in the axis
+    assert contract_broadening(first) is contract_broadening(second)

@@ -12,7 +12,7 @@ from stellar_emulator.networks import space
 from stellar_emulator.networks.basis import Basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.preset import Training
-from stellar_emulator.networks.space import BasisSpace, FluxBatches, PixelSpace
+from stellar_emulator.networks.space import FluxBatches, PixelSpace, basis_space
 from stellar_emulator.training import fit
 
 GROUP = 16
@@ -187,7 +187,7 @@ def basis(written: Grid) -> Basis:
 
 def test_basis_space_and_pixels_are_one_map_apart(written: Grid, split: SplitRows, basis: Basis) -> None:
     flux = written.take(np.arange(written.rows))
-    inside = BasisSpace(basis, project_grid(written, basis), split)
+    inside = basis_space(basis, project_grid(written, basis), split, 1)
     assert inside.width == 12
     identity = linear_map(np.eye(12), np.zeros(12))
     np.testing.assert_allclose(inside.enter(identity)(flux), inside.targets, atol=2e-4)
@@ -198,7 +198,7 @@ def test_basis_space_and_pixels_are_one_map_apart(written: Grid, split: SplitRow
 
 def test_errors_in_a_basis_are_those_of_flux(written: Grid, split: SplitRows, basis: Basis) -> None:
     """One common scale: the squared error of coefficients is that of flux, times a constant."""
-    inside = BasisSpace(basis, project_grid(written, basis), split)
+    inside = basis_space(basis, project_grid(written, basis), split, 1)
     assert np.mean(inside.targets[split.train].var(axis=0)) == pytest.approx(1.0, rel=0.05)
     leave = inside.leave(linear_map(np.eye(12), np.zeros(12)))
     errors = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
@@ -207,7 +207,7 @@ def test_errors_in_a_basis_are_those_of_flux(written: Grid, split: SplitRows, ba
 
 
 def test_parts_of_a_basis_space_are_those_of_the_split(written: Grid, split: SplitRows, basis: Basis) -> None:
-    inside = BasisSpace(basis, project_grid(written, basis), split)
+    inside = basis_space(basis, project_grid(written, basis), split, 1)
     for part in PARTS:
         inputs, targets = inside.examples(part, numbered(written), BATCH)
         assert inputs[:, 0].astype(int).tolist() == split[part].tolist()
@@ -225,3 +225,27 @@ def test_a_basis_is_orthonormal_and_fitted_to_training_rows_alone(
     np.testing.assert_allclose(coefficients.var(axis=0, ddof=1)[:4], basis.variance[:4], rtol=1e-2)
     # More components than spectra can't be had.
     assert len(fit_grid_basis(written, split.validation[:5], 12, seed=1).components) == 5
+
+
+def test_large_targets_come_in_batches_that_hold_each_row_once(
+    written: Grid, split: SplitRows, basis: Basis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = basis_space(basis, project_grid(written, basis), split, 1)
+    arrays = {part: inside.examples(part, None, 8) for part in PARTS}
+    monkeypatch.setattr(space, "BYTES_IN_MEMORY", 0)
+    labels = np.arange(len(inside.targets), dtype=np.float32)[:, np.newaxis]
+    for part in PARTS:
+        batches = inside.examples(part, labels, 8)
+        drawn = [
+            np.concatenate(values) for values in zip(*(batches[i] for i in range(batches.num_batches)), strict=True)
+        ]
+        rows = drawn[0][:, 0].astype(int)
+        np.testing.assert_array_equal(drawn[1], inside.targets[rows])
+        np.testing.assert_array_equal(np.sort(rows), split[part])
+        assert (rows.tolist() == split[part].tolist()) == (part != "train")
+        batches.on_epoch_end()
+        again = np.concatenate([batches[i][0] for i in range(batches.num_batches)])[:, 0].astype(int)
+        assert (again.tolist() == rows.tolist()) == (part != "train")
+        same, targets = inside.examples(part, None, len(rows))[0]
+        np.testing.assert_array_equal(same, targets)
+        assert same.shape == arrays[part][0].shape

@@ -75,7 +75,6 @@ class Broadening:
         return np.asarray((modes * np.concatenate([transfer, transfer], axis=-1)) @ self.synthesis)
 
 
-@lru_cache(maxsize=4)  # tens of megabytes each, asked for by the grid, by the networks' targets and by the emulator
 def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``.
 
@@ -113,7 +112,14 @@ def contract_broadening(contract: Contract) -> Broadening:
     if contract.intrinsic is None or "resolution" not in contract.label_names:
         raise InputError(f"contract {contract.name} can't broaden: it needs an intrinsic axis and the label resolution")
     sharpest = contract.labels[contract.label_names.index("resolution")].upper
-    return broadening(contract.intrinsic, contract.wavelength, sharpest)
+    return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest)
+
+
+@lru_cache(maxsize=2)
+def _kept(intrinsic: str, wavelength: str, sharpest: float) -> Broadening:
+    """One broadening of tens of megabytes for grid, targets and emulator; axes that hold arrays make no keys."""
+    axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
+    return broadening(*axes, sharpest)
 
 
 def rotation_transfer(

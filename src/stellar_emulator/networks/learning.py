@@ -26,7 +26,7 @@ from stellar_emulator.networks.inference import (
     exact_emulator,
 )
 from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Training
-from stellar_emulator.networks.space import BasisSpace, PixelSpace, Space
+from stellar_emulator.networks.space import PixelSpace, Space, basis_space
 from stellar_emulator.training import Fit, Report, fit
 
 Array = NDArray[np.float32]
@@ -95,7 +95,7 @@ def _learned_examples(grid: Grid, split: SplitRows, contract: Contract, preset: 
     space: Space = PixelSpace(grid, split, seed)
     if preset.basis is not None:
         basis = fit_grid_basis(grid, split.train, preset.basis, seed)
-        space = BasisSpace(basis, project_grid(grid, basis), split)
+        space = basis_space(basis, project_grid(grid, basis), split, seed)
     return _Examples(unit_labels(contract.labels, grid.labels), contract.labels, space, split)
 
 
@@ -104,7 +104,7 @@ def _exact_examples(intrinsic: IntrinsicGrid, contract: Contract, preset: Preset
     split = split_rows(contract, np.array(run_hash(intrinsic.labels)))
     targets = intrinsic_targets(contract, intrinsic)
     basis = fit_basis(targets[split.train], preset.basis or 1, seed)
-    space = BasisSpace(basis, basis.project(targets), split)
+    space = basis_space(basis, basis.project(targets), split, seed)
     return _Examples(unit_labels(contract.run_labels, intrinsic.labels), contract.run_labels, space, split)
 
 

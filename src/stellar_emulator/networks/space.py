@@ -5,7 +5,6 @@ Both hide whether flux lies in memory or streams from disk, and both know how to
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import keras
@@ -20,7 +19,12 @@ from stellar_emulator.networks.dense import DenseChain, linear_map
 Array = NDArray[np.float32]
 
 BYTES_IN_MEMORY = 128 * 2**20
-"""Flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size."""
+"""Flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size. Principal
+components that take more are not copied for Keras."""
+
+
+ROWS_ENCODED = 8192
+"""Rows of principal components that are encoded at once."""
 
 
 class Space(Protocol):
@@ -47,31 +51,30 @@ class BasisSpace:
     """Principal components, divided by one common scale so that their mean variance is 1.
 
     The squared error there is that of the flux up to a constant, since the components are orthonormal; all
-    coefficients of a grid fit in memory, so one pass over the flux serves all epochs.
+    targets (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs.
     """
 
     basis: Basis
-    coefficients: Array
+    scale: float
+    targets: Array
     split: SplitRows
-
-    @cached_property
-    def scale(self) -> float:
-        return float(np.sqrt(self.basis.variance.mean()))
-
-    @cached_property
-    def targets(self) -> Array:
-        return self.coefficients / np.float32(self.scale)
+    seed: int
 
     @property
     def width(self) -> int:
         return len(self.basis.components)
 
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
-        targets = self.targets[self.split[part]]
-        return (targets if inputs is None else inputs[self.split[part]], targets)
+        rows = self.split[part]
+        if self.targets.nbytes > BYTES_IN_MEMORY:
+            return TargetBatches(self.targets, rows, inputs, batch_size, self.seed if part == "train" else None)
+        targets = self.targets[rows]
+        return (targets if inputs is None else inputs[rows], targets)
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
-        return encode(self.targets)
+        # In pieces: the widest layer's output for all rows of a large grid takes several times their own memory.
+        starts = range(0, len(self.targets), ROWS_ENCODED)
+        return np.concatenate([encode(self.targets[first : first + ROWS_ENCODED]) for first in starts])
 
     def enter(self, chain: DenseChain) -> DenseChain:
         kernel = self.basis.components.T / self.scale
@@ -79,6 +82,13 @@ class BasisSpace:
 
     def leave(self, chain: DenseChain) -> DenseChain:
         return chain + linear_map(self.basis.components * self.scale, self.basis.mean)
+
+
+def basis_space(basis: Basis, coefficients: Array, split: SplitRows, seed: int) -> BasisSpace:
+    """The space of a basis; ``coefficients`` (rows, components) are scaled in place, as two don't fit in memory."""
+    scale = float(np.sqrt(basis.variance.mean()))
+    coefficients /= np.float32(scale)
+    return BasisSpace(basis, scale, coefficients, split, seed)
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,33 @@ class PixelSpace:
 
     def leave(self, chain: DenseChain) -> DenseChain:
         return chain
+
+
+class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Shuffled batches of targets in memory, gathered as they are asked for: given arrays, Keras copies them twice.
+
+    With ``seed`` None the order is that of ``rows``.
+    """
+
+    def __init__(
+        self, targets: Array, rows: NDArray[np.int64], inputs: Array | None, batch_size: int, seed: int | None
+    ) -> None:
+        super().__init__()
+        self.targets, self.rows, self.inputs, self.batch_size = targets, rows, inputs, batch_size
+        self.random = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    @property
+    def num_batches(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array]:
+        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        targets = self.targets[chosen]
+        return (targets if self.inputs is None else self.inputs[chosen]), targets
+
+    def on_epoch_end(self) -> None:
+        self._order = self.rows if self.random is None else self.random.permutation(self.rows)
 
 
 class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
