@@ -163,16 +163,7 @@ def write_grid(
     schema = grid_schema(contract, len(wavelength)).with_metadata({_METADATA: json.dumps(note).encode()})
     labels, digests = [np.empty((0, len(contract.labels)))], list[str]()
     try:
-        # Float noise barely compresses: splitting bytes and a light level cost little and save a third.
-        with pq.ParquetWriter(
-            partial,
-            schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=False,
-            use_byte_stream_split=["flux.list.element"],
-            write_page_checksum=True,
-        ) as writer:
+        with spectra_writer(partial, schema) as writer:
             for batch in batches:
                 writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
                 labels.append(batch.labels)
@@ -183,6 +174,20 @@ def write_grid(
     finally:
         partial.unlink(missing_ok=True)
     return open_parquet(path, contract)
+
+
+def spectra_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file for rows with a column ``flux`` of fixed-size lists of float32."""
+    # Float noise barely compresses: splitting bytes and a light level cost little and save a third.
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        use_byte_stream_split=["flux.list.element"],
+        write_page_checksum=True,
+    )
 
 
 def open_parquet(path: Path, contract: Contract) -> Grid:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stellar_emulator.bundle import Emulator, load_emulator
 from stellar_emulator.errors import SetupError
+from stellar_emulator.grid.store import spectra_writer
 from stellar_emulator.jobs.serve import find_model
 from stellar_emulator.label_file import label_batches
 from stellar_emulator.lock import locked, make_folder
@@ -44,15 +44,7 @@ def _write(path: Path, emulator: Emulator, batches: Iterator[NDArray[np.float64]
     schema = pa.schema([*columns, ("flux", pa.list_(pa.float32(), axis.count))], metadata=note)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with pq.ParquetWriter(
-            partial,
-            schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=False,
-            use_byte_stream_split=["flux.list.element"],
-            write_page_checksum=True,
-        ) as writer:
+        with spectra_writer(partial, schema) as writer:
             for labels in batches:
                 flux = pa.FixedSizeListArray.from_arrays(pa.array(emulator(labels).ravel()), axis.count)
                 writer.write_table(pa.table([*labels.T, flux], schema=schema))
