@@ -218,6 +218,17 @@ def test_what_can_be_given_wrong_ends_with_one_line(arena: Arena, champion: Pair
     assert arena.state() == (champion, None)
 
 
+@pytest.mark.parametrize("verb", ["promote", "rollback", "history"])
+def test_an_empty_registry_is_told_in_one_line(tmp_path: Path, verb: str) -> None:
+    empty = Arena(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (tmp_path / "contract.yaml").write_text(ARENA.source)
+    ended = empty.run(verb)
+    assert ended.code == 2
+    assert f"no model {MODELS.emulator} is registered" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    assert empty.locks() == []
+
+
 def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: Pair) -> None:
     name = f"{MODELS.emulator}-lock-1"
     tags = {"holder": "far-away", "machine": "m", "pid": "1", "since": "now", "token": "t", "expires": "9e9"}

@@ -20,9 +20,12 @@ def repair(models: ModelNames, lock: Lease) -> list[str]:
 
     Raises
     ------
+    InputError
+        If no emulator is registered.
     RefusedError
         If a decision was changed, removed or replaced; the message names it.
     """
+    read_state(models)
     links = chain(models.emulator)
     require_sound(models, links)
     done = []
