@@ -12,7 +12,7 @@ import pytest
 from synthetic import TINY, synthetic_rows, write_rows
 
 from stellar_emulator.validation.check import Validation, check
-from stellar_emulator.validation.data_docs import OFFENDERS, write_data_docs
+from stellar_emulator.validation.data_docs import OFFENDERS, data_docs
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -33,9 +33,8 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Validation]:
     rows.labels[100:130, 0] = 9000.0 + np.arange(30)
     rows.flux[3, 7] = np.nan
     validation = check(write_rows(folder / "grid.parquet", rows), TINY)
-    write_data_docs(
-        folder / "index.html", TINY, "<b>mine</b>.npz", validation, ["teff a with m_h b"], {"coverage": PIXEL}
-    )
+    page = data_docs(TINY, "<b>mine</b>.npz", validation, ["teff a with m_h b"], {"coverage": PIXEL})
+    (folder / "index.html").write_text(page)
     return folder / "index.html", validation
 
 
@@ -86,8 +85,7 @@ def test_a_pass_and_a_wrong_axis_have_their_page_too(tmp_path: Path) -> None:
         ("bad", {"medium": "air"}, "wavelengths are in air, the contract wants vacuum"),
     ):
         validation = check(write_rows(tmp_path / f"{name}.parquet", synthetic_rows(), **axis), TINY)
-        write_data_docs(tmp_path / "docs" / "index.html", TINY, name, validation, [], {})
-        assert said in text_of((tmp_path / "docs" / "index.html").read_text())
+        assert said in text_of(data_docs(TINY, name, validation, [], {}))
 
 
 @pytest.fixture

@@ -117,17 +117,20 @@ class Grid:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over wavelengths, labels and flux in row order, whatever the file's compression or row groups."""
-        return grid_digest(self, [digest for _, flux in self.batches() for digest in flux_digests(flux)])
+        return self._digest_of([digest for _, flux in self.batches() for digest in flux_digests(flux)])
+
+    def note_digest(self, digests: Sequence[str]) -> str:
+        """Digest from the `flux_digests` of all rows, kept: who has read the flux spares others from reading it."""
+        self.__dict__["digest"] = self._digest_of(digests)
+        return self.digest
+
+    def _digest_of(self, digests: Sequence[str]) -> str:
+        return _digest(self.label_names, self.medium, self.wavelength, self.labels, digests)
 
 
 def flux_digests(flux: NDArray[np.float32]) -> list[str]:
     """SHA-256 of each spectrum as little-endian float32, for flux (rows, pixels)."""
     return [hashlib.sha256(row).hexdigest() for row in np.ascontiguousarray(flux, dtype="<f4")]
-
-
-def grid_digest(grid: Grid, digests: Sequence[str]) -> str:
-    """Digest of a grid from the `flux_digests` of all its rows, for who has read the flux already."""
-    return _digest(grid.label_names, grid.medium, grid.wavelength, grid.labels, digests)
 
 
 def _digest(

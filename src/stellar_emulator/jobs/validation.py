@@ -13,9 +13,10 @@ from stellar_emulator import figures, tracking
 from stellar_emulator.contract import Contract
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.tracking import Run
+from stellar_emulator.validation import rules
 from stellar_emulator.validation.check import Validation, check
 from stellar_emulator.validation.coverage import describe_voids, pair_coverage
-from stellar_emulator.validation.data_docs import write_data_docs
+from stellar_emulator.validation.data_docs import data_docs
 from stellar_emulator.validation.verdict import Verdict, require_passed
 from stellar_emulator.version import VERSION
 
@@ -23,22 +24,6 @@ VERDICT = "verdict.json"
 VIOLATIONS = "violations.parquet"
 DATA_DOCS = "data_docs"
 """Names in ``output`` and among a run's artifacts."""
-
-_VIOLATIONS_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("run_id", pa.int64()),
-        ("expectation", pa.string()),
-        ("subject", pa.string()),
-        ("pixel", pa.int64()),
-        ("wavelength", pa.float64()),
-        ("observed", pa.float64()),
-        ("observed_text", pa.string()),
-        ("lower", pa.float64()),
-        ("upper", pa.float64()),
-        ("message", pa.string()),
-    ]
-)
 
 
 def require_validated(grid: Grid, contract: Contract, output: Path) -> str:
@@ -89,9 +74,12 @@ def publish_validation(
         figure.savefig(folder / f"{name}.png")
         run.log_file(folder / f"{name}.png", "figures")
     pictures = {name: (folder / f"{name}.png").read_bytes() for name in drawn}
-    write_data_docs(output / DATA_DOCS / "index.html", contract, grid.path.name, validation, voids, pictures)
+    page = output / DATA_DOCS / "index.html"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(data_docs(contract, grid.path.name, validation, voids, pictures))
     run.log_file(output / DATA_DOCS, DATA_DOCS)
-    table = pa.Table.from_pandas(validation.violations, schema=_VIOLATIONS_SCHEMA, preserve_index=False)
+    schema = pa.schema([(name, pa.string() if kind == "str" else kind) for name, kind in rules.VIOLATIONS.items()])
+    table = pa.Table.from_pandas(validation.violations, schema=schema, preserve_index=False)
     pq.write_table(table, output / VIOLATIONS)
     run.log_file(output / VIOLATIONS)
     (output / VERDICT).write_text(json.dumps(validation.verdict.to_dict(), indent=1))

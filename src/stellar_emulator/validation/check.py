@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stellar_emulator.contract import Contract
-from stellar_emulator.grid.store import Grid, grid_digest
+from stellar_emulator.grid.store import Grid
 from stellar_emulator.validation import measures, residuals, runs
 from stellar_emulator.validation.rules import (
     GRID,
@@ -58,7 +58,7 @@ def check(grid: Grid, contract: Contract) -> Validation:
     if found[PIXELS].faults:
         return _validation(grid, contract, "", found, label_table(grid), FluxStatistics(*np.empty((5, 0))))
     table, flux_range = summaries(grid, contract)
-    digest = grid_digest(grid, list(table["flux_hash"]))
+    digest = grid.note_digest(list(table["flux_hash"]))
     pixels = pixels.assign(range=flux_range.maximum - flux_range.minimum)
     found[PIXELS] = evaluate(pixels, pixel_rules(contract, grid.rows), grid.wavelength)
     table, found[SPECTRA] = check_summaries(table, contract)

@@ -33,15 +33,14 @@ _COLUMNS = {
 }
 
 
-def write_data_docs(
-    path: Path,
+def data_docs(
     contract: Contract,
     grid_name: str,
     validation: Validation,
     voids: Sequence[str],
     pictures: Mapping[str, bytes],
-) -> None:
-    """Write the page; ``pictures`` are the PNG files ``coverage`` and ``flux_range``, each may be missing."""
+) -> str:
+    """The page; ``pictures`` are the PNG files ``coverage`` and ``flux_range``, each may be missing."""
     verdict, violations = validation.verdict, validation.violations
     shown = violations.groupby(["expectation", "subject", "message"], sort=False).head(OFFENDERS)
     content = {
@@ -65,8 +64,7 @@ def write_data_docs(
         "pictures": {name: base64.b64encode(picture).decode() for name, picture in pictures.items()},
         "suites": {heading: _sections(result) for heading, result in validation.results.items()},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_template().render(content))
+    return str(_template().render(content))
 
 
 def _outcome(validation: Validation) -> str:

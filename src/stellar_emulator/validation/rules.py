@@ -23,20 +23,20 @@ PIXELS = "pixels"
 GRID = "grid"
 """The tables that rules look at."""
 
-VIOLATIONS = (
-    "row",
-    "run_id",
-    "expectation",
-    "subject",
-    "pixel",
-    "wavelength",
-    "observed",
-    "observed_text",
-    "lower",
-    "upper",
-    "message",
-)
-"""Columns of the table of violations."""
+VIOLATIONS = {
+    "row": "int64",
+    "run_id": "int64",
+    "expectation": "str",
+    "subject": "str",
+    "pixel": "int64",
+    "wavelength": "float64",
+    "observed": "float64",
+    "observed_text": "str",
+    "lower": "float64",
+    "upper": "float64",
+    "message": "str",
+}
+"""Columns of the table of violations, with their types."""
 
 LABEL_VECTOR = "label_vector"
 """Column of the summaries: spectra of equal labels have equal numbers."""
@@ -376,7 +376,8 @@ def evaluate(table: pd.DataFrame, expected: Sequence[Rule], wavelength: NDArray[
 
 def join_violations(pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables of violations as one, with its columns even where there are none."""
-    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame({name: [] for name in VIOLATIONS})
+    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in VIOLATIONS.items()})
+    return pd.concat(pieces, ignore_index=True) if pieces else empty
 
 
 def _run(name: str, table: pd.DataFrame, expected: Sequence[Rule]) -> Any:
@@ -475,7 +476,7 @@ def _violations(
         "upper": np.nan if upper is None else float(upper),
         "message": message,
     }
-    return pd.DataFrame(content)[list(VIOLATIONS)]
+    return pd.DataFrame(content).astype(VIOLATIONS)[list(VIOLATIONS)]
 
 
 def _of_row(run_id: int, observed: Any) -> str:
