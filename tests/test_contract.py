@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from stellar_emulator.contract import Contract, Kind, parse_contract, read_contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.medium import to_vacuum
 
 ROOT = Path(__file__).parents[1]
 GAIA = ROOT / "data_contracts" / "gaia_rvs.yaml"
@@ -146,6 +147,37 @@ def test_gaia_contract_is_the_papers_box() -> None:
     assert [label.name for label in contract.run_labels] == ["teff", "logg", "m_h", "vmicro"]
     assert [label.name for label in contract.broadening_labels] == ["vsini", "resolution"]
     assert "resolution" not in [label.name for label in contract.accuracy_labels]
+
+
+def test_the_archive_s_contract_differs_in_axis_and_instrument_alone() -> None:
+    ours, archive = read_contract(GAIA), read_contract(GAIA.with_name("gaia_dr3_rvs.yaml"))
+    assert archive.labels == ours.labels[:-1]
+    assert (archive.intrinsic, archive.sampling, archive.split) == (ours.intrinsic, ours.sampling, ours.split)
+    assert archive.embedded == ours.name
+    assert archive.instrument is not None
+    assert archive.instrument.sharpest == ours.labels[-1].upper
+    assert archive.wavelength.pixels[[0, -1]].tolist() == [8460.0, 8700.0]
+    assert set(archive.models.model_dump().values()).isdisjoint(ours.models.model_dump().values())
+    for name, core in zip(archive.regions.line_cores, ours.regions.line_cores.values(), strict=True):
+        assert archive.regions.line_cores[name] == pytest.approx(float(to_vacuum(core)), abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "resolution: 11500.0",
+            "resolution: 15000.0",
+            r"resolution \(15000\.0\) must not exceed sharpest \(14500\.0\)",
+        ),
+        ("name: vmicro", "name: resolution", r"instrument: resolution is a label of this contract already"),
+    ],
+)
+def test_an_instrument_must_make_sense(old: str, new: str, message: str) -> None:
+    text = GAIA.with_name("gaia_dr3_rvs.yaml").read_text()
+    assert text.count(old) == 1
+    with pytest.raises(InputError, match=message):
+        parse_contract(text.replace(old, new))
 
 
 def test_columns_find_labels_by_name_not_by_place() -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stellar_emulator.errors import InputError
 from stellar_emulator.expectation_limits import Expectations
 from stellar_emulator.gate_limits import GateLimits
+from stellar_emulator.medium import Medium
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -68,7 +69,7 @@ class WavelengthAxis(_Frozen):
     step: float = Field(gt=0)
     count: int = Field(ge=2)
     unit: Literal["Angstrom"]
-    medium: Literal["air", "vacuum"]
+    medium: Medium
 
     @cached_property
     def pixels(self) -> NDArray[np.float64]:
@@ -101,6 +102,7 @@ class IntrinsicAxis(_Frozen):
     stop: float
     velocity_step: float = Field(gt=0, description="km/s")
     flux_per_count: float = Field(gt=0)
+    medium: Medium = "air"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -119,6 +121,23 @@ class IntrinsicAxis(_Frozen):
     def wavelength(self) -> NDArray[np.float64]:
         """Bin centres on the logarithmic axis in Angstrom, shape (bins,)."""
         return np.asarray(np.sqrt(self.edges[1:] * self.edges[:-1]))
+
+
+class Instrument(_Frozen):
+    """The spectrograph, where its resolution is the same for all spectra and so no label.
+
+    ``sharpest``: resolution that exact emulators are trained at, before they broaden to ``resolution``; one that was
+    trained by another contract serves this one too where the two agree in it.
+    """
+
+    resolution: float = Field(gt=0)
+    sharpest: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.resolution > self.sharpest:
+            raise ValueError(f"instrument: resolution ({self.resolution}) must not exceed sharpest ({self.sharpest})")
+        return self
 
 
 class ModelNames(_Frozen):
@@ -190,6 +209,10 @@ class Contract(_Frozen):
     wavelength: WavelengthAxis
     flux: FluxRange
     intrinsic: IntrinsicAxis | None = None
+    instrument: Instrument | None = None
+    embedded: Name | None = Field(
+        default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
+    )
     sampling: Sampling
     split: Split
     regions: Regions
@@ -210,6 +233,8 @@ class Contract(_Frozen):
             raise ValueError(f"regions: bins of two labels are needed, got {len(self.regions.bins)}")
         if not any(label.kind is Kind.RUN for label in self.labels):
             raise ValueError("labels: at least one must be of kind run")
+        if self.instrument and "resolution" in names:
+            raise ValueError("instrument: resolution is a label of this contract already; leave one of them out")
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")

@@ -15,6 +15,7 @@ from stellar_emulator.grid.store import Grid, Rows, write_grid
 ROOT = Path(__file__).resolve().parents[2]
 TINY = read_contract(ROOT / "tests" / "data" / "tiny_contract.yaml")
 GAIA = read_contract(ROOT / "data_contracts" / "gaia_rvs.yaml")
+GAIA_DR3 = read_contract(ROOT / "data_contracts" / "gaia_dr3_rvs.yaml")
 
 
 def synthetic_rows(contract: Contract = TINY, runs: int = 10) -> Rows:

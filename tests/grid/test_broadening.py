@@ -7,12 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import norm
-from synthetic import GAIA, SMALL, TINY
+from synthetic import GAIA, GAIA_DR3, SMALL, TINY
 
-from stellar_emulator.contract import SPEED_OF_LIGHT, IntrinsicAxis, parse_contract
+from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, Broadening, broadening, contract_broadening
 from stellar_emulator.grid.intrinsic import bin_averages
+from stellar_emulator.medium import converted
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def gray_below(share: Array, limb_darkening: float) -> Array:
     return ((1.0 - limb_darkening) * disc + limb_darkening * limb) / (np.pi * (1.0 - limb_darkening / 3.0))
 
 
-def quadrature(vsini: float, resolution: float, limb_darkening: float) -> Array:
+def quadrature(contract: Contract, vsini: float, resolution: float, limb_darkening: float) -> Array:
     """Flux at the contract's pixels by direct convolution; each kernel is integrated over the bins of a fine grid."""
     velocity = FINE * np.arange(np.log(GAIA.intrinsic.stop / GAIA.intrinsic.start) * SPEED_OF_LIGHT / FINE)
     absorbed = 1.0 - intrinsic_line_flux(velocity)
@@ -59,7 +60,8 @@ def quadrature(vsini: float, resolution: float, limb_darkening: float) -> Array:
         kernels.append(np.diff(gray_below(edges / vsini, limb_darkening)))
     for kernel in kernels:
         absorbed = fftconvolve(absorbed, kernel, mode="same")
-    return 1.0 - np.interp(np.log(GAIA.wavelength.pixels / GAIA.intrinsic.start) * SPEED_OF_LIGHT, velocity, absorbed)
+    pixels = converted(contract.wavelength.pixels, contract.wavelength.medium, "air")
+    return 1.0 - np.interp(np.log(pixels / GAIA.intrinsic.start) * SPEED_OF_LIGHT, velocity, absorbed)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +84,12 @@ def broadened(convolve: Broadening, flux: NDArray, vsini: float, resolution: flo
 
 @DRAWS
 @pytest.mark.parametrize("limb_darkening", [0.0, 0.6])
+@pytest.mark.parametrize("contract", [GAIA, GAIA_DR3], ids=lambda contract: str(contract.name))
 def test_agrees_with_quadrature(
-    convolve: Broadening, binned_lines: Array, vsini: float, resolution: float, limb_darkening: float
+    contract: Contract, binned_lines: Array, vsini: float, resolution: float, limb_darkening: float
 ) -> None:
-    expected = quadrature(vsini, resolution, limb_darkening)
-    found = broadened(convolve, binned_lines, vsini, resolution, limb_darkening)
+    expected = quadrature(contract, vsini, resolution, limb_darkening)
+    found = broadened(contract_broadening(contract), binned_lines, vsini, resolution, limb_darkening)
     depth = 1.0 - expected.min()
     assert depth > 0.05
     assert np.abs(found - expected).max() < 1e-4 * depth
@@ -170,7 +173,9 @@ def test_what_cannot_be_broadened_is_refused(convolve: Broadening) -> None:
         convolve.modes(np.ones((1, 100)))
     with pytest.raises(InputError, match="contract tiny can't broaden: it needs an intrinsic axis"):
         contract_broadening(TINY)
-    with pytest.raises(InputError, match=r"8400\.0-8799\.9 A reach beyond the intrinsic spectra \(8515\.0-85"):
+    with pytest.raises(
+        InputError, match=r"8400\.0-8799\.9 A \(in air\) reach beyond the intrinsic spectra \(8515\.0-85"
+    ):
         broadening(SMALL.intrinsic, GAIA.wavelength, 14500.0)
 
 

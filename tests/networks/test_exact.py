@@ -110,7 +110,7 @@ def test_limb_darkening_of_the_chain_reaches_the_flux() -> None:
     darker[:, -1] += 0.3 * LIMB_DARKENING_WEIGHT
     transfer = network.broadening.transfer(
         labels[:, network.vsini_column],
-        labels[:, network.resolution_column],
+        labels[:, SMALL.label_names.index("resolution")],
         (darker[:, -1] / LIMB_DARKENING_WEIGHT).astype(np.float64),
     )
     expected = (darker[:, :-1] * np.concatenate([transfer, transfer], axis=1)) @ network.broadening.synthesis

@@ -14,6 +14,7 @@ from scipy.special import j1
 
 from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
 from stellar_emulator.errors import InputError
+from stellar_emulator.medium import converted
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
@@ -83,20 +84,20 @@ def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: f
     InputError
         If the pixels reach beyond the intrinsic axis.
     """
-    centres, pixels = intrinsic.wavelength, wavelength.pixels
+    pixels = converted(wavelength.pixels, wavelength.medium, intrinsic.medium)
     if pixels[0] < intrinsic.edges[0] or pixels[-1] > intrinsic.edges[-1]:
         raise InputError(
-            f"wavelengths {pixels[0]}-{pixels[-1]} A reach beyond the intrinsic spectra "
-            f"({intrinsic.edges[0]:.1f}-{intrinsic.edges[-1]:.1f} A)"
+            f"wavelengths {pixels[0]:.1f}-{pixels[-1]:.1f} A (in {intrinsic.medium}) reach beyond the intrinsic "
+            f"spectra ({intrinsic.edges[0]:.1f}-{intrinsic.edges[-1]:.1f} A)"
         )
-    bins, step = len(centres), intrinsic.velocity_step
+    bins, step = len(intrinsic.wavelength), intrinsic.velocity_step
     sigma = float(instrument_sigma(sharpest))
     highest = np.sqrt(-np.log(NEGLIGIBLE_TRANSFER) / 2.0) / (np.pi * sigma)
     frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
     # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
     twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
     instrument = np.exp(-2.0 * (np.pi * sigma * frequencies) ** 2)
-    phase = 2.0 * np.pi * np.outer(frequencies, np.log(pixels / centres[0]) * SPEED_OF_LIGHT)
+    phase = 2.0 * np.pi * np.outer(frequencies, pixel_velocities(intrinsic, wavelength))
     synthesis = twice[:, np.newaxis] * np.array([np.cos(phase), -np.sin(phase)])
     return Broadening(
         bins=bins,
@@ -107,12 +108,37 @@ def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: f
     )
 
 
+def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> NDArray[np.float64]:
+    """Where pixels lie on the intrinsic axis, in km/s from the centre of its first bin, shape (pixels,)."""
+    pixels = converted(wavelength.pixels, wavelength.medium, intrinsic.medium)
+    return np.asarray(np.log(pixels / intrinsic.wavelength[0]) * SPEED_OF_LIGHT)
+
+
 def contract_broadening(contract: Contract) -> Broadening:
-    """Broadening for a contract's own axes and resolution bound. Raises `InputError` without an intrinsic axis."""
-    if contract.intrinsic is None or "resolution" not in contract.label_names:
-        raise InputError(f"contract {contract.name} can't broaden: it needs an intrinsic axis and the label resolution")
-    sharpest = contract.labels[contract.label_names.index("resolution")].upper
+    """Broadening for a contract's own axes and resolution bound.
+
+    Raises
+    ------
+    InputError
+        If the contract has no intrinsic axis, or says nothing of the resolution.
+    """
+    if contract.intrinsic is None or not (contract.instrument or "resolution" in contract.label_names):
+        raise InputError(
+            f"contract {contract.name} can't broaden: it needs an intrinsic axis, and the label resolution or an "
+            "instrument"
+        )
+    if contract.instrument:
+        sharpest = contract.instrument.sharpest
+    else:
+        sharpest = contract.labels[contract.label_names.index("resolution")].upper
     return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest)
+
+
+def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Resolution of each spectrum, shape (n,), for labels (n, labels): a label, or the instrument's for all."""
+    if contract.instrument:
+        return np.full(len(labels), contract.instrument.resolution)
+    return np.asarray(labels[:, contract.label_names.index("resolution")], dtype=np.float64)
 
 
 @lru_cache(maxsize=2)

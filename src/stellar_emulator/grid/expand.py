@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract import Contract
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.broadening import Broadening, contract_broadening
+from stellar_emulator.grid.broadening import Broadening, contract_broadening, resolutions
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.store import Rows
 
@@ -30,13 +30,13 @@ def _batch(
         -1, len(contract.broadening_labels)
     )
     labels = assemble_labels(contract, np.repeat(runs.labels[part], realisations, axis=0), drawn)
-    vsini, resolution = (labels[:, contract.label_names.index(name)] for name in ("vsini", "resolution"))
+    vsini = labels[:, contract.label_names.index("vsini")]
     modes = np.repeat(convolve.modes(runs.flux[part]), realisations, axis=0)
     return Rows(
         run_id=np.repeat(run_id, realisations),
         labels=labels,
         weight=sampling.weights(contract, labels),
-        flux=convolve(modes, vsini, resolution, np.repeat(runs.limb_darkening[part], realisations)),
+        flux=convolve(modes, vsini, resolutions(contract, labels), np.repeat(runs.limb_darkening[part], realisations)),
     )
 
 

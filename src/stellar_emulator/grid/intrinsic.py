@@ -67,12 +67,13 @@ def synthesise(
 def require_intrinsic_axis(contract: Contract) -> IntrinsicAxis:
     """The contract's intrinsic axis. Raises `InputError` where SYNSPEC can't serve the contract."""
     names = {label.name for label in contract.run_labels}
-    if contract.intrinsic is None or names != {"teff", "logg", "m_h", "vmicro"} or contract.wavelength.medium != "air":
+    axis = contract.intrinsic
+    if axis is None or names != {"teff", "logg", "m_h", "vmicro"} or axis.medium != "air":
         raise InputError(
             f"contract {contract.name} can't be synthesised: it needs an intrinsic axis in air and the run labels "
             f"teff, logg, m_h, vmicro (got {', '.join(sorted(names))})"
         )
-    return contract.intrinsic
+    return axis
 
 
 def bin_averages(

@@ -15,6 +15,7 @@ from pathlib import Path
 from scipy.special import gamma
 
 from stellar_emulator.grid import parts
+from stellar_emulator.medium import to_vacuum
 
 CM_PER_EV = 8065.544
 """Wavenumbers (1/cm) in one electronvolt."""
@@ -174,20 +175,14 @@ def _gaia_eso_lines(stream: Iterable[str]) -> Iterator[AtomicLine]:
             species=element + 0.01 * (stage - 1),
             log_gf=log_gf + math.log10(ISOTOPE_FRACTIONS.get(code, 1.0)),
             lower_energy=lower_ev * CM_PER_EV,
-            upper_energy=lower_ev * CM_PER_EV + 1.0e8 / _vacuum(wavelength),
+            upper_energy=lower_ev * CM_PER_EV + 1.0e8 / float(to_vacuum(wavelength)),
             upper_j=0.5 * (upper_weight - 1.0),
             log_radiative=math.log10(radiative) if radiative > 1.0 else 0.0,
             log_stark=numbers[6] if len(numbers) > 6 else 0.0,
-            log_van_der_waals=_log_van_der_waals(damping, element, stage, lower_ev + 12398.42 / _vacuum(wavelength)),
+            log_van_der_waals=_log_van_der_waals(
+                damping, element, stage, lower_ev + 12398.42 / float(to_vacuum(wavelength))
+            ),
         )
-
-
-def _vacuum(air: float) -> float:
-    """Vacuum wavelength in Angstrom by the dispersion formula that SYNSPEC uses (Edlen 1953)."""
-    wavenumber_squared = 1.0e8 / air**2
-    return air * (
-        1.0 + 1.0e-6 * (64.328 + 29498.1 / (146.0 - wavenumber_squared) + 255.4 / (41.0 - wavenumber_squared))
-    )
 
 
 def _log_van_der_waals(damping: float, element: int, stage: int, upper_ev: float) -> float:

@@ -128,7 +128,7 @@ def _axis_metadata(contract: Contract) -> dict[str, str]:
         "intrinsic_bins": str(len(axis.wavelength)),
         "flux_per_count": repr(axis.flux_per_count),
         "wavelength_unit": contract.wavelength.unit,
-        "wavelength_medium": contract.wavelength.medium,
+        "wavelength_medium": axis.medium,
     }
 
 

@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 def embedded_folder(contract: Contract, sequence: str = "seed") -> Path:
     """Folder of the contract's embedded intrinsic spectra: the ``seed`` or the ``gate`` sequence."""
-    return CHECKOUT / "data" / contract.name / sequence
+    return CHECKOUT / "data" / (contract.embedded or contract.name) / sequence
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ from stellar_emulator.registry import Registered, register_emulator, register_va
 HASH_DIGITS = 16
 """Of each run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
 
+_DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "sampling", "split"}
+"""Fields of a contract that the networks depend on, beside the grid."""
+
 
 def run(options: argparse.Namespace) -> None:
     """Train and register a pair; ``output`` keeps the state of a killed training, and the files that people read."""
@@ -90,7 +93,7 @@ def require_parts(split: SplitRows, contract: Contract) -> None:
 def _training_key(contract: Contract, preset: Preset, seed: int, source: Source) -> str:
     """Name of the folder that keeps a training's state: whatever changes the networks changes it."""
     parts = [
-        contract.digest,
+        contract.model_dump_json(include=_DECIDES_TRAINING),
         preset.model_dump_json(),
         str(seed),
         source.grid.digest,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract import Contract
-from stellar_emulator.grid.broadening import Broadening, contract_broadening
+from stellar_emulator.grid.broadening import Broadening, contract_broadening, resolutions
 from stellar_emulator.networks.dense import DenseChain
 
 LIMB_DARKENING_WEIGHT = 0.05
@@ -45,10 +45,6 @@ class ExactEmulatorNetwork:
     def vsini_column(self) -> int:
         return self.contract.label_names.index("vsini")
 
-    @property
-    def resolution_column(self) -> int:
-        return self.contract.label_names.index("resolution")
-
     def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
         return self.broadened(self.chain(np.asarray(labels, dtype=np.float32)[:, self.run_columns]), labels)
 
@@ -56,9 +52,8 @@ class ExactEmulatorNetwork:
         """Flux of modes and weighted limb darkening, (n, 2 modes + 1), at the broadening labels of (n, labels)."""
         physical = np.asarray(labels, dtype=np.float64)
         limb_darkening = made[:, -1].astype(np.float64) / LIMB_DARKENING_WEIGHT
-        return self.broadening(
-            made[:, :-1], physical[:, self.vsini_column], physical[:, self.resolution_column], limb_darkening
-        )
+        resolution = resolutions(self.contract, physical)
+        return self.broadening(made[:, :-1], physical[:, self.vsini_column], resolution, limb_darkening)
 
 
 def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwork:
