@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +21,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
@@ -36,6 +37,9 @@ SETTING = "cfg."
 
 OUTPUT = "output"
 """Tag of a job's run: machine and folder that it writes to."""
+
+GOES_ON = "goes_on"
+"""Tag, of a run that `mlflow run` has opened, with the id of the earlier run that its job took up."""
 
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
@@ -60,10 +64,24 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step (an epoch, say)."""
+        self.log_steps([(step, metrics)])
+
+    def log_steps(self, steps: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Log metrics of several steps at once, which costs a store no more than one."""
         now = int(1000 * time.time())
-        entries = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        entries = [Metric(name, float(value), now, step) for step, metrics in steps for name, value in metrics.items()]
         for start in range(0, len(entries), _METRICS_AT_ONCE):
             mlflow.MlflowClient().log_batch(self.run_id, metrics=entries[start : start + _METRICS_AT_ONCE])
+
+    def last_steps(self) -> dict[str, int]:
+        """The last step logged of each metric."""
+        client = mlflow.MlflowClient()
+        names = client.get_run(self.run_id).data.metrics
+        return {name: max(entry.step for entry in client.get_metric_history(self.run_id, name)) for name in names}
+
+    def end(self, status: str) -> None:
+        """End a run that `take_up_child` opened."""
+        mlflow.MlflowClient().set_terminated(self.run_id, status)
 
     def log_json(self, content: Any, path: str) -> None:
         """Keep a mapping or list as a JSON file among the run's artifacts."""
@@ -100,18 +118,51 @@ def connect() -> str:
 
 
 @contextmanager
-def start_job(name: str, output: Path) -> Iterator[Run]:
-    """Start the run of a job that holds the lock of the folder ``output``.
+def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[Run]:
+    """Start the run of a job that holds the lock of the folder ``output``, or take up an earlier one.
 
     Nobody else works there, so runs that a killed job of that folder left as running are ended as killed.
+    ``earlier``: id of the run to take up, where the store still has it.
     """
     connect()
     place = f"{platform.node()}:{output.resolve()}"
-    with _reachable():
+    with reachable():
         _end_interrupted(place)
-    with start_run(name) as run:
+        known = earlier is not None and _is_known(earlier)
+    with take_up_run(earlier) if earlier is not None and known else start_run(name) as run:
         run.set_tags({OUTPUT: place})
         yield run
+
+
+@contextmanager
+def take_up_run(run_id: str) -> Iterator[Run]:
+    """Make an ended run the active one again. A run that `mlflow run` has opened names it in the tag `GOES_ON`."""
+    opened = os.environ.pop(MLFLOW_RUN_ID.name, run_id)
+    if opened != run_id:
+        Run(opened).set_tags({GOES_ON: run_id})
+    with mlflow.start_run(run_id=run_id):
+        yield Run(run_id)
+
+
+def find_child(parent: str, tags: Mapping[str, str]) -> Run | None:
+    """The child of a run that carries some tags."""
+    client = mlflow.MlflowClient()
+    experiment = client.get_run(parent).info.experiment_id
+    wanted = {MLFLOW_PARENT_RUN_ID: parent, **tags}
+    query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in wanted.items())
+    found = client.search_runs([experiment], query)
+    return Run(str(found[0].info.run_id)) if found else None
+
+
+def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> Run:
+    """Let the child of a run that carries some tags run again, or create it."""
+    client, found = mlflow.MlflowClient(), find_child(parent, tags)
+    if found is not None:
+        client.update_run(found.run_id, status="RUNNING")
+        return found
+    experiment = client.get_run(parent).info.experiment_id
+    created = client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: parent, **tags}, run_name=name)
+    return Run(str(created.info.run_id))
 
 
 def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -119,7 +170,7 @@ def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
     connect()
     client = mlflow.MlflowClient()
     wanted = " AND ".join(["attributes.status = 'FINISHED'", *(f"tags.`{name}` = '{tags[name]}'" for name in tags)])
-    with _reachable():
+    with reachable():
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         found = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
     return {run.info.run_id: dict(run.data.tags) for run in found}
@@ -133,13 +184,20 @@ def logged_json(run_id: str, path: str) -> Any:
         return None
 
 
+def _is_known(run_id: str) -> bool:
+    try:
+        return bool(mlflow.MlflowClient().get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE)
+    except MlflowException:
+        return False
+
+
 def _end_interrupted(place: str) -> None:
     client = mlflow.MlflowClient()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
-    parents = {run.info.run_id for run in running if run.data.tags.get(OUTPUT) == place}
-    for run in running:
-        if run.info.run_id in parents or run.data.tags.get(MLFLOW_PARENT_RUN_ID) in parents:
+    for run in client.search_runs(experiments, "attributes.status = 'RUNNING'"):
+        parent = run.data.tags.get(MLFLOW_PARENT_RUN_ID)
+        job = run if parent is None else client.get_run(parent)
+        if job.data.tags.get(OUTPUT) == place:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -159,12 +217,12 @@ def start_run(name: str) -> Iterator[Run]:
 
 
 def _opened(name: str, child: bool) -> mlflow.ActiveRun:
-    with _reachable():
+    with reachable():
         return mlflow.start_run(run_name=name, nested=child)
 
 
 @contextmanager
-def _reachable() -> Iterator[None]:
+def reachable() -> Iterator[None]:
     """Turn what MLflow raises on a store that does not answer into a `SetupError`."""
     try:
         yield

@@ -1,8 +1,10 @@
 """Fits one Keras network: early stopping, best weights, progress, and going on after a kill."""
 
 import json
+import math
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,21 @@ Report = Callable[[int, dict[str, float]], None]
 BEST, LATEST = "best.weights.h5", "latest.weights.h5"
 """Weights of the best epoch so far and of the last one, with the optimizer's state."""
 
+CLOCK = "clock.json"
+"""Seconds spent on a fit that has not ended."""
+
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit leaves: metrics by epoch (``loss``, ``val_loss``) and the epoch whose weights were kept."""
+    """What a fit leaves: metrics by epoch (``loss``, ``val_loss``), the epoch whose weights were kept, and its time."""
 
     history: History
     best_epoch: int
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def epochs(self) -> int:
+        return len(self.history["val_loss"])
 
 
 def fit(
@@ -35,12 +45,14 @@ def fit(
     settings: Training,
     folder: Path,
     report: Report,
+    seconds: float | None = None,
 ) -> Fit:
     """Fit ``model`` in place to the mean squared error and restore its best weights on validation.
 
     training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the
     state after every epoch: the same call goes on where a killed one stopped, and returns at once where one ended.
-    ``report`` is told the metrics of every epoch, those before a kill included.
+    ``report`` is told the metrics of every epoch, those before a kill included. ``seconds``: the fit ends when they are
+    spent, and a falling learning rate with it; at least one epoch is run.
 
     Raises
     ------
@@ -61,21 +73,23 @@ def fit(
     inputs, targets = (training, None) if streamed else training
     if not record.stopped:
         steps = _steps(training, settings)
-        model.compile(optimizer=_optimizer(settings, steps), loss="mean_squared_error")
+        paces = [] if seconds is None else [_Pace(settings, seconds, record)]
+        model.compile(optimizer=_optimizer(settings, None if paces else steps), loss="mean_squared_error")
         model.fit(
             inputs,
             targets,
             validation_data=validation,
             epochs=settings.epochs,
             initial_epoch=_restore(model, folder / LATEST, steps),
-            callbacks=[record],
+            callbacks=[record, *paces],
             verbose=0,
             **fixed,
         )
     model.load_weights(folder / BEST)
-    done = Fit(record.history, record.best_epoch)
+    done = Fit(record.history, record.best_epoch, record.seconds)
     _write(finished, asdict(done))
-    (folder / LATEST).unlink(missing_ok=True)
+    for temporary in (LATEST, CLOCK):
+        (folder / temporary).unlink(missing_ok=True)
     return done
 
 
@@ -95,7 +109,7 @@ def _save(model: keras.Model, path: Path) -> None:
     partial.rename(path)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: Any) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content))
     partial.rename(path)
@@ -107,12 +121,16 @@ def _steps(training: Any, settings: Training) -> int:
     return int(np.ceil(len(training[0]) / settings.batch_size))
 
 
-def _optimizer(settings: Training, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
+    """The optimizer of a preset; without the ``steps`` of an epoch its learning rate is left to `_Pace`."""
     kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
+    if settings.schedule == "cosine" and steps is not None:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
-    return kinds[settings.optimizer](learning_rate=rate)
+    chosen = {"weight_decay": settings.weight_decay, "beta_2": settings.beta_2}
+    return kinds[settings.optimizer](
+        learning_rate=rate, **{name: value for name, value in chosen.items() if value is not None}
+    )
 
 
 def _replay(history: History, report: Report) -> None:
@@ -126,8 +144,15 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
         super().__init__()
         self.folder, self.settings, self.report, self.name = folder, settings, report, name
-        self.path = folder / "history.json"
+        self.path, self.clock = folder / "history.json", folder / CLOCK
         self.history: History = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        self.before = float(json.loads(self.clock.read_text())) if self.clock.is_file() else 0.0
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent so far; of epochs that a kill cut short nothing is known."""
+        return self.before + time.monotonic() - self.began
 
     @property
     def best_epoch(self) -> int:
@@ -159,6 +184,7 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
             _save(self.model, self.folder / BEST)
         _write(self.path, self.history)
         _save(self.model, self.folder / LATEST)
+        _write(self.clock, self.seconds)
         self.report(epoch, metrics)
         self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
         self.bar.update()
@@ -167,3 +193,30 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()
+
+
+class _Pace(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a fit in time: no epoch begins that would not end, and a cosine reaches zero with the time or the epochs.
+
+    The learning rate is constant within an epoch: what the cosine has fallen to in the epoch's middle.
+    """
+
+    def __init__(self, settings: Training, seconds: float, record: _Record) -> None:
+        super().__init__()
+        self.settings, self.seconds, self.record = settings, seconds, record
+        self.last_epoch, self.compiled = 0.0, False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.began = self.record.seconds
+        if self.settings.schedule == "cosine":
+            middle = (self.began + 0.5 * self.last_epoch) / self.seconds
+            progress = min(1.0, max((epoch + 0.5) / self.settings.epochs, middle))
+            rate = 0.5 * self.settings.learning_rate * (1.0 + math.cos(math.pi * progress))
+            self.model.optimizer.learning_rate = rate
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.compiled:
+            self.last_epoch = self.record.seconds - self.began
+        self.compiled = True  # by the first epoch, whose time says nothing of those to come
+        if self.record.seconds + self.last_epoch > self.seconds:
+            self.model.stop_training = True

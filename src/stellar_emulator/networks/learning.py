@@ -1,8 +1,10 @@
 """Trains the emulator of a preset: autoencoder, label network and, where the preset says so, the chain of both."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +32,9 @@ from stellar_emulator.networks.space import PixelSpace, Space, basis_space
 from stellar_emulator.training import Fit, Report, fit
 
 Array = NDArray[np.float32]
+LEAST_SECONDS = 1e-3
+"""For fits whose time others have spent: each still runs one epoch."""
+
 StageReport = Callable[[str], Report]
 """Given a network's name, returns what is told each of its epochs."""
 
@@ -39,22 +44,53 @@ class TrainedEmulator:
     """network: labels to flux; encoder and decoder as trained, before fine-tuning; fits by stage.
 
     The encoder reads flux (learned family) or modes and limb darkening of a run (exact family); the decoder gives them.
+    Networks that were trained elsewhere come without them, and without fits.
     """
 
     network: EmulatorNetwork | ExactEmulatorNetwork
-    encoder: DenseChain
-    decoder: DenseChain
+    encoder: DenseChain | None
+    decoder: DenseChain | None
     fits: dict[str, Fit]
 
 
 @dataclass(frozen=True)
-class _Examples:
-    """What the networks learn from: labels scaled to [-1, 1] (n, inputs), their physical meaning, targets, parts."""
+class Examples:
+    """What the networks of one family learn from: labels scaled to [-1, 1] (n, inputs), what they are, and targets.
+
+    wrap: makes the family's emulator of a chain from physical inputs to physical targets.
+    """
 
     labels: Array
     inputs: tuple[Label, ...]
     space: Space
     split: SplitRows
+    wrap: Callable[[DenseChain], EmulatorNetwork | ExactEmulatorNetwork]
+
+
+class Fitting:
+    """Fits the networks of one training, one after the other, and keeps what each left.
+
+    folder: keeps their states; report: is told their epochs; epochs: planned by all of them; seconds: for all of them
+    together. Each gets its share of the time by its planned epochs, from what those before it left.
+    """
+
+    def __init__(self, folder: Path, report: StageReport, epochs: int = 0, seconds: float | None = None) -> None:
+        self.folder, self.report, self.epochs, self.seconds = folder, report, epochs, seconds
+        self.fits: dict[str, Fit] = {}
+        self.before = 0.0
+        """Seconds spent on these fits by processes that were killed."""
+
+    def __call__(self, model: keras.Model, training: Any, validation: Any, settings: Training) -> None:
+        name, share = str(model.name), None
+        if self.seconds is not None:
+            share = max(LEAST_SECONDS, self.seconds) * settings.epochs / self.epochs
+        began = time.monotonic()
+        done = fit(model, training, validation, settings, self.folder / name, self.report(name), share)
+        self.before += max(0.0, done.seconds - (time.monotonic() - began))
+        if self.seconds is not None:
+            self.seconds -= done.seconds
+        self.epochs -= settings.epochs
+        self.fits[name] = done
 
 
 def train_emulator(
@@ -75,43 +111,77 @@ def train_emulator(
         If the preset broadens exactly and the grid carries no intrinsic spectra.
     """
     keras.utils.set_random_seed(seed)
+    fitting = Fitting(folder, report)
     if preset.family == "learned":
-        return _train(_learned_examples(grid, split, contract, preset, seed), preset, folder, report, EmulatorNetwork)
+        space = _learned_space(grid, split, preset, seed)
+        return train_on(learned_examples(grid, split, contract, space), preset, fitting)
     if intrinsic is None:
         raise InputError(
             f"preset {preset.name} broadens exactly and needs a grid with intrinsic spectra; this one has broadened "
             "spectra alone: choose --preset learned"
         )
-    return _train(
-        _exact_examples(intrinsic, contract, preset, seed),
-        preset,
-        folder,
-        report,
+    space = _exact_space(intrinsic, contract, preset, seed)
+    return train_on(exact_examples(intrinsic, contract, space), preset, fitting)
+
+
+def train_on(examples: Examples, preset: Preset, fitting: Fitting) -> TrainedEmulator:
+    """Train autoencoder and label network on examples and, where the preset says so, the chain of both."""
+    encoder, decoder = build_autoencoder(examples, preset.autoencoder)
+    fit_autoencoder(examples, encoder, decoder, preset.autoencoder, fitting)
+    label_network = build_label_network(examples, preset)
+    fit_label_network(examples, encoder, label_network, preset.label_network, fitting)
+    whole = layers.chain([label_network, decoder], "chain")
+    # As trained before fine-tuning, which changes the decoder.
+    encoding, decoding = from_keras(encoder), from_keras(decoder)
+    if preset.fine_tuning is not None:
+        fit_chain(examples, whole, preset.fine_tuning, fitting)
+    return trained_emulator(examples, encoding, decoding, from_keras(whole), fitting)
+
+
+def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> Space:
+    if preset.basis is None:
+        return PixelSpace(grid, split, seed)
+    basis = fit_grid_basis(grid, split.train, preset.basis, seed)
+    return basis_space(basis, project_grid(grid, basis), split, seed)
+
+
+def _exact_space(intrinsic: IntrinsicGrid, contract: Contract, preset: Preset, seed: int) -> Space:
+    split = intrinsic_split(contract, intrinsic)
+    targets = intrinsic_targets(contract, intrinsic)
+    basis = fit_basis(targets[split.train], preset.basis or 1, seed)
+    return basis_space(basis, basis.project(targets), split, seed)
+
+
+def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space) -> Examples:
+    """One example a spectrum of a grid: all its labels, its flux."""
+    return Examples(unit_labels(contract.labels, grid.labels), contract.labels, space, split, EmulatorNetwork)
+
+
+def exact_examples(intrinsic: IntrinsicGrid, contract: Contract, space: Space) -> Examples:
+    """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening."""
+    return Examples(
+        unit_labels(contract.run_labels, intrinsic.labels),
+        contract.run_labels,
+        space,
+        intrinsic_split(contract, intrinsic),
         lambda chain: exact_emulator(chain, contract),
     )
 
 
-def _learned_examples(grid: Grid, split: SplitRows, contract: Contract, preset: Preset, seed: int) -> _Examples:
-    space: Space = PixelSpace(grid, split, seed)
-    if preset.basis is not None:
-        basis = fit_grid_basis(grid, split.train, preset.basis, seed)
-        space = basis_space(basis, project_grid(grid, basis), split, seed)
-    return _Examples(unit_labels(contract.labels, grid.labels), contract.labels, space, split)
-
-
-def _exact_examples(intrinsic: IntrinsicGrid, contract: Contract, preset: Preset, seed: int) -> _Examples:
-    """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening."""
-    split = split_rows(contract, np.array(run_hash(intrinsic.labels)))
-    targets = intrinsic_targets(contract, intrinsic)
-    basis = fit_basis(targets[split.train], preset.basis or 1, seed)
-    space = basis_space(basis, basis.project(targets), split, seed)
-    return _Examples(unit_labels(contract.run_labels, intrinsic.labels), contract.run_labels, space, split)
+def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:
+    """Runs of each part; the same runs as in any grid made from them."""
+    return split_rows(contract, np.array(run_hash(intrinsic.labels)))
 
 
 def reconstruct(
     trained: TrainedEmulator, contract: Contract, intrinsic: IntrinsicGrid | None, part: Rows
-) -> Reconstruction:
-    """What the autoencoder of a training makes of computed spectra; the exact family broadens them afterwards."""
+) -> Reconstruction | None:
+    """What the autoencoder of a training makes of computed spectra; the exact family broadens them afterwards.
+
+    None for networks that come without their autoencoder.
+    """
+    if trained.encoder is None or trained.decoder is None:
+        return None
     if isinstance(trained.network, EmulatorNetwork) or intrinsic is None:
         latent = trained.encoder(part.flux)
         return Reconstruction(latent, trained.decoder(latent))
@@ -134,49 +204,51 @@ def unit_labels(labels: tuple[Label, ...], values: NDArray[np.float64]) -> Array
     return np.asarray(2.0 * (values - lower) / (upper - lower) - 1.0, dtype=np.float32)
 
 
-def _train(
-    examples: _Examples,
-    preset: Preset,
-    folder: Path,
-    report: StageReport,
-    wrap: Callable[[DenseChain], EmulatorNetwork | ExactEmulatorNetwork],
-) -> TrainedEmulator:
-    space, split = examples.space, examples.split
-    encoder, decoder, fits = _fit_autoencoder(space, preset.autoencoder, folder, report)
-    encoding, decoding = from_keras(encoder), from_keras(decoder)
-    label_network, fits["label_network"] = _fit_label_network(
-        space.encode(encoding), examples.labels, split, preset.label_network, folder, report
+def build_autoencoder(examples: Examples, preset: Autoencoder) -> tuple[keras.Sequential, keras.Sequential]:
+    """Encoder and decoder of the examples' targets."""
+    width = examples.space.width
+    return layers.build_encoder(width, preset), layers.build_decoder(width, preset)
+
+
+def build_label_network(examples: Examples, preset: Preset) -> keras.Sequential:
+    """Label network from the examples' labels to the autoencoder's latent values."""
+    return layers.build_label_network(examples.labels.shape[1], preset.autoencoder.latent, preset.label_network)
+
+
+def fit_autoencoder(
+    examples: Examples, encoder: keras.Sequential, decoder: keras.Sequential, preset: Autoencoder, fitting: Fitting
+) -> None:
+    """Fit both halves to give back the targets."""
+    space, batch = examples.space, preset.training.batch_size
+    training, validation = (space.examples(part, None, batch) for part in ("train", "validation"))
+    fitting(layers.chain([encoder, decoder], "autoencoder"), training, validation, preset.training)
+
+
+def fit_label_network(
+    examples: Examples, encoder: keras.Sequential, model: keras.Sequential, preset: LabelNetwork, fitting: Fitting
+) -> None:
+    """Fit a label network to the latent values of a trained encoder."""
+    labels, split, latent = examples.labels, examples.split, examples.space.encode(from_keras(encoder))
+    training, validation = ((labels[split[part]], latent[split[part]]) for part in ("train", "validation"))
+    fitting(model, training, validation, preset.training)
+
+
+def fit_chain(examples: Examples, whole: keras.Sequential, settings: Training, fitting: Fitting) -> None:
+    """Fit label network and decoder end to end."""
+    space = examples.space
+    training, validation = (
+        space.examples(part, examples.labels, settings.batch_size) for part in ("train", "validation")
     )
-    whole = layers.chain([label_network, decoder], "chain")
-    if preset.fine_tuning is not None:
-        fits["chain"] = _fit_chain(whole, space, examples.labels, preset.fine_tuning, folder, report)
+    fitting(whole, training, validation, settings)
+
+
+def trained_emulator(
+    examples: Examples, encoding: DenseChain, decoding: DenseChain, chain: DenseChain, fitting: Fitting
+) -> TrainedEmulator:
+    """Networks of the examples' space and scaled labels as what takes and gives physical values."""
     lower = np.array([label.lower for label in examples.inputs])
     upper = np.array([label.upper for label in examples.inputs])
-    physical = scale_inputs(space.leave(from_keras(whole)), 2.0 / (upper - lower), -(upper + lower) / (upper - lower))
-    return TrainedEmulator(wrap(physical), space.enter(encoding), space.leave(decoding), fits)
-
-
-def _fit_autoencoder(
-    space: Space, preset: Autoencoder, folder: Path, report: StageReport
-) -> tuple[keras.Sequential, keras.Sequential, dict[str, Fit]]:
-    encoder, decoder = layers.build_encoder(space.width, preset), layers.build_decoder(space.width, preset)
-    whole = layers.chain([encoder, decoder], "autoencoder")
-    batch = preset.training.batch_size
-    training, validation = (space.examples(part, None, batch) for part in ("train", "validation"))
-    fitted = fit(whole, training, validation, preset.training, folder / "autoencoder", report("autoencoder"))
-    return encoder, decoder, {"autoencoder": fitted}
-
-
-def _fit_label_network(
-    latent: Array, labels: Array, split: SplitRows, preset: LabelNetwork, folder: Path, report: StageReport
-) -> tuple[keras.Sequential, Fit]:
-    model = layers.build_label_network(labels.shape[1], latent.shape[1], preset)
-    training, validation = ((labels[split[part]], latent[split[part]]) for part in ("train", "validation"))
-    return model, fit(model, training, validation, preset.training, folder / "label_network", report("label_network"))
-
-
-def _fit_chain(
-    whole: keras.Sequential, space: Space, labels: Array, settings: Training, folder: Path, report: StageReport
-) -> Fit:
-    training, validation = (space.examples(part, labels, settings.batch_size) for part in ("train", "validation"))
-    return fit(whole, training, validation, settings, folder / "chain", report("chain"))
+    scale, shift = 2.0 / (upper - lower), -(upper + lower) / (upper - lower)
+    space = examples.space
+    physical = scale_inputs(space.leave(chain), scale, shift)
+    return TrainedEmulator(examples.wrap(physical), space.enter(encoding), space.leave(decoding), fitting.fits)

@@ -28,6 +28,14 @@ class Training(_Frozen):
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     patience: int = Field(ge=1, description="Epochs without gain on validation runs after which training stops.")
+    weight_decay: float | None = Field(default=None, ge=0, description="Of adamw alone; absent: Keras's own.")
+    beta_2: float | None = Field(default=None, gt=0, lt=1, description="Memory of squared gradients; absent: Keras's.")
+
+    @model_validator(mode="after")
+    def _decay_has_its_optimizer(self) -> Self:
+        if self.weight_decay is not None and self.optimizer != "adamw":
+            raise ValueError(f"weight_decay belongs to adamw, not to {self.optimizer}: leave one of them out")
+        return self
 
 
 class Autoencoder(_Frozen):
@@ -79,6 +87,7 @@ class Preset(_Frozen):
     ``basis``: number of principal components in which autoencoder and label network work (the projections are fixed
     first and last layers); absent (learned family only): they work on the pixels themselves.
     ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
+    ``search_run``: MLflow run of the search that found the preset.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Preset(_Frozen):
     label_network: LabelNetwork
     fine_tuning: Training | None = None
     validator: Validator
+    search_run: str | None = None
 
     @model_validator(mode="after")
     def _exact_has_basis(self) -> Self:
@@ -100,6 +110,11 @@ def preset_names() -> list[str]:
     """Names of the presets that ship with the package."""
     folder = resources.files("stellar_emulator") / "presets"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset_text(preset: Preset) -> str:
+    """A preset as `read_preset` reads it from a file."""
+    return yaml.safe_dump(preset.model_dump(mode="json", exclude_none=True), sort_keys=False)
 
 
 def read_preset(name_or_path: str) -> Preset:

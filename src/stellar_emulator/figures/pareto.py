@@ -1,0 +1,45 @@
+"""Error of searched networks against their cost."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, new_figure, styled
+
+
+@styled
+def pareto(
+    cost: NDArray[np.floating],
+    error: NDArray[np.floating],
+    groups: Sequence[str],
+    front: NDArray[np.int64],
+    chosen: int,
+    named: dict[int, str],
+) -> Figure:
+    """Draw one point a trial, both axes logarithmic: the front as a line, the chosen point marked.
+
+    cost: milliseconds of one spectrum, (trials,); error: mean absolute error of flux, (trials,); groups: name of each
+    trial's family, one colour each; front: rows on the front, cheapest first; named: texts beside some rows.
+    """
+    figure = new_figure("Search: error on validation runs against the cost of a spectrum", height=4.8)
+    axes = figure.subplots()
+    kinds = list(dict.fromkeys(groups))
+    for kind, colour, marker in zip(kinds, (BLUE, GREY, COMPUTED), "osd", strict=False):
+        rows = [row for row, group in enumerate(groups) if group == kind]
+        axes.plot(cost[rows], error[rows], marker, color=colour, markersize=4.5, alpha=0.8, label=f"{kind} broadening")
+    axes.plot(cost[front], error[front], color=GENERATED, drawstyle="steps-post", zorder=0.5, label="Pareto front")
+    axes.plot(
+        cost[chosen], error[chosen], "o", markersize=13, fillstyle="none", color=GENERATED, label="chosen", mew=1.5
+    )
+    for row, text in named.items():
+        axes.annotate(text, (cost[row], error[row]), xytext=(6, 6), textcoords="offset points", fontsize=9)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("Milliseconds for one spectrum, one core")
+    axes.set_ylabel("Mean absolute error of flux, uniform box")
+    figure.legend(loc="outside lower center", ncols=len(kinds) + 2)
+    return figure

@@ -1,0 +1,83 @@
+"""What all trials of a search read, prepared once: principal components, targets, and the spectra that judge."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract
+from stellar_emulator.evaluation import read_part
+from stellar_emulator.grid.source import Source
+from stellar_emulator.grid.split import SplitRows
+from stellar_emulator.grid.store import Rows
+from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
+from stellar_emulator.networks.learning import (
+    Examples,
+    exact_examples,
+    intrinsic_split,
+    intrinsic_targets,
+    learned_examples,
+)
+from stellar_emulator.networks.preset import Preset
+from stellar_emulator.networks.space import PixelSpace, basis_space
+from stellar_emulator.tuning.hypermodel import BASES
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Projected:
+    """The largest basis that a trial may ask for, and every example's coefficients in it."""
+
+    basis: Basis
+    coefficients: Array
+
+    def first(self, components: int) -> tuple[Basis, Array]:
+        """The leading components alone; the coefficients are a copy."""
+        basis = self.basis
+        leading = Basis(basis.mean, basis.components[:components], basis.variance[:components])
+        return leading, self.coefficients[:, :components].copy()
+
+
+class Materials:
+    """Training and validation runs of a grid as trials need them; nothing is taken from test runs.
+
+    Principal components are fitted once, to the largest number that a trial may ask for: fewer are the leading ones.
+    """
+
+    def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int) -> None:
+        self.source, self.contract, self.split, self.seed = source, contract, split, seed
+
+    @cached_property
+    def validation(self) -> Rows:
+        """The spectra that judge every trial."""
+        return read_part(self.source.grid, self.split.validation, self.contract.sampling.seed)
+
+    def examples(self, preset: Preset) -> Examples:
+        """What the networks of a preset learn from."""
+        if preset.family == "exact":
+            assert self.source.intrinsic is not None
+            basis, coefficients = self._exact.first(preset.basis or 1)
+            split = intrinsic_split(self.contract, self.source.intrinsic)
+            space = basis_space(basis, coefficients, split, self.seed)
+            return exact_examples(self.source.intrinsic, self.contract, space)
+        if preset.basis is None:
+            pixels = PixelSpace(self.source.grid, self.split, self.seed)
+            return learned_examples(self.source.grid, self.split, self.contract, pixels)
+        basis, coefficients = self._learned.first(preset.basis)
+        space = basis_space(basis, coefficients, self.split, self.seed)
+        return learned_examples(self.source.grid, self.split, self.contract, space)
+
+    @cached_property
+    def _exact(self) -> _Projected:
+        assert self.source.intrinsic is not None
+        targets = intrinsic_targets(self.contract, self.source.intrinsic)
+        train = intrinsic_split(self.contract, self.source.intrinsic).train
+        basis = fit_basis(targets[train], max(BASES), self.seed)
+        return _Projected(basis, basis.project(targets))
+
+    @cached_property
+    def _learned(self) -> _Projected:
+        basis = fit_grid_basis(self.source.grid, self.split.train, max(BASES), self.seed)
+        return _Projected(basis, project_grid(self.source.grid, basis))

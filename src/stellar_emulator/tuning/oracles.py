@@ -1,0 +1,169 @@
+"""Keras Tuner's oracles with a budget in trials and time, given first trials, and a state that survives a kill."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+
+from stellar_emulator.tuning.hypermodel import Value
+from stellar_emulator.tuning.plan import Plan
+
+FACTOR = 3
+"""By which Hyperband divides trials, and multiplies epochs, from one round to the next."""
+
+OBJECTIVE = "flux_mae"
+
+
+class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
+    """Keeps a search within its budget and its state whole; mixed into each of Keras Tuner's oracles.
+
+    given: hyperparameters of the first trials; on_end: told the id of each trial that ended. Keras Tuner itself writes
+    its files in place, and takes up again a trial that ended while its own file was being written: neither would
+    survive a kill at any moment.
+    """
+
+    plan: Plan
+    given: Sequence[dict[str, Value]] = ()
+    on_end: Callable[[str], None] | None = None
+    stopped = False
+
+    def __init__(self, plan: Plan, **settings: Any) -> None:
+        self.plan, self.before, self.began = plan, 0.0, time.monotonic()
+        # Failures never end a search: it goes on with the next trial.
+        super().__init__(
+            objective=keras_tuner.Objective(OBJECTIVE, "min"),
+            seed=max(1, plan.seed),  # Keras Tuner takes 0 for no seed
+            max_consecutive_failed_trials=sys.maxsize,
+            **settings,
+        )
+        self.max_trials = plan.trials
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the search, between kills and restarts."""
+        return self.before + time.monotonic() - self.began
+
+    @property
+    def has_time(self) -> bool:
+        """Whether one more trial would end within the budget."""
+        return self.seconds + 60.0 * self.plan.trial_minutes <= 60.0 * self.plan.minutes
+
+    def create_trial(self, tuner_id: str) -> Any:
+        trial = super().create_trial(tuner_id)
+        self.stopped = self.stopped or trial.status == TrialStatus.STOPPED
+        return trial
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        number = len(self.trials)
+        if number and not self.has_time:
+            return {"status": TrialStatus.STOPPED}
+        if number < len(self.given):
+            return {"status": TrialStatus.RUNNING, "values": dict(self.given[number])}
+        drawn: dict[str, Any] = super().populate_space(trial_id)
+        return drawn
+
+    def end_trial(self, trial: Any) -> None:
+        super().end_trial(trial)
+        if self.on_end is not None:
+            self.on_end(trial.trial_id)
+
+    @keras_tuner.synchronized  # type: ignore[untyped-decorator]
+    def take_back(self, tuner_id: str) -> None:
+        """Put the trial of a worker that is no more back in the queue."""
+        self.tuner_ids.discard(tuner_id)
+        trial = self.ongoing_trials.pop(tuner_id, None)
+        if trial is not None:
+            self._retry_queue.append(trial.trial_id)
+            self.save()
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "seconds": self.seconds}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self.before = state["seconds"]
+
+    def save(self) -> None:
+        _write(self._state_file, self.get_state())
+
+    def _save_trial(self, trial: Any) -> None:
+        _write(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    @property
+    def _state_file(self) -> Path:
+        return Path(self._get_oracle_fname())
+
+    def resume(self) -> None:
+        """Take up the state that an interrupted search left, if there is one."""
+        started = set()
+        if self._state_file.is_file():
+            started = set(json.loads(self._state_file.read_text())["start_order"])
+        # A trial that the state doesn't know was never begun: it is drawn again, the same.
+        for file in self._state_file.parent.glob("trial_*/trial.json"):
+            if file.parent.name.removeprefix("trial_") not in started:
+                file.unlink()
+        if started:
+            self.reload()
+            self._settle_interrupted()
+
+    def _settle_interrupted(self) -> None:
+        """Of the trials that were going on: those that had ended stay ended, the others begin again."""
+        queue = self._retry_queue
+        interrupted = list(dict.fromkeys(queue))
+        queue.clear()
+        for trial_id in interrupted:
+            trial = self.trials[trial_id]
+            if trial.status not in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+                trial.status, trial.metrics = TrialStatus.RUNNING, Trial(trial.hyperparameters).metrics
+                queue.append(trial_id)
+            elif trial_id not in self.end_order:
+                self.end_order.append(trial_id)
+
+
+class _Random(Budgeted, RandomSearchOracle):  # type: ignore[misc]
+    pass
+
+
+class _Bayesian(Budgeted, BayesianOptimizationOracle):  # type: ignore[misc]
+    pass
+
+
+class _Hyperband(Budgeted, HyperbandOracle):  # type: ignore[misc]
+    """Hyperband whose first bracket, the widest, has room among the trials of the search."""
+
+    def _get_num_brackets(self) -> int:
+        natural = super()._get_num_brackets()
+        return max((n for n in range(1, natural + 1) if self._trials_of(n) <= self.plan.trials), default=1)
+
+    def _trials_of(self, brackets: int) -> int:
+        return sum(self._get_size(brackets - 1, number) for number in range(brackets))
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        drawn = super().populate_space(trial_id)
+        if drawn.get("values"):
+            # Given trials run to the end at once.
+            alone = {"tuner/epochs": self.plan.epochs, "tuner/initial_epoch": 0, "tuner/bracket": 0, "tuner/round": 0}
+            drawn["values"] = {**alone, **drawn["values"]}
+        return drawn
+
+
+def make_oracle(plan: Plan) -> Any:
+    """Keras Tuner's oracle of the plan's algorithm."""
+    if plan.algorithm == "hyperband":
+        return _Hyperband(plan, max_epochs=plan.epochs, factor=FACTOR, hyperband_iterations=None)
+    if plan.algorithm == "bayesian":
+        return _Bayesian(plan, max_trials=plan.trials, num_initial_points=max(3, plan.trials // 3))
+    return _Random(plan, max_trials=plan.trials)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON at once or not at all: a kill may come at any time."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content))
+    partial.rename(path)

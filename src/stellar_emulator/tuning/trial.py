@@ -1,0 +1,77 @@
+"""What is kept of one trial, in a file of its own, so that it is trained once whatever ends the search."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from stellar_emulator.networks.preset import Preset
+from stellar_emulator.tuning.hypermodel import Value
+
+Verdict = Literal["completed", "pruned", "promoted", "failed"]
+"""pruned: stopped by the algorithm before its last epoch; promoted: so too, but a later trial went on from there."""
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a trained trial reached on validation runs, and what one spectrum costs.
+
+    mae: mean absolute error of flux, weighted to the uniform box; hard_mae: of the hard region (NaN without spectra
+    there); core_mae, hard_core_mae: inside line cores.
+    """
+
+    mae: float
+    hard_mae: float
+    core_mae: float
+    hard_core_mae: float
+    parameters: int
+    multiply_adds: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial that ended.
+
+    origin: ``paper`` or ``default`` for a given preset, else ``searched``; earlier: trial whose weights it went on
+    from; values: Keras Tuner's hyperparameters; preset: as it was trained, with the epochs that were run; seconds: of
+    it all; fit_seconds: of them inside fits; figures: None for a failed one.
+    """
+
+    trial: str
+    origin: str
+    earlier: str | None
+    values: Mapping[str, Value]
+    preset: Preset
+    verdict: Verdict
+    reason: str
+    seconds: float
+    fit_seconds: float
+    figures: Figures | None
+
+
+def write_result(folder: Path, result: TrialResult) -> None:
+    """Write ``result.json`` at once or not at all."""
+    content = {**asdict(result), "preset": result.preset.model_dump(mode="json")}
+    partial = folder / "result.partial"
+    partial.write_text(json.dumps(content, indent=1))
+    partial.rename(folder / RESULT)
+
+
+def read_result(folder: Path) -> TrialResult | None:
+    """The result in a trial's folder, None where the trial has not ended."""
+    if not (folder / RESULT).is_file():
+        return None
+    content: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    figures = content["figures"] and Figures(**content["figures"])
+    return TrialResult(**{**content, "preset": Preset.model_validate(content["preset"]), "figures": figures})
+
+
+def figures_of(result: TrialResult) -> dict[str, float]:
+    """The figures of a trial that it has, by name."""
+    figures = {} if result.figures is None else asdict(result.figures)
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
