@@ -1,0 +1,94 @@
+"""The model of an observed spectrum: the emulator's flux, Doppler shifted, on its pixels, times a continuum."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+
+from stellar_emulator.contract import SPEED_OF_LIGHT
+from stellar_emulator.fitting.coordinates import Coordinates, label_coordinates
+from stellar_emulator.fitting.models import EmulatorLike
+from stellar_emulator.observed.velocity import at_rest
+
+SPLINE_DEGREE = 5
+"""Exact to 1e-5 for the sharpest line of six pixels; a cubic spline is to 2e-4."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """labels: (labels,) in physical units; velocity: km/s; continuum: coefficients, (basis,), empty for none."""
+
+    labels: NDArray[np.float64]
+    velocity: float
+    continuum: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """At the observed pixels: flux (pixels,); error: of the emulator; slopes (parameters, pixels) by `Forward.free`."""
+
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Predicts one observed spectrum.
+
+    wavelength: observed, (pixels,), in the medium of the contract; basis: of the continuum, (pixels, coefficients);
+    free: which labels are fitted, (labels,); free_velocity: whether the velocity is, in units of `VELOCITY_UNIT`.
+    """
+
+    emulator: EmulatorLike
+    wavelength: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    free: NDArray[np.bool_]
+    free_velocity: bool
+
+    VELOCITY_UNIT = 10.0
+    """km/s; makes slopes of about the size of the labels'."""
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        return label_coordinates(self.emulator.contract)
+
+    @property
+    def label_count(self) -> int:
+        """Of those that are fitted."""
+        return int(self.free.sum())
+
+    def pack(self, parameters: Parameters) -> NDArray[np.float64]:
+        """Free parameters as one vector: label coordinates, velocity in its unit, continuum."""
+        moving = [parameters.velocity / self.VELOCITY_UNIT] if self.free_velocity else []
+        return np.concatenate([self.coordinates.of(parameters.labels)[self.free], moving, parameters.continuum])
+
+    def unpack(self, vector: NDArray[np.float64], fixed: Parameters) -> Parameters:
+        """Inverse of `pack`; what is not free stays as in ``fixed``."""
+        coordinates = self.coordinates.of(fixed.labels)
+        coordinates[self.free] = vector[: self.label_count]
+        labels = np.where(self.free, self.coordinates.labels(coordinates), fixed.labels)
+        rest = vector[self.label_count :]
+        velocity = float(rest[0]) * self.VELOCITY_UNIT if self.free_velocity else fixed.velocity
+        return replace(fixed, labels=labels, velocity=velocity, continuum=rest[int(self.free_velocity) :])
+
+    def __call__(self, parameters: Parameters) -> Prediction:
+        """Flux and slopes; beyond the ends of the model's axis the end pixel's flux is repeated."""
+        axis = self.emulator.contract.wavelength.pixels
+        inside = self.coordinates.inside(parameters.labels)[None]
+        slopes = self.emulator.jacobian(inside)[0][self.free]
+        slopes = slopes * self.coordinates.slopes(inside[0])[self.free, None]
+        made = np.concatenate([self.emulator.flux(parameters.labels[None]), slopes]).astype(np.float64)
+        spline = make_interp_spline(axis, made.T, k=SPLINE_DEGREE)
+        rest = np.clip(at_rest(self.wavelength, parameters.velocity), axis[0], axis[-1])
+        shifted = spline(rest).T
+        continuum = self.basis @ parameters.continuum if self.basis.shape[1] else np.ones(len(rest))
+        rows = [shifted[1:] * continuum]
+        if self.free_velocity:
+            per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + parameters.velocity)
+            rows.append((spline(rest, 1).T[0] * per_unit * continuum)[None])
+        rows.append(self.basis.T * shifted[0])
+        error = np.interp(rest, axis, self.emulator.error(parameters.labels[None])[0])
+        return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))

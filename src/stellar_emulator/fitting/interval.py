@@ -1,0 +1,87 @@
+"""68 % intervals of labels that know the label box and the vanishing slope of v sin i at 0.
+
+The likelihood is taken as normal in the coordinates of `fitting.coordinates` and restricted to the box, inside which
+labels are equally likely beforehand. It is drawn from by hit-and-run sampling (Smith 1984): along random directions in
+turn, in which the unrestricted distribution is the same everywhere, however closely two labels are tied.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from stellar_emulator.fitting.coordinates import Coordinates
+
+SHARE = 0.6827
+"""Of the draws inside an interval: one standard deviation either side of a normal distribution's mean."""
+
+CHAINS, SWEEPS, DROPPED = 256, 60, 20
+
+FARTHEST = 8.0
+"""Standard deviations beyond which all of a distribution's tail counts as one point."""
+
+
+def draws(
+    coordinates: Coordinates, peak: NDArray[np.float64], covariance: NDArray[np.float64], seed: int = 0
+) -> NDArray[np.float64]:
+    """Draw label vectors, shape (draws, labels).
+
+    peak: coordinates of the likelihood's maximum, also outside the box, (labels,); covariance: (labels, labels).
+    """
+    random = np.random.default_rng(seed)
+    labels = len(peak)
+    root = np.linalg.cholesky(covariance)
+    place = np.tile(np.clip(peak, 0.0, 1.0), (CHAINS, 1))
+    whitened = np.linalg.solve(root, (place - peak).T).T
+    kept = np.empty((SWEEPS - DROPPED, CHAINS, labels))
+    for sweep in range(SWEEPS):
+        for direction in np.linalg.qr(random.standard_normal((labels, labels)))[0]:
+            moves = root @ direction
+            along = whitened @ direction
+            step = _steps(place, moves, along, random)
+            whitened += step[:, None] * direction
+            place = np.clip(place + step[:, None] * moves, 0.0, 1.0)
+        if sweep >= DROPPED:
+            kept[sweep - DROPPED] = place
+    found = kept.reshape(-1, labels)
+    return _flat_in_labels(coordinates, found, random)
+
+
+def _steps(
+    place: NDArray[np.float64], moves: NDArray[np.float64], along: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """How far each chain moves along one direction, (chains,): a unit normal variate cut off where the box ends."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_lower, to_upper = -place / moves, (1.0 - place) / moves
+    nearest = np.where(moves == 0, -np.inf, np.minimum(to_lower, to_upper)).max(axis=1) + along
+    farthest = np.where(moves == 0, np.inf, np.maximum(to_lower, to_upper)).min(axis=1) + along
+    # Tails are drawn on the side where the distribution's cumulative values differ.
+    sign = np.where(nearest > 0, -1.0, 1.0)
+    lower = np.where(sign > 0, nearest, -farthest)
+    upper = np.where(sign > 0, farthest, -nearest)
+    cumulative = ndtr(lower) + random.random(len(place)) * (ndtr(upper) - ndtr(lower))
+    drawn = np.clip(ndtri(np.clip(cumulative, ndtr(-4.0 * FARTHEST), 1.0 - 1e-16)), lower, upper)
+    return np.asarray(sign * drawn - along)
+
+
+def _flat_in_labels(
+    coordinates: Coordinates, found: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw labels again so that they, not their coordinates, are equally likely beforehand."""
+    labels = coordinates.labels(found)
+    slopes = coordinates.slopes(coordinates.inside(labels))
+    weight = np.prod(np.abs(slopes / (coordinates.upper - coordinates.lower)), axis=1)
+    if np.ptp(weight) == 0:
+        return labels
+    reached = np.cumsum(weight)
+    evenly = (np.arange(len(found)) + random.random()) / len(found)
+    return np.asarray(labels[np.minimum(np.searchsorted(reached, evenly * reached[-1]), len(found) - 1)])
+
+
+def interval_round(best: float, values: NDArray[np.float64], share: float = SHARE) -> tuple[float, float]:
+    """Ends of the shortest interval that holds a share of the draws (n,) and the best value."""
+    ordered = np.sort(values)
+    count = max(1, round(share * len(ordered)))
+    lower, upper = ordered[: len(ordered) - count + 1], ordered[count - 1 :]
+    lower, upper = np.minimum(lower, best), np.maximum(upper, best)
+    first = int((upper - lower).argmin())
+    return float(lower[first]), float(upper[first])

@@ -1,0 +1,80 @@
+"""What to warn of: shifts that look like the wrong medium, labels at the edge of the box, spectra that nothing fits."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, WavelengthAxis
+from stellar_emulator.medium import to_vacuum
+
+EDGE = 0.002
+"""Of a label's range: nearer to a bound than that, the spectrum may want to go on beyond it."""
+
+MEDIUM_ROOM = 5.0
+"""km/s about the shift of the wrong medium that is taken for it."""
+
+LEAST_SHIFT = 3.0
+"""km/s; a model that isn't quite the star's may move its lines by that."""
+
+MANY_DEVIATIONS = 5.0
+
+UNLIKELY = 1.5
+"""Reduced chi-square beyond which the fit is warned of: the errors would be wrong by a fifth, or the model."""
+
+
+def medium_shift(axis: WavelengthAxis) -> float:
+    """Velocity (km/s) as which wavelengths in vacuum appear when they are read as air; the other way it is negative."""
+    middle = (axis.start + axis.stop) / 2.0
+    return float(SPEED_OF_LIGHT * (to_vacuum(middle) / middle - 1.0))
+
+
+def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected: float | None) -> list[str]:
+    """Warnings about a measured velocity, where the user said which to expect or None for none."""
+    shift = medium_shift(axis)
+    moved = velocity - (0.0 if expected is None else expected)
+    for sign, given, true in ((1.0, "air", "vacuum"), (-1.0, "vacuum", "air")):
+        if abs(moved - sign * shift) < MEDIUM_ROOM:
+            return [
+                f"the lines are shifted by {moved:+.1f} km/s, which is what wavelengths in {true} show when they are "
+                f"read as {given}: check --medium"
+            ]
+    if expected is not None and abs(moved) > max(LEAST_SHIFT, MANY_DEVIATIONS * error):
+        return [
+            f"the lines are shifted by {moved:+.1f} km/s ({error:.1f}) against the velocity given: let "
+            "--radial_velocity measure it"
+        ]
+    return []
+
+
+def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[np.bool_]) -> list[str]:
+    """Warnings about labels (labels,) at the edge of the box, those that are ``free`` alone."""
+    span = contract.upper - contract.lower
+    warnings = []
+    for label, value, width, wanted in zip(contract.labels, labels, span, free, strict=True):
+        # No rotation and no turbulence are ends of nature, not of the grid.
+        natural = label.lower == 0.0 and value - label.lower <= EDGE * width
+        if wanted and not natural and min(value - label.lower, label.upper - value) <= EDGE * width:
+            warnings.append(
+                f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
+            )
+    return warnings
+
+
+def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:
+    """Warnings about a fit's chi-square."""
+    reduced = chi_square / max(degrees_of_freedom, 1)
+    if reduced <= UNLIKELY:
+        return []
+    return [
+        f"nothing in the model's box fits: reduced chi-square {reduced:.2f}; the flux errors are too small, or "
+        "this is no single normal star of the grid"
+    ]
+
+
+def about_reconstruction(found: float, limit: float) -> list[str]:
+    """Warnings about a spectrum's distance from those that the validator knows, and the limit for its noise."""
+    if found <= limit:
+        return []
+    return [
+        f"the spectrum lies outside the training grid: its reconstruction error {found:.2g} is beyond {limit:.2g}, "
+        "which 99.9 % of such test spectra stay below; don't trust these labels"
+    ]

@@ -1,0 +1,43 @@
+"""Low-order continua: Chebyshev polynomials of wavelength by which a normalised spectrum is multiplied."""
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebvander
+from numpy.typing import NDArray
+
+ROUNDS = 8
+"""Of dropping what lies below the continuum found before."""
+
+BELOW, ABOVE = 1.5, 4.0
+"""Standard deviations beyond which a pixel is taken for a line, or for a spike."""
+
+
+def chebyshev_basis(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Polynomials of degree 0 to ``degree`` over the range of the wavelengths, shape (pixels, degree + 1)."""
+    middle, half = (wavelength[-1] + wavelength[0]) / 2.0, (wavelength[-1] - wavelength[0]) / 2.0
+    return np.asarray(chebvander((wavelength - middle) / half, degree))
+
+
+def continuum_over(
+    basis: NDArray[np.float64], model: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coefficients (degree + 1,) with which continuum times ``model`` is nearest to ``flux``, all (pixels,)."""
+    weight = 1.0 / error
+    design = basis * (model * weight)[:, None]
+    return np.asarray(np.linalg.lstsq(design, np.where(weight > 0, flux, 0.0) * weight, rcond=None)[0])
+
+
+def upper_envelope(
+    basis: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """First guess of a continuum's coefficients, without any model: a fit from which lines drop out, round by round."""
+    usable = np.isfinite(error)
+    kept = usable & (flux >= np.quantile(flux[usable], 0.3))
+    coefficients: NDArray[np.floating] = np.zeros(basis.shape[1])
+    for _ in range(ROUNDS):
+        coefficients = np.linalg.lstsq(basis[kept], flux[kept], rcond=None)[0]
+        residual = flux - basis @ coefficients
+        spread = max(float(np.std(residual[kept])), 1e-9)
+        kept = usable & (residual > -BELOW * spread) & (residual < ABOVE * spread)
+        if kept.sum() < 3 * basis.shape[1]:
+            break
+    return np.asarray(coefficients, dtype=np.float64)

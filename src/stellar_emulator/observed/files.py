@@ -1,0 +1,185 @@
+"""Reads files of spectra into raw tables: FITS, VOTable, ECSV, CSV, Parquet and NPZ. Nothing is ever unpickled."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.observed.raw import RawTable
+
+if TYPE_CHECKING:
+    from astropy.io.fits import ImageHDU
+    from astropy.table import Table
+
+
+def read_tables(path: Path) -> list[RawTable]:
+    """Read every table (or image of spectra) of a file, by its suffix; ``.gz`` may follow.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, damaged, of an unknown suffix, or holds no table.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    if suffix not in READERS:
+        raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise InputError(f"{path} is no file: check its name")
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty")
+    kind, read = READERS[suffix]
+    try:
+        tables = read(path)
+    except InputError:
+        raise
+    # What a damaged file makes of a reader is beyond listing: parsers of five formats raise at will.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise InputError(f"{path} can't be read as {kind}: {reason}") from error
+    if not tables:
+        raise InputError(f"{path} holds no table and no image of spectra")
+    return tables
+
+
+def _fits(path: Path) -> list[RawTable]:
+    import warnings
+
+    from astropy.io import fits
+    from astropy.table import Table
+
+    tables = []
+    with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
+        warnings.simplefilter("ignore")
+        for number, hdu in enumerate(hdus):
+            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
+                header = {**hdus[0].header, **hdu.header}
+                tables.append(_from_astropy(_part(path, number), Table.read(hdu), header))
+        image = hdus[0] if hdus[0].data is not None else None
+        if not tables and image is not None:
+            error = next((hdu for hdu in hdus[1:] if hdu.name.lower() in ("error", "uncertainty", "sigma")), None)
+            tables.append(_image(path, image, error))
+    return tables
+
+
+def _part(path: Path, number: int) -> str:
+    return str(path) if number <= 1 else f"{path}[{number}]"
+
+
+def _image(path: Path, image: "ImageHDU", error: "ImageHDU | None") -> RawTable:
+    """Spectra (pixels,) or (n, pixels) with a linear or logarithmic wavelength axis in the header."""
+    header = image.header
+    flux = np.atleast_2d(np.asarray(image.data, dtype=float))
+    if flux.ndim != 2 or "CRVAL1" not in header:
+        raise InputError(f"{path} holds an image of shape {flux.shape} without the wavelength axis CRVAL1, CDELT1")
+    step = header.get("CDELT1", header.get("CD1_1"))
+    if not step:
+        raise InputError(f"{path} states no step of its wavelength axis: CDELT1 or CD1_1")
+    wavelength = header["CRVAL1"] + step * (np.arange(flux.shape[1]) + 1.0 - header.get("CRPIX1", 1.0))
+    if header.get("DC-FLAG", 0) == 1:
+        wavelength = 10.0**wavelength
+    columns = {"wavelength": wavelength, "flux": flux}
+    if error is not None:
+        columns["flux_error"] = np.atleast_2d(np.asarray(error.data, dtype=float))
+    units = {"wavelength": str(header["CUNIT1"])} if header.get("CUNIT1") else {}
+    return RawTable(str(path), columns, units, dict(header))
+
+
+def _votable(path: Path) -> list[RawTable]:
+    import warnings
+
+    from astropy.io import votable
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = votable.parse(path, verify="ignore")
+    tables: list[RawTable] = []
+    for resource in content.resources:
+        shared = {param.name: param.value for param in [*content.params, *resource.params, *resource.infos]}
+        for table in resource.tables:
+            own = {param.name: param.value for param in [*table.params, *table.infos]}
+            if len(table.array):
+                name = _part(path, len(tables) + 1)
+                tables.append(_from_astropy(name, table.to_table(use_names_over_ids=True), shared | own))
+    return tables
+
+
+def _text(style: str) -> Callable[[Path], list[RawTable]]:
+    def read(path: Path) -> list[RawTable]:
+        from astropy.table import Table
+
+        table = Table.read(path, format=style, comment="#") if style == "ascii.csv" else Table.read(path, format=style)
+        return [_from_astropy(str(path), table, dict(table.meta))]
+
+    return read
+
+
+def _csv(path: Path) -> list[RawTable]:
+    """CSV with a header; the archive's bulk files carry ECSV's header over a CSV."""
+    import gzip
+
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rt") as file:
+        first = file.readline()
+    return _text("ascii.ecsv" if first.startswith("# %ECSV") else "ascii.csv")(path)
+
+
+def _from_astropy(name: str, table: "Table", metadata: dict[str, Any]) -> RawTable:
+    units = {column: str(table[column].unit) for column in table.colnames if table[column].unit is not None}
+    return RawTable(name, {column: _plain(table[column]) for column in table.colnames}, units, metadata)
+
+
+def _plain(column: Any) -> np.ndarray[Any, Any]:
+    """A column as an array, NaN where it is masked."""
+    if hasattr(column, "filled") and column.dtype.kind == "f":
+        return np.asarray(column.filled(np.nan))
+    if hasattr(column, "filled") and column.dtype.kind in "iu" and np.any(column.mask):
+        return np.where(column.mask, np.nan, np.asarray(column.data, dtype=float))
+    return np.asarray(column)
+
+
+def _parquet(path: Path) -> list[RawTable]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    columns = {}
+    for name in table.column_names:
+        cells = table[name].combine_chunks()
+        if hasattr(cells, "flatten") and hasattr(cells.type, "value_type"):
+            columns[name] = np.array([np.asarray(cell, dtype=float) for cell in cells.to_pylist()])
+        else:
+            columns[name] = cells.to_numpy(zero_copy_only=False)
+    metadata = {key.decode(): value.decode(errors="replace") for key, value in (table.schema.metadata or {}).items()}
+    return [RawTable(str(path), columns, {}, metadata)]
+
+
+def _npz(path: Path) -> list[RawTable]:
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} can't be read as NPZ: it is no file of numpy.savez")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {}
+        for name in file.files:
+            try:
+                arrays[name] = file[name]
+            except ValueError as error:
+                raise InputError(
+                    f"{path}: array {name} is pickled, and unpickling could run anything: save numbers"
+                ) from error
+    metadata = {name: str(array) for name, array in arrays.items() if array.ndim == 0}
+    return [RawTable(str(path), {name: array for name, array in arrays.items() if array.ndim}, {}, metadata)]
+
+
+READERS: dict[str, tuple[str, Callable[[Path], list[RawTable]]]] = {
+    ".fits": ("FITS", _fits),
+    ".fit": ("FITS", _fits),
+    ".csv": ("CSV", _csv),
+    ".ecsv": ("ECSV", _text("ascii.ecsv")),
+    ".vot": ("a VOTable", _votable),
+    ".votable": ("a VOTable", _votable),
+    ".xml": ("a VOTable", _votable),
+    ".parquet": ("Parquet", _parquet),
+    ".npz": ("NPZ", _npz),
+}

@@ -1,0 +1,233 @@
+"""Turns raw tables into observed spectra: which column is what, unit and medium, missing and impossible values."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import WavelengthAxis
+from stellar_emulator.errors import InputError
+from stellar_emulator.medium import Medium
+from stellar_emulator.observed import archive
+from stellar_emulator.observed.raw import ERROR, FLUX, NAME, WAVELENGTH, RawTable
+from stellar_emulator.observed.spectrum import ObservedSpectrum, noise_of
+from stellar_emulator.observed.units import fitting_unit, in_angstrom
+
+FEWEST = 50
+"""Pixels with a flux; a spectrum of fewer says nothing."""
+
+FILE_MEDIA = {"awav": "air", "wave": "vacuum", "air": "air", "vacuum": "vacuum", "vac": "vacuum"}
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the user states over what files do; None: the files say. signal_to_noise: of spectra without errors."""
+
+    unit: str | None = None
+    medium: Medium | None = None
+    signal_to_noise: float | None = None
+
+
+def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterator[ObservedSpectrum | InputError]:
+    """Spectra of a table near a contract's ``axis``: one, one for each row of arrays, or one for each source's rows.
+
+    A spectrum that can't be used comes as the error that says why, so that the others of its file can be.
+
+    Raises
+    ------
+    InputError
+        If the table as a whole can't be understood.
+    """
+    for piece in _pieces(table):
+        try:
+            yield _spectrum(piece, table, axis, stated)
+        except InputError as error:
+            yield error
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One spectrum's numbers as they stand in the file; wavelength None: the file holds none."""
+
+    name: str
+    wavelength: NDArray[np.float64] | None
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64] | None
+
+
+def _pieces(table: RawTable) -> Iterator[_Piece]:
+    flux_name = table.needed(FLUX)
+    wavelength_name, error_name, name_column = table.column(WAVELENGTH), table.column(ERROR), table.column(NAME)
+    flux = _numbers(table, flux_name)
+    wavelength = None if wavelength_name is None else _numbers(table, wavelength_name)
+    error = None if error_name is None else _numbers(table, error_name)
+    if not len(flux):
+        raise InputError(f"{table.name} has no rows")
+    names = None if name_column is None else table.columns[name_column]
+    if flux[0].ndim == 1:
+        yield from _rows(table, flux, wavelength, error, names)
+        return
+    wavelength = _numbers(table, table.needed(WAVELENGTH))
+    for name, array in ((wavelength_name, wavelength), (error_name, error)):
+        if array is not None and len(array) != len(flux):
+            raise InputError(f"{table.name}: {name} has {len(array)} values, {flux_name} {len(flux)}")
+    if names is None or len(names) != len(flux):
+        yield _Piece(table.stated(*NAME) or table.name, wavelength, flux, error)
+        return
+    for source in dict.fromkeys(names.tolist()):
+        rows = names == source
+        yield _Piece(str(source), wavelength[rows], flux[rows], None if error is None else error[rows])
+
+
+def _rows(
+    table: RawTable,
+    flux: NDArray[Any],
+    wavelength: NDArray[Any] | None,
+    error: NDArray[Any] | None,
+    names: NDArray[Any] | None,
+) -> Iterator[_Piece]:
+    """One spectrum a row; wavelengths for each row or one for all."""
+    for row, spectrum in enumerate(flux):
+        own = wavelength if wavelength is None or wavelength[0].ndim == 0 else wavelength[row]
+        name = str(names[row]) if names is not None else table.name + (f"[{row}]" if len(flux) > 1 else "")
+        one_error = None if error is None else np.asarray(error[row] if error[0].ndim else error, dtype=float)
+        for what, array in (("wavelengths", own), ("errors", one_error)):
+            if array is not None and len(array) != len(spectrum):
+                raise InputError(f"{name} has {len(spectrum)} fluxes and {len(array)} {what}")
+        yield _Piece(name, own, np.asarray(spectrum, dtype=float), one_error)
+
+
+def _numbers(table: RawTable, name: str) -> NDArray[Any]:
+    """A column as an array of numbers or of arrays of numbers; text of the form "[1.0, NaN]" is one."""
+    column = table.columns[name]
+    if column.dtype.kind in "US" and len(column) and re.match(r"\s*[\[({]", str(column[0])):
+        column = np.array([_array(table, name, str(cell)) for cell in column] + [None], dtype=object)[:-1]
+    if column.dtype.kind == "O":
+        return column if column.ndim == 1 and isinstance(column[0], np.ndarray | list) else _floats(table, name, column)
+    return _floats(table, name, column)
+
+
+def _floats(table: RawTable, name: str, values: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{table.name}: column {name} holds something that is no number: {error}") from error
+
+
+def _array(table: RawTable, name: str, text: str) -> NDArray[np.float64]:
+    words = text.strip()[1:-1].replace("null", "nan").split(",")
+    return _floats(table, name, [word.strip() or "nan" for word in words])
+
+
+def _spectrum(piece: _Piece, table: RawTable, axis: WavelengthAxis, stated: Stated) -> ObservedSpectrum:
+    notes: list[str] = []
+    name = piece.name
+    wavelength, unit = _wavelength(piece, table, stated)
+    if not np.isfinite(wavelength).all():
+        raise InputError(f"{name}: wavelength of pixel {int(np.argmin(np.isfinite(wavelength)))} is not finite")
+    if unit is None:
+        unit = fitting_unit(wavelength, axis)
+        if unit is None:
+            raise _elsewhere(name, wavelength, None, axis)
+        if not archive.is_archive_axis(in_angstrom(name, wavelength, unit) / 10.0):
+            notes.append(f"the file states no wavelength unit: taken as {unit}, the only one on the model's axis")
+    angstroms = in_angstrom(name, wavelength, unit)
+    room = 0.02 * axis.start
+    if angstroms.max() < axis.start - room or angstroms.min() > axis.stop + room:
+        raise _elsewhere(name, wavelength, unit, axis)
+    order = np.argsort(angstroms, kind="stable")
+    angstroms, flux = angstroms[order], piece.flux[order]
+    if (np.diff(angstroms) <= 0).any():
+        twice = float(angstroms[int(np.argmax(np.diff(angstroms) <= 0))])
+        raise InputError(f"{name}: wavelength {twice:.4f} A stands twice: give one spectrum, orders merged")
+    given = None if piece.error is None else piece.error[order]
+    error = _errors(name, angstroms, flux, given, stated, notes)
+    error = np.where(np.isfinite(flux), error, np.inf)
+    angstroms, flux, error = _trimmed(name, angstroms, flux, error, notes)
+    medium = _medium(name, angstroms, table, stated)
+    return ObservedSpectrum(name, angstroms, medium, flux, error, tuple(notes))
+
+
+def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray[np.float64], str | None]:
+    """Wavelengths and their unit, None where nobody states it."""
+    if piece.wavelength is not None:
+        column = table.column(WAVELENGTH) or WAVELENGTH[0]
+        return piece.wavelength, stated.unit or table.units.get(column) or table.stated("wavelength_unit", "cunit1")
+    start, step = table.stated("wavelength_start"), table.stated("wavelength_step")
+    if start and step:
+        wavelength = np.asarray(float(start) + float(step) * np.arange(len(piece.flux)), dtype=np.float64)
+        return wavelength, stated.unit or table.stated("wavelength_unit")
+    if len(piece.flux) == archive.COUNT and table.column(("source_id",)):
+        return archive.archive_wavelengths(), archive.UNIT
+    return _numbers(table, table.needed(WAVELENGTH)), None
+
+
+def _medium(name: str, angstroms: NDArray[np.float64], table: RawTable, stated: Stated) -> Medium:
+    if stated.medium:
+        return stated.medium
+    for text in (table.stated("medium"), table.stated("airorvac"), (table.stated("ctype1") or "")[:4]):
+        if text and text.lower() in FILE_MEDIA:
+            return cast(Medium, FILE_MEDIA[text.lower()])
+    if archive.is_archive_axis(angstroms / 10.0):
+        return archive.MEDIUM
+    raise InputError(f"{name} does not state whether its wavelengths are in air or in vacuum: state --medium")
+
+
+def _elsewhere(name: str, wavelength: NDArray[np.float64], unit: str | None, axis: WavelengthAxis) -> InputError:
+    fits = fitting_unit(wavelength, axis)
+    remedy = f"they look like {fits}: state --unit {fits}" if fits else "take a model of another contract"
+    return InputError(
+        f"{name}: wavelengths {wavelength.min():g} to {wavelength.max():g} {unit or ''} lie outside the model's "
+        f"{axis.start:g} to {axis.stop:g} {axis.unit}: {remedy}"
+    )
+
+
+def _errors(
+    name: str,
+    wavelength: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    given: NDArray[np.float64] | None,
+    stated: Stated,
+    notes: list[str],
+) -> NDArray[np.float64]:
+    if given is None:
+        if stated.signal_to_noise is not None:
+            return np.full(len(flux), float(np.nanquantile(flux, 0.9)) / stated.signal_to_noise)
+        noise = max(noise_of(flux), 1e-6 * float(np.nanmax(np.abs(flux), initial=1e-6)))
+        notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}")
+        return np.full(len(flux), noise)
+    bad = np.isfinite(flux) & (given <= 0)
+    if bad.any():
+        pixel = int(np.argmax(bad))
+        raise InputError(
+            f"{name}: flux error {given[pixel]:g} at {wavelength[pixel]:.2f} A is not above 0: leave the pixel out "
+            "(NaN) or give its standard deviation"
+        )
+    return np.where(np.isfinite(given), given, np.inf)
+
+
+def _trimmed(
+    name: str,
+    wavelength: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    notes: list[str],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Cut missing pixels off both ends, and note those that are missing inside."""
+    usable = np.isfinite(error)
+    if usable.sum() < FEWEST:
+        raise InputError(
+            f"{name} has {int(usable.sum())} pixels with a flux and an error: at least {FEWEST} are needed"
+        )
+    ends = np.flatnonzero(usable)
+    part = slice(ends[0], ends[-1] + 1)
+    wavelength, flux, error, usable = wavelength[part], flux[part], error[part], usable[part]
+    if not usable.all():
+        missing = wavelength[~usable]
+        notes.append(
+            f"{len(missing)} pixels inside ({missing[0]:.1f} to {missing[-1]:.1f} A) hold no flux and are left out"
+        )
+    return wavelength, np.where(usable, flux, 0.0), error

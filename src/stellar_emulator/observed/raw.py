@@ -1,0 +1,62 @@
+"""What a file holds, before anything is known about it: named columns with their units, and the file's metadata."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stellar_emulator.checks import unknown
+from stellar_emulator.errors import InputError
+
+WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")
+FLUX = ("flux", "fluxes", "normalised_flux", "normalized_flux")
+ERROR = ("flux_error", "error", "flux_err", "flux_uncertainty", "uncertainty", "sigma")
+NAME = ("source_id", "name", "object")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One table or image. columns: equal first lengths, except that NPZ files hold one wavelength for all rows."""
+
+    name: str
+    columns: Mapping[str, NDArray[Any]]
+    units: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def column(self, names: tuple[str, ...]) -> str | None:
+        """Find the column that has one of some names, whatever its case."""
+        for wanted in names:
+            for name in self.columns:
+                if name.lower() == wanted:
+                    return name
+        return None
+
+    def needed(self, names: tuple[str, ...]) -> str:
+        """Find a column as `column`.
+
+        Raises
+        ------
+        InputError
+            If there is none; the message has a hint at a misspelling.
+        """
+        found = self.column(names)
+        if found is None:
+            raise InputError(f"{self.name} has no column {names[0]}: {_hint(names, self.columns)}")
+        return found
+
+    def stated(self, *names: str) -> str | None:
+        """Find what the metadata state under the first of some names that is there, as text; whatever its case."""
+        by_name = {str(name).lower(): value for name, value in self.metadata.items()}
+        for name in names:
+            if name in by_name:
+                return str(by_name[name]).strip()
+        return None
+
+
+def _hint(names: tuple[str, ...], columns: Iterable[str]) -> str:
+    has = ", ".join(columns) or "none"
+    for column in columns:
+        if "did you mean" in unknown(column.lower(), names):
+            return f"it has {has}; rename {column} if it is the {names[0]}"
+    return f"it has {has}"

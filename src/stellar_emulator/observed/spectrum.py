@@ -1,0 +1,62 @@
+"""An observed spectrum as everything after the reading of files sees it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import WavelengthAxis
+from stellar_emulator.medium import Medium, converted
+
+SCATTER_OF_SECOND_DIFFERENCES = 6.0**0.5
+"""Standard deviation of f[i - 1] - 2 f[i] + f[i + 1] for unit noise."""
+
+NORMAL_DEVIATION = 1.4826
+"""Standard deviation over median absolute deviation of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class ObservedSpectrum:
+    """One spectrum; all arrays have shape (pixels,).
+
+    wavelength: ascending, Angstrom, in ``medium`` and the observer's frame; flux: any scale, 0 where unusable; error:
+    one standard deviation, infinite where the flux is missing or masked; notes: what was assumed on the way, for the
+    user to read.
+    """
+
+    name: str
+    wavelength: NDArray[np.float64]
+    medium: Medium
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Pixels that have a flux and are not masked."""
+        return np.isfinite(self.error)
+
+    def with_notes(self, *notes: str) -> "ObservedSpectrum":
+        return replace(self, notes=(*self.notes, *notes))
+
+    def on_medium_of(self, axis: WavelengthAxis) -> "ObservedSpectrum":
+        """The same spectrum with wavelengths in the medium of a contract's axis."""
+        wavelength = converted(self.wavelength, self.medium, axis.medium)
+        return replace(self, wavelength=wavelength, medium=axis.medium)
+
+    def without(self, pixels: NDArray[np.bool_]) -> "ObservedSpectrum":
+        """The same spectrum with some pixels masked."""
+        return replace(self, error=np.where(pixels, np.inf, self.error))
+
+
+def noise_of(flux: NDArray[np.float64]) -> float:
+    """Standard deviation of one pixel's noise, from second differences of the finite flux (pixels,).
+
+    Lines are smooth over three pixels where the spectrum is well sampled, so what remains is noise, as long as that of
+    neighbouring pixels is independent.
+    """
+    finite = flux[np.isfinite(flux)]
+    differences = finite[:-2] - 2.0 * finite[1:-1] + finite[2:]
+    if not len(differences):
+        return 0.0
+    return float(NORMAL_DEVIATION * np.median(np.abs(differences)) / SCATTER_OF_SECOND_DIFFERENCES)

@@ -1,0 +1,163 @@
+"""Archive spectra with known labels: what infer and fit make of them, and what they warn of or refuse."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stars import ARCHIVE, GAIA, archive_spectrum, star
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.estimate import Pair, fit, infer
+from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.fitting.warn import about_labels
+from stellar_emulator.medium import to_air, to_vacuum
+from stellar_emulator.observed.spectrum import ObservedSpectrum
+
+AS_IT_IS = Treatment(None, None)
+WITH_CONTINUUM = Treatment(None, 3)
+
+
+def seen(snr: float, velocity: float = 0.0, seed: int = 0, **labels: float) -> ObservedSpectrum:
+    made = archive_spectrum(star(ARCHIVE, **labels), snr, velocity, seed)
+    there = np.isfinite(made.flux)
+    return ObservedSpectrum("a star", 10.0 * made.wavelength[there], "vacuum", made.flux[there], made.flux_error[there])
+
+
+@pytest.mark.parametrize(("snr", "velocity"), [(20.0, -35.0), (50.0, 0.0), (100.0, 240.0), (200.0, 12.5)])
+def test_fit_of_archive_spectra_finds_velocity_and_labels_within_their_errors(
+    snr: float, velocity: float, archive_pair: Pair
+) -> None:
+    solution = fit(seen(snr, velocity), archive_pair, WITH_CONTINUUM, {}).solution
+    assert abs(solution.parameters.velocity - velocity) < 1.0
+    deviation = (solution.parameters.labels - star(ARCHIVE)[0]) / solution.error
+    assert np.abs(deviation).max() < 3.5
+    assert 0.85 < solution.chi_square / solution.degrees_of_freedom < 1.15
+    assert (solution.lower <= solution.parameters.labels).all()
+    assert (solution.parameters.labels <= solution.upper).all()
+
+
+@pytest.mark.parametrize(("snr", "velocity"), [(20.0, -35.0), (100.0, 240.0), (200.0, 0.0)])
+def test_infer_of_archive_spectra_finds_velocity_and_labels_within_their_errors(
+    snr: float, velocity: float, archive_pair: Pair
+) -> None:
+    found = infer(seen(snr, velocity), archive_pair, AS_IT_IS)
+    assert abs(found.velocity - velocity) < 1.0
+    assert np.abs((found.labels - star(ARCHIVE)[0]) / found.uncertainty).max() < 3.5
+    assert not any("outside the training grid" in warning for warning in found.warnings)
+
+
+def test_an_unnormalised_spectrum_gives_the_same_labels_as_a_normalised_one(archive_pair: Pair) -> None:
+    normal = seen(200.0)
+    shape = 3e4 * (1.0 + 0.2 * (normal.wavelength - 8580.0) / 120.0)
+    raw = replace(normal, flux=normal.flux * shape, error=normal.error * shape)
+    one, other = (fit(spectrum, archive_pair, WITH_CONTINUUM, {}).solution for spectrum in (normal, raw))
+    assert np.abs((one.parameters.labels - other.parameters.labels) / one.error).max() < 0.5
+    with pytest.raises(InputError, match=r"is not normalised: .* let --continuum fit it"):
+        infer(raw, archive_pair, AS_IT_IS)
+    inferred = infer(raw, archive_pair, WITH_CONTINUUM)
+    assert np.abs((inferred.labels - star(ARCHIVE)[0]) / inferred.uncertainty).max() < 3.5
+
+
+def test_masked_features_do_not_move_the_labels(archive_pair: Pair) -> None:
+    clean = seen(100.0)
+    band = (clean.wavelength > 8617.0) & (clean.wavelength < 8625.0)
+    marred = replace(clean, flux=np.where(band, clean.flux - 0.3, clean.flux))
+    masked = Treatment(None, 3, ((8615.0, 8627.0),))
+    truth = star(ARCHIVE)[0]
+    hidden, open_ = (fit(marred, archive_pair, treatment, {}) for treatment in (masked, WITH_CONTINUUM))
+    assert np.abs((hidden.solution.parameters.labels - truth) / hidden.solution.error).max() < 3.5
+    assert np.abs((open_.solution.parameters.labels - truth) / open_.solution.error).max() > 3.5
+    assert not any("nothing in the model's box fits" in warning for warning in hidden.warnings)
+    assert any("nothing in the model's box fits" in warning for warning in open_.warnings)
+    filled = infer(marred, archive_pair, replace(AS_IT_IS, masks=masked.masks))
+    assert np.abs((filled.labels - truth) / filled.uncertainty).max() < 3.5
+
+
+def test_known_labels_stay_and_sharpen_the_others(archive_pair: Pair) -> None:
+    free = fit(seen(50.0), archive_pair, WITH_CONTINUUM, {}).solution
+    known = fit(seen(50.0), archive_pair, WITH_CONTINUUM, {"teff": 5777.0}).solution
+    place = ARCHIVE.label_names.index("teff")
+    assert known.parameters.labels[place] == known.lower[place] == known.upper[place] == 5777.0
+    assert (known.covariance[place] == 0).all()
+    assert (known.error <= free.error * 1.1).all()
+
+
+@pytest.mark.parametrize(("true", "given"), [("vacuum", "air"), ("air", "vacuum")])
+def test_the_wrong_medium_is_warned_of_by_name(true: str, given: str, archive_pair: Pair) -> None:
+    right = seen(100.0)
+    wavelength = right.wavelength if true == "vacuum" else to_air(right.wavelength)
+    wrong = replace(right, wavelength=wavelength, medium=given)  # type: ignore[arg-type]
+    for warnings in (
+        infer(wrong, archive_pair, Treatment(0.0, None)).warnings,
+        fit(wrong, archive_pair, WITH_CONTINUUM, {}).warnings,
+    ):
+        assert any(f"wavelengths in {true} show when they are read as {given}" in warning for warning in warnings)
+
+
+def test_a_velocity_that_is_not_the_stars_is_warned_of(archive_pair: Pair) -> None:
+    warnings = infer(seen(100.0, 30.0), archive_pair, Treatment(0.0, None)).warnings
+    assert any(re.search(r"shifted by \+(29\.[5-9]|30\.[0-5]) km/s", warning) for warning in warnings)
+    right = infer(seen(100.0, 30.0), archive_pair, Treatment(30.0, None))
+    assert not any("shifted" in warning for warning in right.warnings)
+    assert right.velocity == 30.0
+
+
+@pytest.mark.parametrize("treatment", [AS_IT_IS, WITH_CONTINUUM])
+def test_a_spectrum_without_lines_is_refused(treatment: Treatment, archive_pair: Pair) -> None:
+    flat = seen(100.0)
+    flux = 1.0 + np.random.default_rng(0).normal(0.0, 0.01, len(flat.flux))
+    with pytest.raises(InputError, match="no absorption lines"):
+        infer(replace(flat, flux=flux), archive_pair, treatment)
+
+
+def test_a_spectrum_unlike_any_star_is_warned_of(archive_pair: Pair) -> None:
+    strange = seen(200.0)
+    flux = 1.0 - 0.4 * np.abs(np.sin(strange.wavelength / 3.0))
+    warnings = infer(replace(strange, flux=flux), archive_pair, AS_IT_IS).warnings
+    assert any("outside the training grid" in warning for warning in warnings)
+
+
+def test_a_part_of_the_axis_is_enough_to_fit_but_not_to_infer(pair: Pair) -> None:
+    """Archive spectra cover 60 % of the axis of contract gaia_rvs."""
+    pixels = to_vacuum(GAIA.wavelength.pixels)
+    part = (pixels > 8462.0) & (pixels < 8698.0)
+    flux = pair.emulator.flux(star(GAIA))[0].astype(float) + np.random.default_rng(0).normal(0.0, 0.01, len(pixels))
+    spectrum = ObservedSpectrum("half", pixels[part], "vacuum", flux[part], np.full(int(part.sum()), 0.01))
+    with pytest.raises(InputError, match="covers 59% of the model's axis"):
+        infer(spectrum, pair, AS_IT_IS)
+    solution = fit(spectrum, pair, WITH_CONTINUUM, {"resolution": 11500.0}).solution
+    assert np.abs((solution.parameters.labels - star(GAIA)[0])[:5] / solution.error[:5]).max() < 3.5
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "warned"),
+    [
+        ("teff", 3601.0, True),
+        ("teff", 3700.0, False),
+        ("vsini", 0.0, False),
+        ("vsini", 299.9, True),
+        ("m_h", -1.5, True),
+    ],
+)
+def test_labels_at_the_edge_of_the_box_are_warned_of(label: str, value: float, warned: bool) -> None:
+    labels = star(ARCHIVE, **{label: value})[0]
+    free = np.ones(len(labels), dtype=bool)
+    assert any(label in warning for warning in about_labels(ARCHIVE, labels, free)) == warned
+    assert not about_labels(ARCHIVE, labels, ~free)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say(archive_pair: Pair) -> None:
+    """The small version of benchmarks/coverage.py: 24 spectra over the box, all labels together."""
+    random = np.random.default_rng(5)
+    covered = []
+    for number in range(24):
+        unit = random.uniform(0.1, 0.9, len(ARCHIVE.labels))
+        labels = dict(zip(ARCHIVE.label_names, ARCHIVE.lower + unit * (ARCHIVE.upper - ARCHIVE.lower), strict=True))
+        solution = fit(
+            seen(100.0, random.normal(0.0, 30.0), number, **labels), archive_pair, WITH_CONTINUUM, {}
+        ).solution
+        truth = star(ARCHIVE, **labels)[0]
+        covered.append((solution.lower <= truth) & (truth <= solution.upper))
+    # 120 intervals: 0.68 within three standard deviations.
+    assert 0.55 < np.mean(covered) < 0.81

@@ -1,0 +1,134 @@
+"""The verbs infer, fit and precision as a user calls them, on files of the archive's form."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from stars import ARCHIVE, archive_spectrum, pair_folder, star
+
+from stellar_emulator.cli import main
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(verb: str, *words: str | Path) -> tuple[int, str, str]:
+        code = main([verb, *map(str, words), "--model", str(pair_folder(ARCHIVE))])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Path:
+    made = archive_spectrum(star(ARCHIVE), 100.0)
+    path = tmp_path / "RVS_1.csv"
+    Table([made.wavelength, made.flux, made.flux_error], names=["wavelength", "flux", "flux_error"]).write(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ecsv", ".fits", ".parquet"])
+def test_infer_writes_labels_with_errors_in_every_format(suffix: str, seen: Path, command: Command) -> None:
+    output = seen.with_name(f"labels{suffix}")
+    code, out, err = command("infer", seen, "--output", output)
+    assert code == 0, err
+    assert "teff" in out
+    table = Table.read(output)
+    for name, true in zip(ARCHIVE.label_names, star(ARCHIVE)[0], strict=True):
+        assert abs(table[name][0] - true) < 3.5 * table[f"{name}_error"][0]
+    assert abs(table["radial_velocity"][0]) < 1.0
+    if suffix in (".ecsv", ".fits"):
+        assert str(table["teff"].unit) == "K"
+
+
+def test_fit_writes_covariance_and_figures(seen: Path, command: Command) -> None:
+    output, figures = seen.with_name("labels.ecsv"), seen.with_name("figures")
+    code, out, err = command("fit", seen, "--output", output, "--figures", figures, "--teff", "5777", "--mask", "Ca II")
+    assert code == 0, err
+    assert "chi-square" in out
+    (row,) = Table.read(output)
+    assert row["teff"] == 5777.0
+    assert row["covariance_logg_logg"] > 0
+    assert row["covariance_logg_m_h"] ** 2 <= row["covariance_logg_logg"] * row["covariance_m_h_m_h"]
+    (figure,) = figures.iterdir()
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_bad_spectrum_spoils_no_other(seen: Path, command: Command) -> None:
+    bad = seen.with_name("bad.csv")
+    bad.write_text("wavelength,flux\n850.0,1.0\n")
+    output = seen.with_name("labels.csv")
+    code, _, err = command("infer", bad, seen, "--output", output)
+    assert code == 1
+    assert "1 of 2 spectra could not be used" in err
+    table = Table.read(output)
+    assert np.isfinite(float(table["teff"][1]))
+    assert np.ma.is_masked(table["teff"][0]) or not np.isfinite(float(table["teff"][0]))
+    assert "at least 50" in table["warning"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent.csv"], "absent.csv is no file"),
+        (["{seen}", "--unit", "Angstrom"], "state --unit nm"),
+        (["{seen}", "--unit", "parsec-ish"], "'parsec-ish' are not known"),
+        (["{seen}", "--output", "labels.doc"], "suffix '.doc'"),
+        (["{seen}", "--mask", "Ca III"], "did you mean"),
+        (["{seen}", "--validator", "nowhere"], "nowhere is no model"),
+    ],
+)
+def test_wrong_input_gets_one_line(words: list[str], message: str, seen: Path, command: Command) -> None:
+    code, _, err = command("infer", *(word.format(seen=seen) for word in words))
+    lines = [line for line in err.splitlines() if "error:" in line]
+    assert code == 2
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tef", "5777"], "did you mean teff"),
+        (["--teff", "warm"], "--teff = 'warm' is no number"),
+        (["--teff", "nan"], "teff = nan K in row 0 is not finite: give 3600 to 15000 K"),
+        (["--teff", "20000"], "teff = 20000 K in row 0 lies outside 3600 to 15000 K"),
+    ],
+)
+def test_labels_given_to_fit_are_checked(words: list[str], message: str, seen: Path, command: Command) -> None:
+    code, _, err = command("fit", seen, *words)
+    assert code == 2
+    assert message in err
+
+
+def test_precision_prints_limits_that_fall_with_noise(command: Command) -> None:
+    point = [
+        word for name, value in zip(ARCHIVE.label_names, star(ARCHIVE)[0], strict=True) for word in (f"--{name}", value)
+    ]
+
+    def limit(snr: str) -> float:
+        code, out, err = command("precision", *map(str, point), "--snr", snr)
+        assert code == 0, err
+        (line,) = [line for line in out.splitlines() if line.startswith("teff")]
+        return float(line.split()[-1])
+
+    assert limit("50") == pytest.approx(2.0 * limit("100"), rel=0.02)
+    code, _, err = command("precision", "--teff", "5777")
+    assert code == 2
+    assert "label logg is missing: give it, 2 to 5 dex" in err
+
+
+def test_help_imports_no_science() -> None:
+    code = (
+        "import sys\nfrom stellar_emulator.cli import main\n"
+        "try:\n    main(['fit', '--help'])\nexcept SystemExit:\n    print(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "astropy", "scipy", "pyarrow"} & {name.split(".")[0] for name in done.stdout.split()}
