@@ -27,7 +27,7 @@ lock:
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
 # make docs/benchmarks/inference.md
-PROOFS := training expansion inference streaming validators validation serving power
+PROOFS := training expansion inference streaming validators validation serving power coverage
 
 prove: $(PROOFS:%=docs/benchmarks/%.md)
 
@@ -35,6 +35,10 @@ docs/benchmarks/%.md: FORCE
 	mkdir -p docs/benchmarks
 	$(BIN)/python -m benchmarks.$* > $@.partial
 	mv $@.partial $@
+
+# Copies the registry's champion pair, of the contract of that name, to where it comes with the package.
+models/%: FORCE
+	$(BIN)/python -m pipelines.ship data_contracts/$*.yaml $@
 
 FORCE:
 

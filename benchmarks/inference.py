@@ -7,15 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import product_rates, seconds, spread, table
-from stellar_emulator.bundle import load_emulator
+from stellar_emulator import Emulator
 
 _OWN_LOADER = """
 import sys
-from stellar_emulator.bundle import load_emulator
-emulator = load_emulator({folder!r})
+from stellar_emulator import Emulator
+emulator = Emulator.load({folder!r})
 middle = (emulator.contract.lower + emulator.contract.upper) / 2
 assert emulator(middle[None]).shape == (1, emulator.contract.wavelength.count)
 assert not {{"mlflow", "tensorflow", "keras"}} & set(sys.modules)
+"""
+
+_GENERATE = """
+import tempfile
+from stellar_emulator.cli import main
+with tempfile.TemporaryDirectory() as place:
+    assert main(["generate", {folder!r}, *{stars!r}, "--output", place + "/star.fits"]) == 0
 """
 
 _PYFUNC = """
@@ -34,7 +41,7 @@ def main() -> None:
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"), help="bundle's folder")
     parser.add_argument("--uri", default="models:/stellar-emulator/1", help="registered emulator")
     options = parser.parse_args()
-    emulator = load_emulator(options.emulator)
+    emulator = Emulator.load(options.emulator)
     contract = emulator.contract
     random = np.random.default_rng(1)
     labels = contract.lower + random.random((16384, len(contract.labels))) * (contract.upper - contract.lower)
@@ -44,6 +51,8 @@ def main() -> None:
     many = [1000.0 * 16384 / _milliseconds(emulator, labels, 1) for _ in range(3)]
     own = [seconds(_OWN_LOADER.format(folder=str(options.emulator))) for _ in range(5)]
     pyfunc = [seconds(_PYFUNC.format(uri=options.uri, example=middle)) for _ in range(3)]
+    slopes = [_milliseconds(emulator.jacobian, labels[:1], 100) for _ in range(5)]
+    files = [seconds(_GENERATE.format(folder=str(options.emulator), stars=_star(emulator))) for _ in range(5)]
     limit = max(product_rates().values())
     rows = [
         ("fresh process to first spectrum, our own loader (s)", spread(own), "<= 1.5"),
@@ -51,9 +60,18 @@ def main() -> None:
         ("one spectrum (ms); the paper: 9 ms", spread(single, 3), "<= 2"),
         ("batches of 1,024 (spectra/s)", spread(batch, 0), ">= 5,000"),
         ("batches of 16,384 (spectra/s)", spread(many, 0), ""),
+        ("Jacobian of one spectrum by all labels (ms)", spread(slopes, 3), "<= 5"),
+        ("`stellar-emulator generate` of one spectrum to FITS (s)", spread(files), "<= 1.5"),
         ("a plain 4096^3 product in the same run (GFLOP/s)", f"{limit:.0f}", ""),
     ]
     print(table("Generation", rows))
+
+
+def _star(emulator: Emulator) -> list[str]:
+    """The middle of the box as options of a command."""
+    contract = emulator.contract
+    middle = (contract.lower + contract.upper) / 2
+    return [f"--{name}={value}" for name, value in zip(contract.label_names, middle.tolist(), strict=True)]
 
 
 def _milliseconds(emulator: object, labels: np.ndarray, repeats: int) -> float:

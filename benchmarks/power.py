@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import table
-from stellar_emulator.bundle import load_emulator, load_validator
+from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.evaluation import read_part
 from stellar_emulator.gate.candidate import Candidate
@@ -83,7 +83,7 @@ def _one_thread() -> None:
 
 
 def _measured(contract: Contract, options: argparse.Namespace) -> Measured:
-    emulator, judges = load_emulator(options.emulator), [load_validator(folder) for folder in options.judges]
+    emulator, judges = Emulator.load(options.emulator), [Validator.load(folder) for folder in options.judges]
     with tempfile.TemporaryDirectory(dir=".") as scratch:
         grid = open_source(options.grid or str(embedded_folder(contract, "gate")), contract, Path(scratch)).grid
         part = read_part(grid, unseen_rows(grid, contract, emulator, judges[0]), contract.sampling.gate_seed)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import spread, table
-from stellar_emulator.bundle import load_emulator
+from stellar_emulator import Emulator
 from stellar_emulator.contract import Contract
 
 CLIENTS = 200
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"), help="bundle's folder")
     parser.add_argument("--seconds", type=float, default=60.0, help="for which all clients ask")
     options = parser.parse_args()
-    emulator = load_emulator(options.emulator)
+    emulator = Emulator.load(options.emulator)
     random = np.random.default_rng(1)
     contract = emulator.contract
     labels = contract.lower + random.random((1000, len(contract.labels))) * (contract.upper - contract.lower)

@@ -8,23 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stellar_emulator.bundle import (
-    CHUNK_ROWS,
-    load_emulator,
-    load_validator,
-    read_network,
-    save_emulator,
-    save_validator,
-)
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.bundle import read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.errors import InputError
+from stellar_emulator.emulator import FLUX_TOLERANCE
+from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.fingerprint import require_same_answers
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+from stellar_emulator.runtime import CHUNK_ROWS
 
 GAIA = read_contract(Path(__file__).parents[1] / "data_contracts" / "gaia_rvs.yaml")
 TINY = read_contract(Path(__file__).parent / "data" / "tiny_contract.yaml")
 CONTRACTS = pytest.mark.parametrize("contract", [GAIA, TINY], ids=lambda contract: contract.name)
-FILES = ["contract.yaml", "model.json", "model.onnx", "weights.safetensors"]
+FILES = ["contract.yaml", "fingerprint.npz", "model.json", "model.onnx"]
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -63,7 +60,7 @@ def saved(tmp_path: Path) -> Path:
 def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
     network = emulator_network(contract)
     save_emulator(tmp_path / "model", network, contract, {"mae": 1e-3, "runs": (1, 2)})
-    emulator = load_emulator(tmp_path / "model")
+    emulator = Emulator.load(tmp_path / "model")
     assert emulator.contract == contract
     assert emulator.metadata == {"mae": 1e-3, "runs": [1, 2], "family": "learned"}
     for rows in (1, 3, 2 * CHUNK_ROWS + 1):
@@ -72,14 +69,14 @@ def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_pat
         assert flux.dtype == np.float32
         assert flux.shape == (rows, contract.wavelength.count)
         np.testing.assert_allclose(flux, network(labels), atol=1e-5 * np.abs(flux).max())
-        np.testing.assert_array_equal(emulator(labels[:, ::-1], contract.label_names[::-1]), flux)
+        np.testing.assert_array_equal(emulator.flux(labels[:, ::-1], contract.label_names[::-1]), flux)
 
 
 @CONTRACTS
 def test_loaded_validator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
     network = validator_network(contract)
     save_validator(tmp_path / "model", network, contract, {})
-    validator = load_validator(tmp_path / "model")
+    validator = Validator.load(tmp_path / "model")
     flux = np.random.default_rng(2).random((4, contract.wavelength.count), dtype=np.float32)
     expected = network(flux)
     np.testing.assert_allclose(validator(flux), expected, atol=1e-5 * np.abs(expected).max())
@@ -99,14 +96,14 @@ def test_network_is_rebuilt_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_same_model_has_same_digest_and_another_has_not(saved: Path, tmp_path: Path) -> None:
-    digest = load_emulator(saved).digest
+    digest = Emulator.load(saved).digest
     save_emulator(tmp_path / "again", emulator_network(TINY), TINY, {"seed": 1})
     save_emulator(tmp_path / "other", emulator_network(TINY), TINY, {"seed": 2})
-    assert load_emulator(tmp_path / "again").digest == digest
-    assert load_emulator(tmp_path / "other").digest != digest
+    assert Emulator.load(tmp_path / "again").digest == digest
+    assert Emulator.load(tmp_path / "other").digest != digest
 
 
-def test_folder_holds_four_files_and_no_pickle(saved: Path) -> None:
+def test_folder_holds_four_files_and_none_of_them_is_pickled(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == FILES
     assert (saved / "contract.yaml").read_text() == TINY.source
     description = json.loads((saved / "model.json").read_text())
@@ -120,7 +117,7 @@ def test_one_changed_byte_is_refused_naming_the_file(saved: Path, name: str) -> 
     content = bytearray((saved / name).read_bytes())
     content[len(content) // 2] ^= 1
     (saved / name).write_bytes(content)
-    for read in (load_emulator, read_network):
+    for read in (Emulator.load, read_network):
         with pytest.raises(InputError, match=f"{name} (was changed|is damaged)") as refused:
             read(saved)
         assert len(str(refused.value).splitlines()) == 1
@@ -130,22 +127,23 @@ def test_one_changed_byte_is_refused_naming_the_file(saved: Path, name: str) -> 
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()
     with pytest.raises(InputError, match=f"{name} is missing"):
-        load_emulator(saved)
+        Emulator.load(saved)
 
 
 def test_wrong_kind_wrong_format_and_no_folder(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="holds a model of kind emulator, not validator"):
-        load_validator(saved)
+        Validator.load(saved)
     with pytest.raises(InputError, match="nowhere is no model's folder"):
-        load_emulator(tmp_path / "nowhere")
-    monkeypatch.setattr("stellar_emulator.bundle.FORMAT", 2)
-    with pytest.raises(InputError, match=r"has format 1, .* reads format 2"):
-        load_emulator(saved)
+        Emulator.load(tmp_path / "nowhere")
+    for version, remedy in ((1, "upgrade it"), (3, "train the model again")):
+        monkeypatch.setattr("stellar_emulator.bundle.FORMAT", version)
+        with pytest.raises(InputError, match=rf"has format 2, .* reads format {version}: {remedy}"):
+            Emulator.load(saved)
 
 
 def test_a_model_is_replaced_but_nothing_else(saved: Path, tmp_path: Path) -> None:
     save_emulator(saved, emulator_network(TINY), TINY, {"seed": 2})
-    assert load_emulator(saved).metadata["seed"] == 2
+    assert Emulator.load(saved).metadata["seed"] == 2
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").write_text("precious")
     with pytest.raises(InputError, match="thesis exists and holds no model"):
@@ -162,11 +160,11 @@ def test_a_network_that_does_not_fit_the_contract_is_refused(tmp_path: Path) -> 
 
 
 def test_bad_requests_are_refused(saved: Path, tmp_path: Path) -> None:
-    emulator = load_emulator(saved)
+    emulator = Emulator.load(saved)
     with pytest.raises(InputError, match=r"teff = 9000 K in row 0 lies outside 4000 to 8000 K"):
         emulator(np.array([[9000.0, 0.0, 10.0]]))
     save_validator(tmp_path / "validator", validator_network(TINY), TINY, {})
-    validator = load_validator(tmp_path / "validator")
+    validator = Validator.load(tmp_path / "validator")
     noisy = np.full((1, 777), 1.2)
     with pytest.raises(InputError, match=r"flux = 1\.2\d* in row 0, pixel 0"):
         validator(noisy)
@@ -175,11 +173,35 @@ def test_bad_requests_are_refused(saved: Path, tmp_path: Path) -> None:
 
 def test_loading_and_generating_import_nothing_heavy(saved: Path) -> None:
     code = (
-        "import sys; from stellar_emulator.bundle import load_emulator\n"
-        f"assert load_emulator({str(saved)!r})([[5000.0, 0.0, 10.0]]).shape == (1, 777)\n"
+        "import sys; from stellar_emulator import Emulator\n"
+        f"assert Emulator.load({str(saved)!r})([[5000.0, 0.0, 10.0]]).shape == (1, 777)\n"
         "print(' '.join(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "onnxruntime" in loaded
     assert not loaded & {"tensorflow", "jax", "keras", "mlflow", "pandas", "scipy", "sklearn", "onnx", "safetensors"}
+
+
+def test_no_weight_is_stored_twice(tmp_path: Path) -> None:
+    network = emulator_network(GAIA)
+    save_emulator(tmp_path / "model", network, GAIA, {})
+    weights = 4 * sum(layer.kernel.size + layer.bias.size for layer in network.chain.layers)
+    size = sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
+    assert weights < size < weights + 100_000
+
+
+def test_a_network_that_answers_otherwise_than_it_did_is_refused(saved: Path) -> None:
+    """As if another version of ONNX Runtime computed something else."""
+    bundle = read_bundle(saved)
+    emulator = Emulator.load(saved)
+    require_same_answers(bundle, emulator.network, FLUX_TOLERANCE)
+    with pytest.raises(SetupError, match=r"computes other answers from .*model.onnx than were saved"):
+        require_same_answers(bundle, lambda labels: emulator.network(labels) + np.float32(1e-3), FLUX_TOLERANCE)
+
+
+def test_measured_errors_are_kept_and_missed_by_name(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no measured errors of its model"):
+        _ = read_bundle(saved).measured
+    save_emulator(tmp_path / "other", emulator_network(TINY), TINY, {}, {"flux_rms": np.full((2, 2, 777), 0.25)})
+    np.testing.assert_array_equal(read_bundle(tmp_path / "other").measured["flux_rms"], 0.25)

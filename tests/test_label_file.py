@@ -1,11 +1,14 @@
 """Tables of labels from files: the same checks as a request's, with the row of the whole file in every message."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy import units
+from astropy.table import MaskedColumn, QTable, Table
 from synthetic import TINY
 
 from stellar_emulator.errors import InputError
@@ -73,6 +76,49 @@ def test_a_bad_row_is_named_by_its_number_in_the_file(suffix: str, value: float,
     assert said in refusal(write(tmp_path / f"stars{suffix}", table))
 
 
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_tables_with_units_are_converted(suffix: str, tmp_path: Path) -> None:
+    table = labels(ROWS + 3)
+    own = QTable(dict(zip(TINY.label_names, table.T, strict=True)))
+    own["teff"] = own["teff"] / 1000.0 * units.kK
+    own["m_h"] = own["m_h"] * units.dex
+    own["vsini"] = own["vsini"] * 1000.0 * units.m / units.s
+    path = tmp_path / f"stars{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # FITS has no dex.
+        own.write(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batches = list(label_batches(path, TINY))
+    assert [len(batch) for batch in batches] == [ROWS, 3]
+    np.testing.assert_allclose(np.concatenate(batches), table, rtol=1e-12)
+    own["teff"] = table[:, 0] * units.m
+    own.write(tmp_path / "wrong.ecsv")
+    assert "label teff has unit m: give it in K" in refusal(tmp_path / "wrong.ecsv")
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_missing_cells_and_misspelt_columns_of_tables_are_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"stars{suffix}"
+    table = Table(dict(zip(TINY.label_names, labels(3).T, strict=True)))
+    table["m_h"] = MaskedColumn([0.0, 0.0, 0.0], mask=[False, True, False])
+    table.write(path)
+    assert "m_h = nan dex in row 1 is not finite" in refusal(path)
+    table.rename_column("vsini", "vsin")
+    table.write(path, overwrite=True)
+    assert "label vsin is unknown: did you mean vsini?" in refusal(path)
+
+
+@FORMATS
+def test_labels_that_all_rows_share_are_added(suffix: str, tmp_path: Path) -> None:
+    table = labels(4)
+    path = write(tmp_path / f"stars{suffix}", table, vsini=None)
+    (batch,) = label_batches(path, TINY, {"vsini": 7.0})
+    np.testing.assert_array_equal(batch, np.column_stack([table[:, :2], np.full(4, 7.0)]))
+    with pytest.raises(InputError, match="label teff is given 2 times"):
+        list(label_batches(path, TINY, {"vsini": 7.0, "teff": 5000.0}))
+
+
 @FORMATS
 def test_cells_that_are_no_numbers_are_named(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"stars{suffix}"
@@ -93,7 +139,12 @@ def test_missing_extra_and_misspelt_labels_are_named(suffix: str, tmp_path: Path
 def test_files_that_can_not_be_read_are_refused(tmp_path: Path) -> None:
     assert "can't be read" in refusal(tmp_path / "nowhere.csv")
     assert "can't be read" in refusal(tmp_path / "nowhere.parquet")
-    assert "give a .parquet or .csv file" in refusal(tmp_path / "stars.fits")
+    assert "give a file of .parquet, .csv, .fits, .ecsv" in refusal(tmp_path / "stars.txt")
+    assert "can't be read" in refusal(tmp_path / "nowhere.fits")
+    assert "can't be read" in refusal(tmp_path / "nowhere.ecsv")
+    for suffix in ("fits", "ecsv"):
+        (tmp_path / f"text.{suffix}").write_text("teff,m_h,vsini\n5000,0,1\n")
+        assert "read" in refusal(tmp_path / f"text.{suffix}")
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
     assert "can't be read" in refusal(tmp_path / "cut.parquet")
     (tmp_path / "ragged.csv").write_text("teff,m_h,vsini\n5000,0,1\n5000,0\n")

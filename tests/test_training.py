@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -199,3 +200,44 @@ def test_a_kill_after_the_last_epoch_costs_nothing(tmp_path: Path) -> None:
     poison = (TRAINING[0], np.full_like(TRAINING[1], np.nan))
     assert fit(small_model(seed=9), poison, VALIDATION, settings(), tmp_path, Told()) == done
     assert (tmp_path / "fit.json").is_file()
+
+
+def test_a_fit_ends_with_its_time_and_its_learning_rate_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that an epoch moves on by one second, but the first, which compiles, by five."""
+    now = [100.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    rates: list[float] = []
+    model = small_model()
+
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        rates.append(float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+        now[0] += 5.0 if epoch == 0 else 1.0
+
+    given = settings(epochs=1000, patience=1000, schedule="cosine")
+    done = fit(model, TRAINING, VALIDATION, given, tmp_path, report, seconds=15.5)
+    assert done.epochs == 11  # 5 s and ten times 1 s; the twelfth would end after 16 s
+    assert done.seconds == pytest.approx(15.0)
+    assert rates[0] == pytest.approx(0.01, rel=1e-3)
+    assert all(later < earlier for earlier, later in pairwise(rates[1:]))
+    assert rates[-1] < 0.001
+
+
+def test_with_time_to_spare_a_fit_ends_with_its_epochs(tmp_path: Path) -> None:
+    model, rates = small_model(), []
+
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        rates.append(float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+
+    done = fit(model, TRAINING, VALIDATION, settings(schedule="cosine"), tmp_path, report, seconds=1e6)
+    assert done.epochs == 4
+    expected = [0.005 * (1.0 + np.cos(np.pi * middle)) for middle in (0.125, 0.375, 0.625, 0.875)]
+    assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_decay_and_memory_reach_the_optimizer() -> None:
+    made = training._optimizer(settings(optimizer="adamw", weight_decay=0.02, beta_2=0.99), steps=3)
+    assert (made.weight_decay, made.beta_2) == (0.02, 0.99)
+    untouched = training._optimizer(settings(optimizer="adamw"), steps=3)
+    assert (untouched.weight_decay, untouched.beta_2) == (0.004, 0.999)  # Keras's own

@@ -1,1 +1,18 @@
 """Emulators of stellar spectra: grid, networks, accuracies, registered models."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stellar_emulator.emulator import Emulator
+    from stellar_emulator.validator import Validator
+
+__all__ = ["Emulator", "Validator"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the two classes when they are first asked for, so that importing the package costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"stellar_emulator.{name.lower()}"), name)

@@ -1,25 +1,26 @@
-"""Trained models on disk, one folder each, and the two classes that answer from them.
+"""Trained models on disk, one folder each.
 
-A folder holds ``contract.yaml``, ``model.onnx``, ``weights.safetensors`` and ``model.json`` (kind, layers, metadata,
-package version, SHA-256 of the others and of itself). Nothing is pickled. Loading needs NumPy and ONNX Runtime alone.
+A folder holds ``contract.yaml``, ``model.onnx``, ``fingerprint.npz`` (some inputs with their outputs), ``measured.npz``
+(what the test set told, see `measured`; absent where nothing was measured) and ``model.json``: kind, layers, where each
+weight stands in ``model.onnx``, metadata, package version, SHA-256 of the other files and of itself. Nothing is
+pickled, and no weight is stored twice. Reading a folder needs NumPy alone, answering from it ONNX Runtime too.
 """
 
 import hashlib
+import io
 import json
-import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from stellar_emulator.checks import check_flux, check_labels
 from stellar_emulator.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.signing import require_signed, sign
 from stellar_emulator.version import VERSION
 
 if TYPE_CHECKING:
@@ -29,77 +30,66 @@ if TYPE_CHECKING:
     from stellar_emulator.networks.dense import DenseChain
     from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 
+Arrays = Mapping[str, NDArray[Any]]
+
 DESCRIPTION = "model.json"
 CONTRACT = "contract.yaml"
 GRAPH = "model.onnx"
-WEIGHTS = "weights.safetensors"
+FINGERPRINT = "fingerprint.npz"
+MEASURED = "measured.npz"
 
-FORMAT = 1
+FORMAT = 2
 """Raised when folders written from then on can't be read by older versions."""
 
-CHUNK_ROWS = 1024
-"""Rows that pass through a network at once: more are no faster and only take memory."""
+FINGERPRINT_ROWS = 3
 
 
 @dataclass(frozen=True)
-class OnnxNetwork:
-    """A network as ONNX Runtime runs it, without any check: float32 rows in, float32 rows out."""
+class Bundle:
+    """A model's folder that was read and found to be as it was saved; ``digest`` names this very model."""
 
-    session: onnxruntime.InferenceSession
-    outputs: int
-
-    def __call__(self, inputs: NDArray[np.floating]) -> NDArray[np.float32]:
-        inputs = np.asarray(inputs, dtype=np.float32)
-        if len(inputs) <= CHUNK_ROWS:
-            return self._run(inputs)
-        outputs = np.empty((len(inputs), self.outputs), dtype=np.float32)
-        for start in range(0, len(inputs), CHUNK_ROWS):
-            outputs[start : start + CHUNK_ROWS] = self._run(inputs[start : start + CHUNK_ROWS])
-        return outputs
-
-    def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        (outputs,) = self.session.run(None, {self.session.get_inputs()[0].name: inputs})
-        return outputs  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Emulator:
-    """Physical labels to normalised flux on ``contract.wavelength``; ``digest`` names this very model."""
-
+    folder: Path
+    description: Mapping[str, Any]
     contract: Contract
-    metadata: Mapping[str, Any]
     digest: str
-    network: OnnxNetwork
 
-    def __call__(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Flux (n, pixels) of labels (n, labels), whose columns are in the contract's order or as ``names`` says.
+    @property
+    def kind(self) -> str:
+        return str(self.description["kind"])
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.description["metadata"]  # type: ignore[no-any-return]
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / GRAPH
+
+    @property
+    def fingerprint(self) -> Arrays:
+        """``inputs`` (n, inputs) and the ``outputs`` (n, outputs) that the trained layers gave for them."""
+        return _arrays(self.folder / FINGERPRINT)
+
+    @property
+    def measured(self) -> Arrays:
+        """What the test set told of this model.
 
         Raises
         ------
         InputError
-            If a label is missing, unknown, not finite or out of bounds.
+            If nothing was measured, as with the judges of the gate.
         """
-        return self.network(check_labels(self.contract, self.contract.label_names if names is None else names, labels))
+        if MEASURED not in self.description["files"]:
+            raise InputError(f"{self.folder} holds no measured errors of its model: take one that `train` registered")
+        return _arrays(self.folder / MEASURED)
 
-
-@dataclass(frozen=True)
-class Validator:
-    """Normalised flux on ``contract.wavelength`` to physical labels; ``digest`` names this very model."""
-
-    contract: Contract
-    metadata: Mapping[str, Any]
-    digest: str
-    network: OnnxNetwork
-
-    def __call__(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
-        """Labels (n, labels) in the contract's order of flux (n, pixels) with a given noise (standard deviation).
-
-        Raises
-        ------
-        InputError
-            If the flux is on another axis, not finite, or further out of range than its noise allows.
-        """
-        return self.network(check_flux(self.contract, flux, noise))
+    def weight(self, part: str, number: int, name: str) -> NDArray[np.float32]:
+        """The ``kernel`` (inputs, outputs) or ``bias`` (outputs,) of one layer of one part of the network."""
+        layer = self.description["network"][part][number]
+        shape = (layer["inputs"], layer["outputs"]) if name == "kernel" else (layer["outputs"],)
+        place = self.description["weights"][f"{part}/{number}/{name}"]
+        values = np.fromfile(self.graph, "<f4", int(np.prod(shape)), offset=place)
+        return values.astype(np.float32, copy=False).reshape(shape)
 
 
 def save_emulator(
@@ -107,10 +97,11 @@ def save_emulator(
     network: "EmulatorNetwork | ExactEmulatorNetwork",
     contract: Contract,
     metadata: Mapping[str, Any],
+    measured: Arrays | None = None,
 ) -> None:
     """Write an emulator's folder at once or not at all; a model's folder already there is replaced.
 
-    metadata: anything JSON can hold.
+    metadata: anything JSON can hold; measured: as `measured.emulator_measures` gives it.
 
     Raises
     ------
@@ -125,73 +116,97 @@ def save_emulator(
     else:
         family, wanted = "exact", [len(contract.run_labels), 2 * len(network.broadening.frequencies) + 1]
     _check_widths(contract, [_inputs(network.chain), _outputs(network.chain)], wanted)
+    shares = np.linspace(0.1, 0.9, FINGERPRINT_ROWS)[:, np.newaxis]
+    inputs = contract.lower + shares * (contract.upper - contract.lower)
+    arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
     metadata = {**metadata, "family": family}
-    _save(Path(folder), "emulator", {"chain": network.chain}, emulator_onnx(network), contract, metadata)
+    _save(Path(folder), "emulator", {"chain": network.chain}, emulator_onnx(network), contract, metadata, arrays)
 
 
 def save_validator(
-    folder: str | Path, network: "ValidatorNetwork", contract: Contract, metadata: Mapping[str, Any]
+    folder: str | Path,
+    network: "ValidatorNetwork",
+    contract: Contract,
+    metadata: Mapping[str, Any],
+    measured: Arrays | None = None,
 ) -> None:
-    """Write a validator's folder. As `save_emulator`."""
+    """Write a validator's folder. As `save_emulator`, with `measured.validator_measures`."""
     from stellar_emulator.networks.onnx_export import validator_onnx
 
     widths = [_inputs(network.projection), sum(_outputs(head) for head in network.heads)]
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
-    _save(Path(folder), "validator", parts, validator_onnx(network), contract, metadata)
+    # Lines of three widths: any spectra will do, as long as no two pixels are interchangeable.
+    place = np.linspace(0.0, 1.0, contract.wavelength.count)
+    inputs = np.stack([1.0 - 0.2 * np.cos(40.0 * place**power) ** 2 for power in range(1, FINGERPRINT_ROWS + 1)])
+    arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
+    _save(Path(folder), "validator", parts, validator_onnx(network), contract, metadata, arrays)
 
 
-def load_emulator(folder: str | Path) -> Emulator:
-    """Load an emulator's folder.
+def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
+    """Read a model's folder.
 
     Raises
     ------
     InputError
-        If it is no such folder, or one of its files is missing or was changed; the message names the file.
+        If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
+        Likewise if it is not signed and a public key is named, see `signing`.
     """
     folder = Path(folder)
-    description, contract = _read(folder, "emulator")
-    network = OnnxNetwork(_session(folder), contract.wavelength.count)
-    return Emulator(contract, description["metadata"], description["digest"], network)
+    try:
+        description = json.loads((folder / DESCRIPTION).read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no model's folder: {DESCRIPTION} is missing") from error
+    except ValueError as error:
+        raise InputError(f"{folder / DESCRIPTION} is damaged: copy or download the model again") from error
+    if not isinstance(description, dict) or description.pop("digest", None) != (digest := _digest(description)):
+        raise InputError(f"{folder / DESCRIPTION} was changed after it was saved: copy or download the model again")
+    if description["format"] != FORMAT:
+        remedy = "upgrade it" if description["format"] > FORMAT else "train the model again, or use that version"
+        raise InputError(
+            f"{folder} has format {description['format']}, written by stellar-emulator "
+            f"{description['package']['version']}; version {VERSION} reads format {FORMAT}: {remedy}"
+        )
+    require_signed(folder)
+    if kind not in (None, description["kind"]):
+        raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
+    for name, expected in description["files"].items():
+        _check_file(folder / name, expected)
+    contract = parse_contract((folder / CONTRACT).read_bytes().decode(), str(folder / CONTRACT))
+    return Bundle(folder, description, contract, digest)
 
 
-def load_validator(folder: str | Path) -> Validator:
-    """Load a validator's folder. As `load_emulator`."""
-    folder = Path(folder)
-    description, contract = _read(folder, "validator")
-    network = OnnxNetwork(_session(folder), len(contract.labels))
-    return Validator(contract, description["metadata"], description["digest"], network)
-
-
-def load_model(folder: str | Path) -> Emulator | Validator:
-    """Load a model's folder of either kind. As `load_emulator`."""
-    description, _ = _read(Path(folder))
-    return load_emulator(folder) if description["kind"] == "emulator" else load_validator(folder)
-
-
-def read_network(folder: str | Path) -> "EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork":
-    """Rebuild the dense layers of a model's folder, of either kind. Raises like `load_emulator`."""
-    from safetensors.numpy import load_file
-
-    from stellar_emulator.networks.dense import DenseChain, DenseLayer
+def read_network(bundle: "Bundle | str | Path") -> "EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork":
+    """Rebuild the dense layers of a model's folder, of either kind. Raises like `read_bundle`."""
     from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork, exact_emulator
 
-    folder = Path(folder)
-    description, contract = _read(folder)
-    weights = load_file(folder / WEIGHTS)
-    chains = {
+    bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    chains = _chains(bundle)
+    if bundle.kind == "emulator":
+        exact = bundle.metadata["family"] == "exact"
+        return exact_emulator(chains["chain"], bundle.contract) if exact else EmulatorNetwork(chains["chain"])
+    return ValidatorNetwork(chains.pop("projection"), tuple(chains.values()))
+
+
+def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
+    from stellar_emulator.networks.dense import DenseChain, DenseLayer
+
+    return {
         part: DenseChain(
             tuple(
-                DenseLayer(weights[f"{part}/{i}/kernel"], weights[f"{part}/{i}/bias"], layer["activation"])
-                for i, layer in enumerate(layers)
+                DenseLayer(
+                    bundle.weight(part, number, "kernel"), bundle.weight(part, number, "bias"), layer["activation"]
+                )
+                for number, layer in enumerate(layers)
             )
         )
-        for part, layers in description["network"].items()
+        for part, layers in bundle.description["network"].items()
     }
-    if description["kind"] == "emulator":
-        exact = description["metadata"]["family"] == "exact"
-        return exact_emulator(chains["chain"], contract) if exact else EmulatorNetwork(chains["chain"])
-    return ValidatorNetwork(chains.pop("projection"), tuple(chains.values()))
+
+
+def _beside(fingerprint: Arrays, measured: Arrays | None) -> dict[str, Arrays]:
+    """Files of arrays beside the graph."""
+    return {FINGERPRINT: fingerprint} | ({MEASURED: measured} if measured else {})
 
 
 def _save(
@@ -201,21 +216,16 @@ def _save(
     graph: "onnx.ModelProto",
     contract: Contract,
     metadata: Mapping[str, Any],
+    arrays: Mapping[str, Arrays],
 ) -> None:
-    from safetensors.numpy import save
-
-    weights = {
-        f"{part}/{i}/{name}": np.ascontiguousarray(value)
-        for part, chain in parts.items()
-        for i, layer in enumerate(chain.layers)
-        for name, value in (("kernel", layer.kernel), ("bias", layer.bias))
-    }
-    files = {CONTRACT: contract.source.encode(), GRAPH: graph.SerializeToString(), WEIGHTS: save(weights)}
+    files = {CONTRACT: contract.source.encode(), GRAPH: graph.SerializeToString()}
+    files |= {name: _npz(content) for name, content in arrays.items()}
     description: dict[str, Any] = {
         "format": FORMAT,
         "kind": kind,
         "package": {"name": "stellar-emulator", "version": VERSION},
         "network": {part: _layers(chain) for part, chain in parts.items()},
+        "weights": _places(files[GRAPH], parts),
         "metadata": dict(metadata),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -226,6 +236,29 @@ def _save(
     _write(folder, files)
 
 
+def _places(graph: bytes, parts: Mapping[str, "DenseChain"]) -> dict[str, int]:
+    """Where the bytes of each weight begin in the graph's file, which holds them as little-endian single precision."""
+    return {
+        f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
+        for part, chain in parts.items()
+        for i, layer in enumerate(chain.layers)
+        for name, value in (("kernel", layer.kernel), ("bias", layer.bias))
+    }
+
+
+def _npz(arrays: Arrays) -> bytes:
+    """Arrays as an NPZ file in single precision, whose bytes depend on them alone."""
+    stream = io.BytesIO()
+    single: dict[str, Any] = {name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()}
+    np.savez_compressed(stream, **single)
+    return stream.getvalue()
+
+
+def _arrays(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise InputError(f"{folder} exists and holds no model: choose another folder")
@@ -234,32 +267,10 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     partial.mkdir(parents=True)
     for name, content in files.items():
         (partial / name).write_bytes(content)
+    sign(partial)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
-
-
-def _read(folder: Path, kind: str | None = None) -> tuple[dict[str, Any], Contract]:
-    """Description and contract of a folder whose every file is as it was saved."""
-    try:
-        description = json.loads((folder / DESCRIPTION).read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} is no model's folder: {DESCRIPTION} is missing") from error
-    except ValueError as error:
-        raise InputError(f"{folder / DESCRIPTION} is damaged: copy or download the model again") from error
-    if not isinstance(description, dict) or description.pop("digest", None) != (digest := _digest(description)):
-        raise InputError(f"{folder / DESCRIPTION} was changed after it was saved: copy or download the model again")
-    if description["format"] != FORMAT:
-        raise InputError(
-            f"{folder} has format {description['format']}, written by stellar-emulator "
-            f"{description['package']['version']}; version {VERSION} reads format {FORMAT}: upgrade it"
-        )
-    if kind not in (None, description["kind"]):
-        raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
-    for name, expected in description["files"].items():
-        _check_file(folder / name, expected)
-    contract = parse_contract((folder / CONTRACT).read_bytes().decode(), str(folder / CONTRACT))
-    return {**description, "digest": digest}, contract
 
 
 def _check_file(path: Path, expected: str) -> None:
@@ -278,21 +289,6 @@ def _check_file(path: Path, expected: str) -> None:
 def _digest(description: Mapping[str, Any]) -> str:
     """SHA-256 of everything that a description states, the other files' digests among it."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-
-
-def _session(folder: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # Waiting threads sleep: spinning gains a little latency and burns every core between two requests.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.intra_op_num_threads = _cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
-
-
-def _cores() -> int:
-    """Cores that this process may use, which on shared machines are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _layers(chain: "DenseChain") -> list[dict[str, Any]]:

@@ -4,12 +4,17 @@ Nothing heavy is imported before a verb runs, so that ``--help`` answers at once
 """
 
 import argparse
+import difflib
+import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from stellar_emulator.errors import SetupError, StellarEmulatorError
 from stellar_emulator.version import VERSION
@@ -17,8 +22,15 @@ from stellar_emulator.version import VERSION
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+LABELS = "Any other option is a label of the model: --NAME NUMBER, in the label's unit."
+
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_PORT = 2**16 - 1
+MAXIMUM_DEGREE = 10
+SPEED_LIMIT = 30000.0
+"""km/s."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,24 +42,34 @@ class Option:
     kind: Callable[[str], object]
     help: str
     positional: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.jobs`."""
+    """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.jobs`.
+
+    labels: whether it takes any other option as a label of its model, such as ``--teff 5777``; only the model knows
+    their names.
+    """
 
     name: str
     help: str
     options: tuple[Option, ...]
+    labels: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 done, 1 refused by a check, 2 bad input, 3 environment."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    options = build_parser().parse_args(words)
-    options.command = shlex.join(["stellar-emulator", *words])
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = build_parser()
+    words, labels = take_labels(given, parser)
+    options = parser.parse_args(words)
+    options.given, options.command = labels, shlex.join(["stellar-emulator", *given])
     try:
-        import_module(f"stellar_emulator.jobs.{options.verb}").run(options)
+        with _quiet():
+            verb = import_module(f"stellar_emulator.jobs.{options.verb}")
+        verb.run(options)
     except StellarEmulatorError as error:
         return _failure(error)
     except ModuleNotFoundError as error:
@@ -72,17 +94,62 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"stellar-emulator {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
-        options = verbs.add_parser(verb.name, help=verb.help, description=verb.help, allow_abbrev=False)
+        options = verbs.add_parser(
+            verb.name,
+            help=verb.help,
+            description=verb.help,
+            epilog=LABELS if verb.labels else None,
+            allow_abbrev=False,
+        )
         for option in verb.options:
             options.add_argument(
                 option.name if option.positional else f"--{option.name}",
-                nargs="?" if option.positional else None,
-                default=option.default,
+                nargs=("*" if option.many else "?") if option.positional else None,
+                default=[option.kind(option.default)] if option.many else option.default,
                 type=option.kind,
                 metavar=option.name.upper(),
                 help=f"{option.help} (default: {option.default})",
             )
     return parser
+
+
+def take_labels(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[str], dict[str, str]]:
+    """Part the words of a verb that takes labels into those for the parser and labels by name, as text.
+
+    Ends the process through ``parser`` where a label has no value, is given twice, or is a misspelt option.
+    """
+    verb = next((verb for verb in VERBS if words and verb.name == words[0]), None)
+    if verb is None or not verb.labels:
+        return list(words), {}
+    options = [f"--{option.name}" for option in verb.options if not option.positional]
+    rest, labels, coming = [], {}, iter(words)
+    for word in coming:
+        name, equals, value = word.partition("=")
+        if name in options and not equals:
+            rest += [word, *islice(coming, 1)]
+        elif name in (*options, "--help") or not name.startswith("--"):
+            rest.append(word)
+        else:
+            if close := difflib.get_close_matches(name, options, n=1, cutoff=0.8):
+                parser.error(f"option {name} is unknown: did you mean {close[0]}?")
+            value = value if equals else next(coming, "")
+            if not value or name[2:] in labels:
+                parser.error(f"option {name} wants one number: {'it is given twice' if value else 'none follows'}")
+            labels[name[2:]] = value
+    return rest, labels
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep off the screen what compiled libraries print while they are imported: TensorFlow has no setting for it."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _failure(error: StellarEmulatorError) -> int:
@@ -108,6 +175,16 @@ def _count(text: str) -> int:
     return value
 
 
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
+    return value
+
+
 def _port(text: str) -> int:
     value = int(text) if text.isdecimal() else -1
     if not 0 <= value <= MAXIMUM_PORT:
@@ -115,10 +192,10 @@ def _port(text: str) -> int:
     return value
 
 
-def _or_none(word: str, kind: Callable[[str], int]) -> Callable[[str], int | None]:
-    """Wrap a reader of numbers so that one word stands for None: the choice is left to the job."""
+def _or_none(word: str, kind: Callable[[str], T]) -> Callable[[str], T | None]:
+    """Wrap a reader so that one word stands for None: the choice is left to the job."""
 
-    def read(text: str) -> int | None:
+    def read(text: str) -> T | None:
         try:
             return None if text == word else kind(text)
         except argparse.ArgumentTypeError as error:
@@ -154,6 +231,31 @@ def _path(text: str) -> Path:
     return Path(_text(text))
 
 
+def _number(above: float) -> Callable[[str], float]:
+    """Make a reader of finite numbers above some bound."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not above < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"'{text}' is no number above {above:g}")
+        return value
+
+    return read
+
+
+def _degree(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAXIMUM_DEGREE:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 to {MAXIMUM_DEGREE}")
+    return int(text)
+
+
+def _path_or_none(text: str) -> Path | None:
+    return None if text == "none" else _path(text)
+
+
 def _shared(output: str) -> tuple[Option, Option]:
     return (
         Option("contract", "data_contracts/gaia_rvs.yaml", _path, "data contract, a YAML file"),
@@ -169,6 +271,40 @@ _MODEL = Option(
     "alias or version of the registered emulator, 'latest', an address such as models:/NAME/3, or a model's folder",
     positional=True,
 )
+_SHIPPED = Option(
+    "model",
+    "gaia_rvs",
+    _text,
+    "a model that comes with the package, or what serve takes",
+    positional=True,
+)
+
+_PAIR = Option("model", "gaia_rvs", _text, "a pair that comes with the package, or a pair's folder, or as for generate")
+_MASK = Option(
+    "mask", "none", _text, "left out, by commas: lines of the contract such as 'Ca II', ranges such as 8615-8627"
+)
+
+
+def _observed(output: str, continuum: str) -> tuple[Option, ...]:
+    """Options of the verbs that read observed spectra."""
+    return (
+        Option("files", "spectrum.fits", _path, "FITS, VOTable, CSV, ECSV, Parquet or NPZ files", True, many=True),
+        _PAIR,
+        Option("validator", "same", _text, "'same': of the pair; or a validator of its own, as for --model"),
+        Option("output", output, _path, "table to write: .csv, .ecsv, .fits or .parquet"),
+        Option("unit", "file", _or_none("file", _text), "of wavelengths: 'file' says, or Angstrom, nm or um"),
+        Option("medium", "file", _or_none("file", _either("air", "vacuum")), "'file' says, or 'air' or 'vacuum'"),
+        Option("snr", "file", _or_none("file", _number(0.0)), "by pixel, for files without errors; else their scatter"),
+        Option(
+            "radial_velocity",
+            "measure",
+            _or_none("measure", _number(-SPEED_LIMIT)),
+            "'measure', or km/s; 0 for spectra at rest",
+        ),
+        Option("continuum", continuum, _or_none("none", _degree), "degree of a polynomial to fit, or 'none'"),
+        _MASK,
+    )
+
 
 VERBS = (
     Verb(
@@ -206,6 +342,38 @@ VERBS = (
             Option("seed", "1", _seed, "seed of initial weights and of the order of batches"),
             _GRID,
             Option("preset", "default", _text, "networks and training: 'default', 'paper' or 'smoke'"),
+            Option(
+                "networks",
+                "new",
+                _text,
+                "'new', or an emulator (address or folder) whose networks serve this contract too, on its own axis",
+            ),
+        ),
+    ),
+    Verb(
+        "tune",
+        "Search networks with Keras Tuner and write the best preset; stopped, the same command goes on.",
+        (
+            *_shared("output/tune"),
+            Option("seed", "1", _seed, "seed of the search, of initial weights and of the order of batches"),
+            _GRID,
+            Option(
+                "target",
+                "chain",
+                _either("chain", "autoencoder", "label_network"),
+                "what is searched: 'chain' (both networks, fine-tuned), 'autoencoder' or 'label_network'",
+            ),
+            Option(
+                "algorithm",
+                "hyperband",
+                _either("hyperband", "bayesian", "random"),
+                "Keras Tuner's oracle: 'hyperband', 'bayesian' or 'random'",
+            ),
+            Option("trials", "60", _count, "trials at most; the first two are presets paper and default"),
+            Option("epochs", "400", _count, "epochs of a trial's last fit at most"),
+            Option("minutes", "300", _minutes, "time of the whole search"),
+            Option("trial_minutes", "5", _minutes, "time of one trial's training; learning rates fall with it"),
+            Option("workers", "1", _count, "worker processes on this machine, from 2 up led by a chief"),
         ),
     ),
     Verb(
@@ -258,11 +426,38 @@ VERBS = (
     ),
     Verb(
         "generate",
-        "Generate the spectra of a whole table of labels.",
+        "Generate one spectrum, or the spectra of a whole table of labels.",
         (
-            _MODEL,
-            *_shared("output/generate"),
-            Option("labels", "labels.parquet", _path, "Parquet or CSV file, one row a spectrum, one column a label"),
+            _SHIPPED,
+            _shared("")[0],
+            Option("output", "output/generate/spectra.fits", _path, "file to write: .fits, .parquet, .csv or .png"),
+            Option("labels", "none", _path_or_none, "table, one row a spectrum: .csv, .parquet, .fits or .ecsv"),
         ),
+        labels=True,
+    ),
+    Verb(
+        "infer",
+        "Infer labels of observed spectra with the validator.",
+        _observed("output/infer/labels.csv", "none"),
+    ),
+    Verb(
+        "fit",
+        "Fit labels of observed spectra by least squares through the emulator; labels given are kept.",
+        (
+            *_observed("output/fit/labels.csv", "3"),
+            Option("figures", "none", _path_or_none, "folder for a PNG of each spectrum and its fit"),
+        ),
+        labels=True,
+    ),
+    Verb(
+        "precision",
+        "Print how precisely labels can be measured at one point of the label box (Cramer-Rao limits).",
+        (
+            _PAIR,
+            Option("snr", "100", _number(0.0), "signal-to-noise ratio by pixel"),
+            Option("continuum", "3", _degree, "degree of the continuum in the last column"),
+            _MASK,
+        ),
+        labels=True,
     ),
 )

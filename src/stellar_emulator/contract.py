@@ -19,6 +19,9 @@ from stellar_emulator.medium import Medium
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Safe, and ten times faster where PyYAML comes with libyaml."""
+
 SPEED_OF_LIGHT = 299792.458
 """km/s."""
 
@@ -294,7 +297,7 @@ def read_contract(path: str | Path) -> Contract:
 def parse_contract(text: str, name: str = "data contract") -> Contract:
     """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -1,7 +1,11 @@
-"""Reads tables of labels, Parquet or CSV with a header, in batches: one row a spectrum, one column a label."""
+"""Reads tables of labels in batches: one row a spectrum, one column a label.
 
-from collections.abc import Iterator
+Parquet and CSV with a header are streamed; FITS and ECSV are read at once, and their columns' units are converted.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,27 +18,36 @@ from stellar_emulator.checks import check_labels, check_names
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.store import as_double
+from stellar_emulator.label_table import in_unit
 
 ROWS = 2048
 """In one batch."""
 
+SUFFIXES = (".parquet", ".csv", ".fits", ".ecsv")
 
-def label_batches(path: Path, contract: Contract) -> Iterator[NDArray[np.float64]]:
+Part = tuple[list[str], list[NDArray[Any]]]
+"""Names of columns, and as many arrays of equal length."""
+
+
+def label_batches(
+    path: Path, contract: Contract, common: Mapping[str, float] | None = None
+) -> Iterator[NDArray[np.float64]]:
     """Labels (n, labels) in the contract's order and the file's, up to `ROWS` at a time, checked like a request's.
+
+    common: labels that all rows share and the file does not have.
 
     Raises
     ------
     InputError
         If the file can't be read, or a row breaks the contract; the message names file, row (from 0), label and bounds.
     """
-    first = 0
+    common, first = common or {}, 0
     try:
-        for batch in _batches(path, contract):
-            for start in range(0, batch.num_rows, ROWS):
-                part = batch.slice(start, ROWS)
-                cells = np.column_stack([_cells(column) for column in part.columns])
-                yield check_labels(contract, part.schema.names, cells, first)
-                first += part.num_rows
+        for names, columns in _parts(path, contract, list(common)):
+            rows = len(columns[0])
+            shared = [np.full(rows, value) for value in common.values()]
+            yield check_labels(contract, [*names, *common], np.column_stack([*columns, *shared]), first)
+            first += rows
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"labels {path} can't be read: {' '.join(str(error).split())[:200]}") from error
     except InputError as error:
@@ -43,20 +56,58 @@ def label_batches(path: Path, contract: Contract) -> Iterator[NDArray[np.float64
         raise InputError(f"labels {path} has no rows: give one row a spectrum")
 
 
-def _batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
-    if path.suffix.lower() == ".csv":
-        names = csv.open_csv(path).schema.names
-        # As text: a column's type would be guessed from its first rows, and a bad cell reported without its row.
-        as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        reader = csv.open_csv(path, convert_options=as_text)
-        check_names(contract, names)
-        yield from reader
-    elif path.suffix.lower() == ".parquet":
-        with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
-            check_names(contract, file.schema_arrow.names)
-            yield from file.iter_batches(ROWS)
+def _parts(path: Path, contract: Contract, common: list[str]) -> Iterator[Part]:
+    suffix = path.suffix.lower()
+    if suffix in (".fits", ".ecsv"):
+        yield from _table_parts(path, contract, common)
+    elif suffix in (".parquet", ".csv"):
+        for batch in (_csv if suffix == ".csv" else _parquet)(path, contract, common):
+            for start in range(0, batch.num_rows, ROWS):
+                part = batch.slice(start, ROWS)
+                yield part.schema.names, [_cells(column) for column in part.columns]
     else:
-        raise InputError(f"the suffix '{path.suffix}' is not known: give a .parquet or .csv file")
+        raise InputError(f"the suffix '{path.suffix}' is not known: give a file of {', '.join(SUFFIXES)}")
+
+
+def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator[pa.RecordBatch]:
+    names = csv.open_csv(path).schema.names
+    # As text: a column's type would be guessed from its first rows, and a bad cell reported without its row.
+    as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    reader = csv.open_csv(path, convert_options=as_text)
+    check_names(contract, [*names, *common])
+    yield from reader
+
+
+def _parquet(path: Path, contract: Contract, common: list[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
+        check_names(contract, [*file.schema_arrow.names, *common])
+        yield from file.iter_batches(ROWS)
+
+
+def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[Part]:
+    """A table that astropy reads; of a FITS file, its first."""
+    import warnings
+
+    from astropy.table import Table
+    from astropy.units import UnitsWarning
+
+    form = {".fits": "fits", ".ecsv": "ascii.ecsv"}[path.suffix.lower()]
+    try:
+        with warnings.catch_warnings():
+            # FITS has no dex: astropy complains of it and keeps the unit, which is all that is wanted.
+            warnings.simplefilter("ignore", UnitsWarning)
+            table = Table.read(path, format=form)
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        raise InputError(f"it holds no table that can be read: {' '.join(str(error).split())[:200]}") from error
+    names = list(table.colnames)
+    check_names(contract, [*names, *common])
+    known = {label.name: label for label in contract.labels}
+    columns = [in_unit(known[name], table[name]) for name in names]
+    if any(column.ndim != 1 for column in columns):
+        raise InputError("a column holds more than one number a row: give one column a label")
+    columns = [as_double(column) if column.dtype.kind == "f" else column for column in columns]
+    for start in range(0, len(table), ROWS):
+        yield names, [column[start : start + ROWS] for column in columns]
 
 
 def _cells(column: pa.Array) -> NDArray[np.generic]:

@@ -11,13 +11,15 @@ from typing import Any, Literal
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 
 from stellar_emulator import serving
-from stellar_emulator.bundle import DESCRIPTION, load_emulator, load_validator
+from stellar_emulator.bundle import DESCRIPTION, read_bundle
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.model_cache import cached, keep
 from stellar_emulator.serving.signatures import emulator_signature, validator_signature
 from stellar_emulator.tracking import connect
 
@@ -26,6 +28,9 @@ BUNDLE = "bundle"
 
 JUDGE = "judge_"
 """Begins the names of the artifacts of a registered validator that hold its siblings of other seeds."""
+
+REMOTE = ("http://", "https://", "databricks")
+"""How addresses of stores begin whose models are downloaded, and kept then."""
 
 _PACKAGE = Path(serving.__file__).parents[1]
 
@@ -56,12 +61,12 @@ def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
     InputError
         If the folder holds no sound emulator.
     """
-    emulator = load_emulator(folder)
-    contract = emulator.contract
+    bundle = read_bundle(folder, "emulator")
+    contract = bundle.contract
     middle = (contract.lower + contract.upper) / 2
     signature = emulator_signature(contract)
     example = pd.DataFrame([middle], columns=contract.label_names)
-    return _register("emulator", {BUNDLE: folder}, contract, emulator.digest, signature, example, tags)
+    return _register("emulator", {BUNDLE: folder}, contract, bundle.digest, signature, example, tags)
 
 
 def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence[Path] = ()) -> Registered:
@@ -69,14 +74,14 @@ def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence
 
     siblings: bundles of the validators of other seeds, which judge beside it. Otherwise as `register_emulator`.
     """
-    validator = load_validator(folder)
+    bundle = read_bundle(folder, "validator")
     judges = {f"{JUDGE}{number}": path for number, path in enumerate(siblings, start=2)}
-    digests = {_digest_tag(judge): load_validator(path).digest for judge, path in judges.items()}
-    contract = validator.contract
+    digests = {_digest_tag(judge): read_bundle(path, "validator").digest for judge, path in judges.items()}
+    contract = bundle.contract
     signature = validator_signature(contract)
     example = np.full((1, contract.wavelength.count), min(1.0, contract.flux.upper), dtype=np.float32)
     bundles = {BUNDLE: folder, **judges}
-    return _register("validator", bundles, contract, validator.digest, signature, example, {**digests, **tags})
+    return _register("validator", bundles, contract, bundle.digest, signature, example, {**digests, **tags})
 
 
 def resolve(name: str, which: str) -> Path:
@@ -88,7 +93,7 @@ def resolve(name: str, which: str) -> Path:
         Of the registered model.
     which
         ``latest``, a version number, an alias, a whole address such as ``models:/NAME/3`` or ``models:/NAME@champion``,
-        or a bundle's own folder.
+        an address of a run's model such as ``runs:/RUN/NAME``, or a bundle's own folder.
 
     Raises
     ------
@@ -98,6 +103,9 @@ def resolve(name: str, which: str) -> Path:
     """
     if which != "latest" and not which.isdecimal() and Path(which).is_dir():
         return Path(which)
+    if which.startswith("runs:/"):
+        connect()
+        return _downloaded(which)[BUNDLE]
     return _artifacts(name, which)[BUNDLE]
 
 
@@ -112,34 +120,61 @@ def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
 
 
 def _artifacts(name: str, which: str) -> dict[str, Path]:
-    """Folders inside a registered model, by artifact; of a remote registry, downloaded copies."""
+    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
     if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
         name, which = address.groups()
     store = connect()
     versions = _versions(name, store)
     if not versions:
         raise InputError(f"no model {name} is registered in {store}: train one, or set MLFLOW_TRACKING_URI")
-    which = str(versions[-1]) if which == "latest" else which
-    uri = f"models:/{name}/{which}" if which.isdecimal() else f"models:/{name}@{which}"
-    try:
-        model = Path(mlflow.artifacts.download_artifacts(uri))
-    except MlflowException as error:
-        aliases = mlflow.MlflowClient().get_registered_model(name).aliases
-        has = ", ".join(map(str, [*versions, *sorted(aliases)]))
-        raise InputError(f"model {name} has no version or alias {which!r} in {store}: it has {has}") from error
-    artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
-    if BUNDLE not in artifacts:
-        raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
-    found = {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
-    _require_registered(name, which, found)
+    version = _version(name, str(versions[-1]) if which == "latest" else which, versions, store)
+    remote = store.startswith(REMOTE)
+    if remote and (copies := _copies(version)):
+        return copies
+    found = _downloaded(f"models:/{name}/{version.version}")
+    _require_registered(version, found)
+    if remote:
+        return {artifact: keep(version.tags[_digest_tag(artifact)], folder) for artifact, folder in found.items()}
     return found
 
 
-def _require_registered(name: str, which: str, artifacts: Mapping[str, Path]) -> None:
-    """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
+def _version(name: str, which: str, versions: Sequence[int], store: str) -> ModelVersion:
+    """One version, by its number or alias."""
     client = mlflow.MlflowClient()
     numbered = which.isdecimal()
-    version = client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
+    try:
+        return client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
+    except MlflowException as error:
+        aliases = client.get_registered_model(name).aliases
+        has = ", ".join(map(str, [*versions, *sorted(aliases)]))
+        raise InputError(f"model {name} has no version or alias {which!r} in {store}: it has {has}") from error
+
+
+def _downloaded(uri: str) -> dict[str, Path]:
+    """Folders of a model that MLflow knows by its address, by artifact."""
+    try:
+        model = Path(mlflow.artifacts.download_artifacts(uri))
+        artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
+    except (MlflowException, OSError, KeyError) as error:
+        raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
+    if BUNDLE not in artifacts:
+        raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
+    return {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
+
+
+def _copies(version: ModelVersion) -> dict[str, Path]:
+    """Copies of all bundles of a version that this machine keeps; none if one of them is missing."""
+    digests = {
+        BUNDLE if tag == _digest_tag(BUNDLE) else tag.removeprefix(_digest_tag("")): digest
+        for tag, digest in version.tags.items()
+        if tag == _digest_tag(BUNDLE) or tag.startswith(_digest_tag(""))
+    }
+    copies = {artifact: copy for artifact, digest in digests.items() if (copy := cached(digest))}
+    return copies if len(copies) == len(digests) and BUNDLE in copies else {}
+
+
+def _require_registered(version: ModelVersion, artifacts: Mapping[str, Path]) -> None:
+    """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
     for artifact, folder in artifacts.items():
         tag = _digest_tag(artifact)
         try:
@@ -149,7 +184,7 @@ def _require_registered(name: str, which: str, artifacts: Mapping[str, Path]) ->
         if version.tags.get(tag) != digest:
             noted = version.tags.get(tag, "nothing")
             raise InputError(
-                f"{name} version {version.version} holds another model than was registered: the digest in "
+                f"{version.name} version {version.version} holds another model than was registered: the digest in "
                 f"{folder / DESCRIPTION} is {digest[:12]}..., its tag {tag} says {noted[:12]}...: restore its files or "
                 "register it again"
             )

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pytest
 from synthetic import ROOT, TINY, synthetic_rows
+from workplace import working_in
 
 from stellar_emulator.cli import main
 
@@ -61,15 +62,8 @@ class Workplace:
             code = main([str(argument) for argument in arguments])
         return Ended(code, out.getvalue(), err.getvalue())
 
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be in the folder, with its store."""
-        mlflow.set_tracking_uri(self.store)
-        try:
-            with contextlib.chdir(self.folder):
-                yield
-        finally:
-            mlflow.set_tracking_uri("")
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        return working_in(self.folder, self.store)
 
     def train(self, output: str, **changed: str | Path) -> Ended:
         return self.run("train", *self.options(output, preset="little.yaml", **changed))

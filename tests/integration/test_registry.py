@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator import registry, tracking
-from stellar_emulator.bundle import load_emulator, load_validator, save_emulator, save_validator
+from stellar_emulator import Emulator, Validator, registry, tracking
+from stellar_emulator.bundle import save_emulator, save_validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
@@ -129,10 +129,10 @@ def test_resolve_finds_the_same_bundle_in_every_way(contract: Contract, store: P
     ways = ("latest", "1", "champion", f"models:/{name}/1", f"models:/{name}@champion", f"models:/{name}/latest")
     folders = {registry.resolve(name, which) for which in ways}
     assert len(folders) == 1
-    emulator = load_emulator(folders.pop())
+    emulator = Emulator.load(folders.pop())
     assert emulator.contract == contract
     np.testing.assert_allclose(emulator(middle(contract)), emulator_network(contract)(middle(contract)), rtol=1e-5)
-    assert load_validator(registry.resolve(contract.models.validator, "latest")).contract == contract
+    assert Validator.load(registry.resolve(contract.models.validator, "latest")).contract == contract
     assert registry.resolve(name, str(tmp_path)) == tmp_path
 
 
@@ -144,8 +144,8 @@ def test_latest_is_the_highest_number(store: Path, tmp_path: Path) -> None:
     for seed in (1, 2):
         save_emulator(tmp_path / "emulator", emulator_network(TINY), contract, {"seed": seed})
         assert registry.register_emulator(tmp_path / "emulator", {}).version == seed
-    assert load_emulator(registry.resolve(name, "latest")).metadata["seed"] == 2
-    assert load_emulator(registry.resolve(name, "1")).metadata["seed"] == 1
+    assert Emulator.load(registry.resolve(name, "latest")).metadata["seed"] == 2
+    assert Emulator.load(registry.resolve(name, "1")).metadata["seed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_registered_model_pins_what_serving_needs_and_holds_no_pickle(store: Pat
     tags = mlflow.MlflowClient().get_model_version("stellar-emulator", "1").tags
     assert tags["contract"] == GAIA.digest
     assert tags["preset"] == "smoke"
-    assert tags["digest"] == load_emulator(folder / "artifacts" / "emulator").digest
+    assert tags["digest"] == Emulator.load(folder / "artifacts" / "emulator").digest
 
 
 def test_bad_labels_are_refused_with_name_value_and_bounds(store: Path) -> None:
@@ -222,18 +222,18 @@ def test_a_validator_brings_its_siblings(store: Path, tmp_path: Path) -> None:
         save_validator(folder, validator_network(TINY), TINY, {"seed": seed})
     registered = registry.register_validator(folders[0], {}, folders[1:])
     found = registry.resolve_judges(registered.name, str(registered.version))
-    assert [load_validator(folder).metadata["seed"] for folder in found] == [1, 2, 3]
+    assert [Validator.load(folder).metadata["seed"] for folder in found] == [1, 2, 3]
     assert registry.resolve(registered.name, str(registered.version)) == found[0]
-    (folders[2] / "weights.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match=r"third/weights\.safetensors was changed"):
+    (folders[2] / "fingerprint.npz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"third/fingerprint\.npz was changed"):
         registry.register_validator(folders[0], {}, folders[1:])
 
 
 def test_a_damaged_bundle_registers_nothing(store: Path, tmp_path: Path) -> None:
     save_emulator(tmp_path / "emulator", emulator_network(TINY), TINY, {})
-    (tmp_path / "emulator" / "weights.safetensors").write_bytes(b"")
+    (tmp_path / "emulator" / "fingerprint.npz").write_bytes(b"")
     before = len(mlflow.MlflowClient().search_model_versions("name='tiny-emulator'"))
-    with pytest.raises(InputError, match=r"weights\.safetensors was changed"):
+    with pytest.raises(InputError, match=r"fingerprint\.npz was changed"):
         registry.register_emulator(tmp_path / "emulator", {})
     assert len(mlflow.MlflowClient().search_model_versions("name='tiny-emulator'")) == before
 

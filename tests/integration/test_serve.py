@@ -23,8 +23,7 @@ import pytest
 from synthetic import ROOT, TINY
 from tiny_models import ROW, STAR, Server, tiny_emulator, tiny_validator
 
-from stellar_emulator import registry
-from stellar_emulator.bundle import load_emulator
+from stellar_emulator import Emulator, registry
 from stellar_emulator.cli import main
 
 COMMAND = "import sys; from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -54,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def flux(store: Path) -> np.ndarray:
-    return load_emulator(store / "emulator")(ROW)
+    return Emulator.load(store / "emulator")(ROW)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -89,7 +88,7 @@ def served(folder: Path, *arguments: str | Path) -> Iterator[tuple[Server, subpr
 
 def test_the_champion_answers_until_it_is_interrupted(store: Path, flux: np.ndarray) -> None:
     with served(store, "--contract", CONTRACT) as (server, started, line):
-        assert f"serving emulator {load_emulator(store / 'emulator').digest[:12]} of contract tiny" in line
+        assert f"serving emulator {Emulator.load(store / 'emulator').digest[:12]} of contract tiny" in line
         answer = server.ask(RECORDS)
         assert answer.status == 200
         np.testing.assert_array_equal(np.array(answer.content["predictions"], dtype=np.float32), flux)
@@ -234,7 +233,7 @@ def test_spark_generates_the_same_spectra(store: Path, flux: np.ndarray) -> None
     rows, said = json.loads(done.stdout.splitlines()[-1])
     cold = ROW.copy()
     cold[0, TINY.label_names.index("teff")] = 4000.0
-    expected = np.vstack([flux, load_emulator(store / "emulator")(cold)])
+    expected = np.vstack([flux, Emulator.load(store / "emulator")(cold)])
     np.testing.assert_array_equal(np.array([row[0] for row in rows], dtype=np.float32), expected)
     inside = TINY.wavelength.pixels >= 5100
     np.testing.assert_array_equal(np.array([row[1] for row in rows], dtype=np.float32), expected[:, inside])
@@ -259,7 +258,7 @@ def test_the_dockerfile_holds_the_model_and_pins_what_it_needs(store: Path, tmp_
     copied = re.search(r"^COPY (\S+) /opt/ml/model$", dockerfile, re.MULTILINE)
     assert copied
     model = tmp_path / copied[1]
-    assert load_emulator(model / "artifacts" / "emulator").digest == load_emulator(store / "emulator").digest
+    assert Emulator.load(model / "artifacts" / "emulator").digest == Emulator.load(store / "emulator").digest
     pins = (model / "requirements.txt").read_text().split()
     assert f"onnxruntime=={version('onnxruntime')}" in pins
     assert all("==" in pin for pin in pins)

@@ -18,7 +18,7 @@ import yaml
 from conftest import PRESET, Ended, Workplace, user_arrays
 from synthetic import ROOT, TINY
 
-from stellar_emulator.bundle import load_emulator, load_validator
+from stellar_emulator import Emulator, Validator
 from stellar_emulator.evaluation import read_part
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.split import split_rows
@@ -74,7 +74,7 @@ def test_the_test_set_is_that_of_the_split(trained: Ended, workplace: Workplace,
         "test": len(split.test),
         "generated": len(split.test),
     }
-    emulator = load_emulator(workplace.folder / "trained" / "models" / "emulator")
+    emulator = Emulator.load(workplace.folder / "trained" / "models" / "emulator")
     seen = set(run_hashes(grid, TINY)[np.concatenate([split.train, split.validation])])
     assert set(emulator.metadata["seen_runs"]) == {value[:16] for value in seen}
 
@@ -100,8 +100,29 @@ def test_two_versions_name_each_other_and_their_grid(trained: Ended, workplace: 
         assert version.tags["test_set"] == read(workplace.folder / "trained" / "accuracy.json")["test_set"]
         assert workplace.client.get_run(version.tags["run_id"]).info.status == "FINISHED"
     folders = workplace.folder / "trained" / "models"
-    assert emulator.tags["digest"] == load_emulator(folders / "emulator").digest
-    assert validator.tags["digest"] == load_validator(folders / "validator").digest
+    assert emulator.tags["digest"] == Emulator.load(folders / "emulator").digest
+    assert validator.tags["digest"] == Validator.load(folders / "validator").digest
+
+
+def test_both_models_know_their_measured_errors(trained: Ended, workplace: Workplace) -> None:
+    """Beside the errors that `train` printed: those of the bins, at their centres."""
+    folder = workplace.folder / "trained"
+    emulator, validator = Emulator.load(folder / "models"), Validator.load(folder / "models")
+    centres = np.array([[teff, 0.0, vsini] for teff in (5000.0, 7000.0) for vsini in (25.0, 75.0)])
+    flux = read(folder / "flux_error.json")["rows"]
+    (whole,) = (row["mse"] for row in flux if (row["what"], row["region"]) == ("chain", "all"))
+    assert 0.2 * whole < np.mean(emulator.error(centres) ** 2) < 5.0 * whole
+    accuracy = read(folder / "accuracy.json")["rows"]
+    for noise, ratio in ((0.0, None), (0.02, 50.0)):
+        found = validator.uncertainty(centres, noise)
+        for column, name in enumerate(TINY.label_names):
+            (rmse,) = (
+                row["rmse"]
+                for row in accuracy
+                if (row["split"], row["region"], row["label"], row["signal_to_noise"]) == ("test", "all", name, ratio)
+            )
+            assert 0.3 * rmse < np.sqrt(np.mean(found[:, column] ** 2)) < 3.0 * rmse
+    assert 0.0 < validator.reconstruction_quantiles[0.5] < validator.reconstruction_limit()
 
 
 def test_the_registered_emulator_has_its_own_labels_and_pixels(trained: Ended, workplace: Workplace) -> None:
@@ -112,7 +133,7 @@ def test_the_registered_emulator_has_its_own_labels_and_pixels(trained: Ended, w
     assert signature.outputs.inputs[0].shape == (-1, 777)
     labels = np.array([[5000.0, 0.1, 30.0], [4000.0, 0.5, 0.0]])
     flux = model.predict(pd.DataFrame(labels, columns=TINY.label_names))
-    own = load_emulator(workplace.folder / "trained" / "models" / "emulator")
+    own = Emulator.load(workplace.folder / "trained" / "models" / "emulator")
     np.testing.assert_allclose(flux, own(labels), atol=1e-6)
     assert flux.shape == (2, 777)
 
@@ -147,13 +168,13 @@ def test_the_same_command_again_trains_nothing_and_registers_the_same(trained: E
     output, before = workplace.folder / "trained", workplace.versions()
     kept = {path: path.stat().st_mtime_ns for path in output.glob("networks/*/**/*")}
     accuracy = (output / "accuracy.json").read_bytes()
-    digest = load_emulator(output / "models" / "emulator").metadata["test_set"]
+    digest = Emulator.load(output / "models" / "emulator").metadata["test_set"]
     assert len(list(output.glob("networks/*/**/fit.json"))) == len(NETWORKS)
     ended = workplace.train("trained")
     assert ended.code == 0
     assert {path: path.stat().st_mtime_ns for path in output.glob("networks/*/**/*")} == kept
     assert (output / "accuracy.json").read_bytes() == accuracy
-    assert load_emulator(output / "models" / "emulator").metadata["test_set"] == digest
+    assert Emulator.load(output / "models" / "emulator").metadata["test_set"] == digest
     assert workplace.versions() == {name: [*versions, versions[-1] + 1] for name, versions in before.items()}
     newest = str(workplace.versions()["tiny-emulator"][-1])
     tags = workplace.client.get_model_version("tiny-emulator", newest).tags

@@ -5,35 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exact_network import random_network
 from synthetic import GAIA, SMALL, TINY
 
-from stellar_emulator.bundle import load_emulator, read_network, save_emulator
+from stellar_emulator import Emulator
+from stellar_emulator.bundle import read_network, save_emulator
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.broadening import contract_broadening
-from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
+from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork, exact_emulator
 
 TOLERANCE = 4e-6
 """Single-precision sums of 2,306 terms differ by half of that between libraries, and between one row and many."""
-
-
-def random_network(contract: Contract, seed: int = 0) -> ExactEmulatorNetwork:
-    """Modes of one line whose depth, place and limb darkening follow the run's labels."""
-    random = np.random.default_rng(seed)
-    assert contract.intrinsic is not None
-    convolve = contract_broadening(contract)
-    lower, upper = contract.lower[contract.columns(contract.run_labels)], contract.upper
-    width = upper[contract.columns(contract.run_labels)] - lower
-    hidden = DenseChain((DenseLayer(random.normal(size=(4, 6)).astype(np.float32), np.zeros(6, np.float32), "tanh"),))
-    places = np.linspace(contract.wavelength.start, contract.wavelength.stop, 8)[1:-1, np.newaxis]
-    lines = np.exp(-0.5 * ((contract.intrinsic.wavelength - places) / 0.2) ** 2)
-    modes = convolve.modes(lines)
-    continuum = convolve.modes(np.ones((1, convolve.bins)))[0]
-    kernel = np.concatenate([0.1 * modes, 0.05 * LIMB_DARKENING_WEIGHT * np.ones((6, 1))], axis=1)
-    bias = np.concatenate([continuum - 0.3 * modes.sum(axis=0), [0.5 * LIMB_DARKENING_WEIGHT]])
-    chain = scale_inputs(hidden, 2.0 / width, -(2.0 * lower / width + 1.0)) + linear_map(kernel, bias)
-    return exact_emulator(chain, contract)
 
 
 def demanding_labels(contract: Contract) -> np.ndarray:
@@ -60,7 +43,7 @@ def test_graph_and_arithmetic_agree_in_every_corner(saved: tuple[Path, ExactEmul
     folder, network = saved
     labels = demanding_labels(network.contract)
     expected = network(labels)
-    found = load_emulator(folder)(labels)
+    found = Emulator.load(folder)(labels)
     assert found.shape == (len(labels), network.contract.wavelength.count)
     assert found.dtype == np.float32
     assert expected.min() < 0.9 < 0.999 < expected.max()  # there are lines and continuum
@@ -70,7 +53,7 @@ def test_graph_and_arithmetic_agree_in_every_corner(saved: tuple[Path, ExactEmul
 def test_one_row_is_what_it_is_in_a_batch(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
     folder, network = saved
     labels = demanding_labels(network.contract)
-    emulator = load_emulator(folder)
+    emulator = Emulator.load(folder)
     whole = emulator(labels)
     for row in (0, 17, len(labels) - 1):
         assert np.abs(emulator(labels[row : row + 1]) - whole[row]).max() < TOLERANCE
@@ -83,7 +66,7 @@ def test_a_folder_is_rebuilt_bit_by_bit(saved: tuple[Path, ExactEmulatorNetwork]
     assert isinstance(rebuilt, ExactEmulatorNetwork)
     labels = demanding_labels(network.contract)[:8]
     np.testing.assert_array_equal(rebuilt(labels), network(labels))
-    assert load_emulator(folder).metadata == {"seed": 1, "family": "exact"}
+    assert Emulator.load(folder).metadata == {"seed": 1, "family": "exact"}
 
 
 def test_rotation_and_resolution_leave_the_run_alone(saved: tuple[Path, ExactEmulatorNetwork]) -> None:
@@ -93,7 +76,7 @@ def test_rotation_and_resolution_leave_the_run_alone(saved: tuple[Path, ExactEmu
     labels = np.tile(0.5 * (contract.lower + contract.upper), (3, 1))
     labels[:, contract.label_names.index("vsini")] = [0.0, 20.0, 20.0]
     labels[:, contract.label_names.index("resolution")] = [14500.0, 14500.0, 5000.0]
-    flux = load_emulator(folder)(labels)
+    flux = Emulator.load(folder)(labels)
     widths = (1.0 - flux.astype(np.float64)).sum(axis=1)
     assert widths[0] > 1.0
     np.testing.assert_allclose(widths, widths[0], rtol=2e-3)

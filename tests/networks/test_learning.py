@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from synthetic import SMALL, TINY, synthetic_rows, synthetic_runs, write_rows, write_runs
 
-from stellar_emulator.bundle import load_emulator, load_validator, save_emulator, save_validator
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.bundle import save_emulator, save_validator
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation import read_part
 from stellar_emulator.grid.source import Source, open_source
@@ -102,7 +103,7 @@ def test_another_contract_s_emulator_learns_its_grid(
     }
     assert isinstance(learned.network, EmulatorNetwork)
     save_emulator(tmp_path / "emulator", learned.network, TINY, {})
-    emulator = load_emulator(tmp_path / "emulator")
+    emulator = Emulator.load(tmp_path / "emulator")
     test = read_part(grid, split.test, 1)
     flux = emulator(test.labels)
     assert flux.shape == (len(split.test), 777)
@@ -155,7 +156,7 @@ def test_each_label_has_a_validator_of_its_own(
     assert [head.layers[-1].bias.shape for head in judge.network.heads] == [(1,), (1,), (1,)]
     save_validator(tmp_path / "validator", judge.network, TINY, {})
     test = read_part(grid, split.test, 1)
-    inferred = load_validator(tmp_path / "validator")(test.flux)
+    inferred = Validator.load(tmp_path / "validator")(test.flux)
     spread = grid.labels[split.train].std(axis=0)
     assert (np.abs(inferred - judge.network(test.flux)) < 5e-3 * spread).all()
     error = np.sqrt(np.mean((inferred - test.labels) ** 2, axis=0)) / spread

@@ -8,7 +8,8 @@ from scipy.interpolate import CubicSpline
 from synthetic import GAIA, GAIA_DR3, SMALL
 from test_exact import demanding_labels, random_network
 
-from stellar_emulator.bundle import load_emulator, save_emulator
+from stellar_emulator import Emulator
+from stellar_emulator.bundle import save_emulator
 from stellar_emulator.contract import parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.medium import to_air
@@ -29,7 +30,7 @@ def test_flux_on_the_second_axis_is_that_of_the_first_resampled(tmp_path: Path) 
     assert found.min() < 0.9
     assert np.abs(found - expected).max() < 1e-4
     save_emulator(tmp_path / "emulator", second, GAIA_DR3, {})
-    assert np.abs(load_emulator(tmp_path / "emulator")(labels[:, :-1]) - found).max() < 4e-6
+    assert np.abs(Emulator.load(tmp_path / "emulator")(labels[:, :-1]) - found).max() < 4e-6
 
 
 def test_networks_that_do_not_fit_are_refused_by_what_differs() -> None:

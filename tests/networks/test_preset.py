@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from stellar_emulator.errors import InputError
-from stellar_emulator.networks.preset import preset_names, read_preset
+from stellar_emulator.networks.preset import preset_names, preset_text, read_preset
 
 SMOKE = (Path(__file__).parents[2] / "src" / "stellar_emulator" / "presets" / "smoke.yaml").read_text()
 
@@ -54,6 +54,8 @@ def test_an_unknown_preset_lists_those_there_are() -> None:
         ("dropout: [0.0, 0.0]", "dropout: [0.0, 1.0]", r"field label_network\.dropout\.1: .*\(got 1\.0\)"),
         ("dropout: [0.0, 0.0]", "dropout: [0.3]", r"2 hidden layers need as many dropout rates, got 1"),
         ("optimizer: adam", "optimizer: sgd", r"training\.optimizer: .*\(got 'sgd'\)"),
+        ("optimizer: adam,", "optimizer: adam, weight_decay: 0.1,", r"weight_decay belongs to adamw, not to adam"),
+        ("optimizer: adam,", "optimizer: adam, beta_2: 1.0,", r"training\.beta_2: .*\(got 1\.0\)"),
         ("learning_rate: 0.003", "learning_rate: 0", r"training\.learning_rate: .*\(got 0\)"),
         ("learning_rate: 0.003", "learning_rate: .inf", r"training\.learning_rate: .*finite"),
         ("epochs: 8", "epochs: 0", r"training\.epochs: .*\(got 0\)"),
@@ -80,3 +82,15 @@ def test_a_binary_file_is_no_preset(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"mine\.yaml can't be read"):
         read_preset(str(tmp_path / "mine.yaml"))
+
+
+def test_a_preset_written_down_is_read_back_the_same(tmp_path: Path) -> None:
+    found = read_preset("default")
+    tuned = found.autoencoder.training.model_copy(update={"optimizer": "adamw", "weight_decay": 0.02, "beta_2": 0.99})
+    changed = found.model_copy(
+        update={"autoencoder": found.autoencoder.model_copy(update={"training": tuned}), "search_run": "abc123"}
+    )
+    for preset in (changed, read_preset("paper")):
+        path = tmp_path / "preset.yaml"
+        path.write_text(preset_text(preset))
+        assert read_preset(str(path)) == preset

@@ -7,7 +7,6 @@ dense network; the judges are least squares from flux to labels, which err becau
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import mlflow
 import numpy as np
 import pytest
 from synthetic import TINY, write_rows
+from workplace import working_in
 
 from stellar_emulator import registry, tracking
 from stellar_emulator.bundle import save_emulator, save_validator
@@ -122,15 +122,8 @@ class Arena:
         (self.folder / "contract.yaml").write_text(ARENA.source)
         write_rows(self.folder / "gate.parquet", gate_rows(), ARENA)
 
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be in the folder, with its store."""
-        mlflow.set_tracking_uri(self.store)
-        try:
-            with contextlib.chdir(self.folder):
-                yield
-        finally:
-            mlflow.set_tracking_uri("")
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        return working_in(self.folder, self.store)
 
     def register(self, ripple: float = 5e-4, preset: str = "default", seen: list[str] | None = None) -> Pair:
         """Register a pair trained on a grid that was checked; by default a good one that a better one can beat."""

@@ -125,7 +125,7 @@ def test_a_champion_that_is_better(arena: Arena, champion: Pair) -> None:
     assert {name.split(",")[0] for name in refusals(arena)} == {"flux error / champion's"}
 
 
-@pytest.mark.parametrize("altered", ["model.onnx", "weights.safetensors", "contract.yaml", "model.json"])
+@pytest.mark.parametrize("altered", ["model.onnx", "fingerprint.npz", "contract.yaml", "model.json"])
 def test_altered_artifact(arena: Arena, champion: Pair, altered: str) -> None:
     pair = arena.register() if altered == "model.onnx" else champion
     (path,) = bundle_files(arena, MODELS.emulator, pair.emulator, altered)

@@ -9,7 +9,7 @@ import pytest
 from synthetic import TINY
 from tiny_models import ROW, STAR, Server, served, tiny_emulator, tiny_validator
 
-from stellar_emulator.bundle import Emulator, Validator
+from stellar_emulator import Emulator, Validator
 from stellar_emulator.serving import app, request_body
 
 CSV = "text/csv"

@@ -14,7 +14,8 @@ import numpy as np
 import uvicorn
 from synthetic import TINY
 
-from stellar_emulator.bundle import Emulator, Validator, load_emulator, load_validator, save_emulator, save_validator
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.bundle import save_emulator, save_validator
 from stellar_emulator.jobs.serve import bound_socket
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
@@ -28,7 +29,7 @@ def tiny_emulator(folder: Path) -> Emulator:
     random = np.random.default_rng(0)
     kernel = random.random((len(TINY.labels), TINY.wavelength.count)) / TINY.upper[:, None]
     save_emulator(folder, EmulatorNetwork(linear_map(kernel / 3, random.random(TINY.wavelength.count))), TINY, {})
-    return load_emulator(folder)
+    return Emulator.load(folder)
 
 
 def tiny_validator(folder: Path) -> Validator:
@@ -36,7 +37,7 @@ def tiny_validator(folder: Path) -> Validator:
     projection = linear_map(random.random((TINY.wavelength.count, 4)), random.random(4))
     head = linear_map(random.random((4, len(TINY.labels))), TINY.lower)
     save_validator(folder, ValidatorNetwork(projection, (head,)), TINY, {})
-    return load_validator(folder)
+    return Validator.load(folder)
 
 
 @dataclass(frozen=True)

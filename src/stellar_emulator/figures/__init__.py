@@ -6,6 +6,8 @@ Texts, units and bounds of axes come from the data contract; numbers of the pape
 from stellar_emulator.figures.accuracy import accuracy_comparison, inferred_labels
 from stellar_emulator.figures.coverage import coverage, flux_range
 from stellar_emulator.figures.flux_error import flux_error_by_region, residual_map
+from stellar_emulator.figures.generated import generated_spectra
+from stellar_emulator.figures.pareto import pareto
 from stellar_emulator.figures.sampling import sampling_density
 from stellar_emulator.figures.spectra import example_spectra, hero, reconstruction
 from stellar_emulator.figures.training import training_curves
@@ -16,8 +18,10 @@ __all__ = [
     "example_spectra",
     "flux_error_by_region",
     "flux_range",
+    "generated_spectra",
     "hero",
     "inferred_labels",
+    "pareto",
     "reconstruction",
     "residual_map",
     "sampling_density",

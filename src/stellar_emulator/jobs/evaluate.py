@@ -6,8 +6,8 @@ import numpy as np
 
 from stellar_emulator import tracking
 from stellar_emulator.accuracy import accuracy_table
-from stellar_emulator.bundle import Emulator, Validator, load_emulator, load_validator
 from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation import evaluate, read_part
 from stellar_emulator.flux_error import flux_error_table
@@ -19,14 +19,15 @@ from stellar_emulator.jobs.train import HASH_DIGITS
 from stellar_emulator.jobs.validation import require_validated
 from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.registry import resolve
+from stellar_emulator.validator import Validator
 
 
 def run(options: argparse.Namespace) -> None:
     """Write the same files and figures as ``train``, as a run of its own."""
     contract = read_contract(options.contract)
     tracking.connect()
-    emulator = load_emulator(resolve(contract.models.emulator, options.emulator))
-    validator = load_validator(resolve(contract.models.validator, options.validator))
+    emulator = Emulator.load(resolve(contract.models.emulator, options.emulator))
+    validator = Validator.load(resolve(contract.models.validator, options.validator))
     require_same_contract(contract, emulator, validator)
     make_folder(options.output)
     with locked(options.output), tracking.start_job("evaluate", options.output) as parent:

@@ -2,21 +2,22 @@
 
 import argparse
 import socket
-from pathlib import Path
 
 import uvicorn
 
-from stellar_emulator.bundle import load_model
-from stellar_emulator.contract import read_contract
+from stellar_emulator.bundle import read_bundle
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import SetupError
-from stellar_emulator.registry import resolve
+from stellar_emulator.jobs.model import chosen_folder
 from stellar_emulator.serving.app import ROUTE, scoring_app
+from stellar_emulator.validator import Validator
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve until the process is interrupted or terminated; requests in flight are answered first."""
     with bound_socket(options.host, options.port) as listener:
-        model = load_model(find_model(options.model, options.contract))
+        folder = chosen_folder(options.model, options.contract)
+        model = Emulator.load(folder) if read_bundle(folder).kind == "emulator" else Validator.load(folder)
         server = uvicorn.Server(uvicorn.Config(scoring_app(model), log_level="warning", server_header=False))
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}{ROUTE}"
@@ -28,12 +29,6 @@ def run(options: argparse.Namespace) -> None:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             print("ended")
-
-
-def find_model(which: str, contract: Path) -> Path:
-    """Find a model's folder, as `resolve`; the contract is read only where ``which`` doesn't name the model itself."""
-    complete = which.startswith("models:/") or Path(which).is_dir()
-    return resolve("" if complete else read_contract(contract).models.emulator, which)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

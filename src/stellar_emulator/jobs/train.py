@@ -5,16 +5,18 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator import tracking
 from stellar_emulator.accuracy import accuracy_table
-from stellar_emulator.bundle import save_emulator, save_validator
+from stellar_emulator.bundle import Arrays, Bundle, read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation import Evaluation, evaluate, read_part
+from stellar_emulator.find_model import find_model
 from stellar_emulator.flux_error import flux_error_table
 from stellar_emulator.gallery import evaluation_figures, training_figures
 from stellar_emulator.grid.source import Source, open_source
@@ -24,13 +26,21 @@ from stellar_emulator.jobs.publish import publish
 from stellar_emulator.jobs.stages import Stages
 from stellar_emulator.jobs.validation import require_validated, say
 from stellar_emulator.lock import locked, make_folder
+from stellar_emulator.measured import emulator_measures, validator_measures
 from stellar_emulator.networks.judging import TrainedValidator, train_judges
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
+from stellar_emulator.networks.other_axis import on_axis
 from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.registry import Registered, register_emulator, register_validator
 
+SEARCH_RUN = "search_run"
+"""Tag of a training's run and of its models: the run of the search that found the preset."""
+
 HASH_DIGITS = 16
 """Of each run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
+
+NEW = "new"
+"""What a user calls networks that are yet to be trained."""
 
 _DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "sampling", "split"}
 """Fields of a contract that the networks depend on, beside the grid."""
@@ -43,24 +53,25 @@ def run(options: argparse.Namespace) -> None:
     make_folder(options.output)
     with locked(options.output), tracking.start_job(f"train {preset.name}", options.output) as parent:
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
+        if preset.search_run is not None:
+            parent.set_tags({SEARCH_RUN: preset.search_run})
         source = open_source(options.grid, contract, options.output / "grids")
         validation_run = require_validated(source.grid, contract, options.output)
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
         require_parts(split, contract)
         parent.log_dataset(contract.name, source.grid.digest, source.grid.path, "training")
-        folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
-        with Stages() as stages:
-            emulator = train_emulator(
-                source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
-            )
-            judges = train_judges(source.grid, split, contract, preset.validator, folder, stages)
+        runs = {
+            "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
+            "test_runs": _short_hashes(hashes[split.test]),
+        }
+        lender = None if options.networks == NEW else _lender(options.networks, contract, runs["test_runs"])
+        emulator, judges = _trained(options, contract, preset, source, split, lender)
         say("measuring both models on unseen runs, drawing figures")
         evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
         fits = {**emulator.fits, **judges[0].fits}
         figures = evaluation_figures(contract, evaluation) | training_figures(contract, fits, source.grid.labels)
         publish(parent, contract, evaluation, figures, options.output)
-        seen = _short_hashes(hashes[np.concatenate([split.train, split.validation])])
         metadata = {
             "preset": preset.model_dump(mode="json"),
             "seed": options.seed,
@@ -68,16 +79,60 @@ def run(options: argparse.Namespace) -> None:
             "test_set": evaluation.test.digest,
             "run_id": parent.run_id,
             "validation_run_id": validation_run,
-            "seen_runs": seen,
-            "test_runs": _short_hashes(hashes[split.test]),
+            **runs,
         }
-        parent.log_json(seen, "seen_runs.json")
+        whose = {"emulator": _borrowed(metadata, lender), "validator": metadata}
+        parent.log_json(whose["emulator"]["seen_runs"], "seen_runs.json")
         say(f"registering both models in {store}")
-        pair = _register(contract, emulator, judges, metadata, options.output)
+        measured = _measured(contract, evaluation, judges[0])
+        pair = _register(contract, emulator, judges, whose, measured, preset.search_run, options.output)
     print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
     print(f"files and figures: {options.output}")
+
+
+def _trained(
+    options: argparse.Namespace,
+    contract: Contract,
+    preset: Preset,
+    source: Source,
+    split: SplitRows,
+    lender: Bundle | None,
+) -> tuple[TrainedEmulator, tuple[TrainedValidator, ...]]:
+    """Emulator and validators, trained; the emulator's networks may be lent."""
+    folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
+    with Stages() as stages:
+        if lender is None:
+            emulator = train_emulator(
+                source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
+            )
+        else:
+            emulator = TrainedEmulator(on_axis(read_network(lender), contract), None, None, {})
+        return emulator, train_judges(source.grid, split, contract, preset.validator, folder, stages)
+
+
+def _lender(where: str, contract: Contract, test_runs: list[str]) -> Bundle:
+    """The emulator that lends its networks. Raises `InputError` if they don't fit, or know the runs that test them."""
+    lender = read_bundle(find_model(where, "emulator"), "emulator")
+    on_axis(read_network(lender), contract)
+    known = len(set(test_runs) & set(lender.metadata["seen_runs"]))
+    if known:
+        raise InputError(
+            f"{lender.folder} was trained on {known} of the runs that would test it: take networks trained on this "
+            "grid's own training runs, or train new ones"
+        )
+    say(f"taking the networks of {lender.folder}, trained by contract {lender.contract.name}")
+    return lender
+
+
+def _borrowed(metadata: dict[str, Any], lender: Bundle | None) -> dict[str, Any]:
+    """Metadata of an emulator: where its networks are lent, what they were trained on and how."""
+    if lender is None:
+        return metadata
+    theirs = lender.metadata
+    runs = {name: sorted({*metadata[name], *theirs[name]}) for name in ("seen_runs", "test_runs")}
+    return {**metadata, **runs, "preset": theirs["preset"], "seed": theirs["seed"], "networks_of": lender.digest}
 
 
 def require_parts(split: SplitRows, contract: Contract) -> None:
@@ -127,19 +182,37 @@ def _evaluate(
     )
 
 
+def _measured(contract: Contract, evaluation: Evaluation, validator: TrainedValidator) -> dict[str, Arrays]:
+    """What the test set told of both models, to be kept in their folders."""
+    test, (projection, *_) = evaluation.test, validator.network.projection.layers
+    return {
+        "emulator": emulator_measures(contract, test.labels, test.flux, evaluation.generated),
+        "validator": validator_measures(
+            contract, validator.network, validator.basis.mean, projection.kernel, test.labels, test.flux
+        ),
+    }
+
+
 def _register(
     contract: Contract,
     emulator: TrainedEmulator,
     judges: tuple[TrainedValidator, ...],
-    metadata: dict[str, object],
+    metadata: dict[str, dict[str, Any]],
+    measured: dict[str, Arrays],
+    search_run: str | None,
     output: Path,
 ) -> tuple[Registered, Registered]:
     """Save and register both models; the emulator's version names its validator's in a tag."""
     models = output / "models"
-    save_emulator(models / "emulator", emulator.network, contract, metadata)
+    save_emulator(models / "emulator", emulator.network, contract, metadata["emulator"], measured["emulator"])
     folders = [models / ("validator" if not number else f"judge_{number + 1}") for number in range(len(judges))]
     for folder, judge in zip(folders, judges, strict=True):
-        save_validator(folder, judge.network, contract, metadata)
-    tags = {name: str(metadata[name]) for name in ("grid_digest", "test_set", "run_id", "validation_run_id", "seed")}
+        # The siblings only judge: nobody asks them for their errors.
+        told = measured["validator"] if judge is judges[0] else None
+        save_validator(folder, judge.network, contract, metadata["validator"], told)
+    noted = ("grid_digest", "test_set", "run_id", "validation_run_id", "seed")
+    tags = {name: str(metadata["validator"][name]) for name in noted}
+    if search_run is not None:
+        tags[SEARCH_RUN] = search_run
     validator = register_validator(folders[0], tags, folders[1:])
     return register_emulator(models / "emulator", {**tags, "validator_version": str(validator.version)}), validator

@@ -4,34 +4,81 @@ ONNX has no Bessel function. Both terms of Gray's profile depend on one number, 
 are tabulated and interpolated linearly; with `TABLE_STEP` that changes no transfer by more than 2e-6.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from onnx import helper
+from numpy.typing import NDArray
 
 from stellar_emulator.contract import SPEED_OF_LIGHT
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, rotation_transfer
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_graph import Graph
+from stellar_emulator.networks.onnx_synthesis import synthesis
 
 TABLE_STEP = 0.01
 """Radians between entries of the table of rotation transfer."""
 
 
+@dataclass(frozen=True)
+class Broadened:
+    """Names of values on the way from modes to flux.
+
+    real, imaginary: modes without rotation, (n, modes); transfer: what multiplies both, the product of ``rotation``
+    and ``instrument.transfer``; profile: what ``rotation`` was made of.
+    """
+
+    real: str
+    imaginary: str
+    transfer: str
+    rotation: str
+    profile: "Profile"
+    instrument: "Instrument"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Names of the parts of (disc + darkening x difference) / norm, Gray's profile.
+
+    place: of an angle in the tables, as ``index`` and the ``share`` of the way to the next entry.
+    """
+
+    index: str
+    share: str
+    disc: str
+    difference: str
+    darkening: str
+    norm: str
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Names of the parts of exp((squared - 1) x exponents); squared: (sharpest resolution / resolution)^2."""
+
+    transfer: str
+    exponents: str
+    squared: str
+    resolution: str
+
+
 def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> str:
     """Add nodes that broaden ``made`` (n, 2 modes + 1) at ``labels`` (n, labels); return the name of the flux."""
+    parts = broadening_parts(graph, network, labels, made)
+    passed = [graph.node("Mul", [part, parts.transfer], f"{part}/passed") for part in (parts.real, parts.imaginary)]
+    return graph.node("MatMul", [graph.concat(passed, "passed", axis=1), synthesis(graph, network)], "broadened")
+
+
+def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> Broadened:
+    """Add nodes for everything that broadening needs before the synthesis."""
     modes = len(network.broadening.frequencies)
-    graph.nodes.append(
-        helper.make_node(
-            "Split", [made, graph.integers("split", [modes, modes, 1])], ["real", "imaginary", "limb"], axis=1
-        )
-    )
-    transfer = graph.node("Mul", [_rotation(graph, network, labels), _instrument(graph, network, labels)], "transfer")
-    passed = [graph.node("Mul", [part, transfer], f"{part}/passed") for part in ("real", "imaginary")]
-    graph.nodes.append(helper.make_node("Concat", passed, ["passed"], axis=1))
-    return graph.node("MatMul", ["passed", graph.constant("synthesis", network.broadening.synthesis)], "broadened")
+    real, imaginary, limb = graph.split(made, [modes, modes, 1], ["real", "imaginary", "limb"], axis=1)
+    profile = _profile(graph, network, labels, limb)
+    rotation, instrument = _rotation(graph, profile), _instrument(graph, network, labels)
+    transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
+    return Broadened(real, imaginary, transfer, rotation, profile, instrument)
 
 
-def _rotation(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> str:
-    """Transfer of Gray's profile, (n, modes): (2 (1 - u) D + 2 u L) / (1 - u / 3) with D, L from a table."""
+def _profile(graph: Graph, network: ExactEmulatorNetwork, labels: str, limb: str) -> Profile:
+    """Parts of the transfer of Gray's profile, (n, modes): (2 (1 - u) D + 2 u L) / (1 - u / 3), D and L tabulated."""
     frequencies = network.broadening.frequencies
     vsini = graph.columns(labels, [network.vsini_column], "vsini")
     places = graph.constant("places", (2.0 * np.pi / TABLE_STEP * frequencies[np.newaxis]).astype(np.float32))
@@ -39,27 +86,46 @@ def _rotation(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> str:
     below = graph.node("Floor", [place], "place/floor")
     share = graph.node("Sub", [place, below], "place/share")
     index = graph.whole(below, "place/index")
-    largest = 2.0 * np.pi * network.contract.labels[network.vsini_column].upper * frequencies[-1]
-    disc, limb = (_interpolated(graph, name, table, index, share) for name, table in _tables(float(largest)).items())
-    darkening = graph.node("Div", ["limb", graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
-    # D + u (L - D), over (1 - u / 3): the two terms share their factor 2, which the tables hold.
-    mixed = graph.node("Mul", [darkening, graph.node("Sub", [limb, disc], "limb-disc")], "darkened")
-    whole = graph.node("Add", [disc, mixed], "rotation/whole")
+    angles = table_angles(network)
+    disc = interpolated(graph, "disc", _disc(angles), index, share)
+    full = interpolated(graph, "limb-table", _limb(angles), index, share)
+    darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
     third = graph.node("Mul", [darkening, graph.number("third", 1.0 / 3.0)], "darkening/third")
-    norm = graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm")
-    return graph.node("Div", [whole, norm], "rotation")
+    return Profile(
+        index=index,
+        share=share,
+        disc=disc,
+        difference=graph.node("Sub", [full, disc], "limb-disc"),
+        darkening=darkening,
+        norm=graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm"),
+    )
 
 
-def _tables(largest: float) -> dict[str, np.ndarray]:
-    """Transfer without limb darkening, and with u = 1 times (1 - u / 3), at equidistant angles."""
-    angles = TABLE_STEP * np.arange(int(np.ceil(largest / TABLE_STEP)) + 2, dtype=np.float64)
-    frequencies = np.asarray(angles / (2.0 * np.pi), dtype=np.float64)
-    disc = rotation_transfer(frequencies, np.ones(1), np.zeros(1))[0]
-    limb = rotation_transfer(frequencies, np.ones(1), np.ones(1))[0] * (1.0 - 1.0 / 3.0)
-    return {"disc": disc, "limb-table": limb}
+def _rotation(graph: Graph, profile: Profile) -> str:
+    # D + u (L - D), over (1 - u / 3): the two terms share their factor 2, which the tables hold.
+    mixed = graph.node("Mul", [profile.darkening, profile.difference], "darkened")
+    whole = graph.node("Add", [profile.disc, mixed], "rotation/whole")
+    return graph.node("Div", [whole, profile.norm], "rotation")
 
 
-def _interpolated(graph: Graph, name: str, table: np.ndarray, index: str, share: str) -> str:
+def table_angles(network: ExactEmulatorNetwork) -> NDArray[np.float64]:
+    """Equidistant angles 2 pi vsini frequency up to the largest of the contract's, for tables."""
+    largest = 2.0 * np.pi * network.contract.labels[network.vsini_column].upper * network.broadening.frequencies[-1]
+    return TABLE_STEP * np.arange(int(np.ceil(largest / TABLE_STEP)) + 2, dtype=np.float64)
+
+
+def _disc(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Transfer without limb darkening."""
+    return np.asarray(rotation_transfer(angles / (2.0 * np.pi), np.ones(1), np.zeros(1))[0])
+
+
+def _limb(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Transfer with u = 1, times 1 - u / 3."""
+    return np.asarray(rotation_transfer(angles / (2.0 * np.pi), np.ones(1), np.ones(1))[0] * (1.0 - 1.0 / 3.0))
+
+
+def interpolated(graph: Graph, name: str, table: NDArray[np.float64], index: str, share: str) -> str:
+    """Entries of a table, linear between them."""
     slopes = np.diff(table).astype(np.float32)
     start = graph.node(
         "Gather", [graph.constant(f"{name}/table", table[:-1].astype(np.float32)), index], f"{name}/start"
@@ -68,15 +134,19 @@ def _interpolated(graph: Graph, name: str, table: np.ndarray, index: str, share:
     return graph.node("Add", [start, graph.node("Mul", [share, slope], f"{name}/rise")], f"{name}/value")
 
 
-def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> str:
+def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Instrument:
     """Transfer beyond the sharpest instrument's, (n, modes): exp(-2 pi^2 (sigma^2 - sharpest sigma^2) f^2)."""
     frequencies, sharpest = network.broadening.frequencies, network.broadening.sharpest
-    resolution = graph.columns(labels, [network.resolution_column], "resolution")
+    if network.contract.instrument:
+        resolution = graph.number("resolution", network.contract.instrument.resolution)
+    else:
+        resolution = graph.columns(labels, [network.contract.label_names.index("resolution")], "resolution")
     ratio = graph.node("Div", [graph.number("sharpest", sharpest), resolution], "ratio")
     squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
     sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
-    exponents = (-2.0 * np.pi**2 * sigma**2 * frequencies[np.newaxis] ** 2).astype(np.float32)
-    return graph.node(
-        "Exp", [graph.node("Mul", [excess, graph.constant("exponents", exponents)], "exponent")], "instrument"
+    exponents = graph.constant(
+        "exponents", (-2.0 * np.pi**2 * sigma**2 * frequencies[np.newaxis] ** 2).astype(np.float32)
     )
+    transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
+    return Instrument(transfer, exponents, squared, resolution)

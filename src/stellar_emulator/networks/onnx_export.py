@@ -1,7 +1,6 @@
 """Trained networks as ONNX graphs with fixed names: ``labels`` to ``flux`` and ``flux`` to ``labels``."""
 
 import onnx
-from onnx import helper
 
 from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
@@ -25,7 +24,7 @@ def validator_onnx(network: ValidatorNetwork) -> onnx.ModelProto:
     graph = Graph()
     coefficients = graph.chain("flux", "projection", network.projection)
     labels = [graph.chain(coefficients, f"head{number}", head) for number, head in enumerate(network.heads)]
-    graph.nodes.append(helper.make_node("Concat", labels, ["labels"], axis=1))
+    graph.concat(labels, "labels", axis=1)
     outputs = sum(_outputs(head) for head in network.heads)
     return graph.model("validator", ("flux", _inputs(network.projection)), ("labels", outputs))
 

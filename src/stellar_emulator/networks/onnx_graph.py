@@ -70,14 +70,34 @@ class Graph:
 
     def columns(self, value: str, places: Sequence[int], name: str) -> str:
         """Some columns of a matrix, as a matrix."""
-        self.nodes.append(
-            helper.make_node("Gather", [value, self.integers(f"{name}/places", list(places))], [name], axis=1)
-        )
+        return self.gather(value, self.integers(f"{name}/places", list(places)), name)
+
+    def gather(self, value: str, places: str, name: str) -> str:
+        """Some entries along axis 1, in the order of ``places``."""
+        self.nodes.append(helper.make_node("Gather", [value, places], [name], axis=1))
         return name
+
+    def concat(self, values: Sequence[str], name: str, axis: int) -> str:
+        self.nodes.append(helper.make_node("Concat", list(values), [name], axis=axis))
+        return name
+
+    def split(self, value: str, widths: Sequence[int], names: Sequence[str], axis: int) -> list[str]:
+        sizes = self.integers(f"{names[0]}/widths", list(widths))
+        self.nodes.append(helper.make_node("Split", [value, sizes], list(names), axis=axis))
+        return list(names)
+
+    def with_axis(self, value: str, name: str) -> str:
+        """Rows (n, width) as (n, 1, width), to be spread over labels."""
+        return self.node("Unsqueeze", [value, self.integers(f"{name}/axis", [1])], name)
 
     def whole(self, value: str, name: str) -> str:
         """Numbers that are whole already, as integers that can index a table."""
         self.nodes.append(helper.make_node("Cast", [value], [name], to=TensorProto.INT32))
+        return name
+
+    def single(self, value: str, name: str) -> str:
+        """Truth values or other numbers in single precision."""
+        self.nodes.append(helper.make_node("Cast", [value], [name], to=TensorProto.FLOAT))
         return name
 
     def rename(self, value: str, name: str) -> None:
@@ -85,9 +105,10 @@ class Graph:
         assert self.nodes[-1].output[0] == value
         self.nodes[-1].output[0] = name
 
-    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, int]) -> onnx.ModelProto:
+    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, *tuple[int, ...]]) -> onnx.ModelProto:
+        """The whole graph; ``given`` and ``wanted``: name of input and of output, and their shapes after the n rows."""
         inputs, outputs = (
-            helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", width]) for value, width in (given, wanted)
+            helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", *shape]) for value, *shape in (given, wanted)
         )
         model = helper.make_model(
             helper.make_graph(self.nodes, name, [inputs], [outputs], self.weights),

@@ -2,10 +2,12 @@
 
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, exact_emulator
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 
 
-def on_axis(network: EmulatorNetwork | ExactEmulatorNetwork, contract: Contract) -> ExactEmulatorNetwork:
+def on_axis(
+    network: EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork, contract: Contract
+) -> ExactEmulatorNetwork:
     """The emulator that serves ``contract`` with the trained networks of another contract.
 
     Raises

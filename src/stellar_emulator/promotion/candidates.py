@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator.bundle import Emulator, Validator, load_emulator, load_validator
 from stellar_emulator.contract import ModelNames
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
 from stellar_emulator.registry import resolve, resolve_judges
+from stellar_emulator.validator import Validator
 
 PAIRED = "paired"
 """Stands for the validator that an emulator's version names itself."""
@@ -77,8 +78,8 @@ def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
     InputError
         If a file was changed since it was saved, or a model is not the one that was registered; the message names it.
     """
-    emulator = load_emulator(resolve(models.emulator, str(pair.emulator)))
-    judges = tuple(load_validator(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
+    emulator = Emulator.load(resolve(models.emulator, str(pair.emulator)))
+    judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
     tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags
     return RegisteredPair(pair, emulator, judges, tags)
 

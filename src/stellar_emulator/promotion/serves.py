@@ -19,8 +19,8 @@ from typing import Any
 import mlflow
 import numpy as np
 
-from stellar_emulator.bundle import Emulator
 from stellar_emulator.contract import ModelNames
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.promotion import fresh_process
 from stellar_emulator.promotion.candidates import RegisteredPair

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.bundle import Emulator, Validator
 from stellar_emulator.checks import is_number, unknown
 from stellar_emulator.contract import WavelengthAxis
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
+from stellar_emulator.validator import Validator
 
 EMULATOR_PARAMS = ("encoding", "wavelength_min", "wavelength_max")
 VALIDATOR_PARAMS = ("noise",)
@@ -62,7 +63,7 @@ def emulator_answer(emulator: Emulator, names: Sequence[str], labels: ArrayLike,
         raise InputError(f"param encoding = {encoding!r:.60} is unknown: give {' or '.join(ENCODINGS)}")
     axis = emulator.contract.wavelength
     pixels = _pixels(axis, params.get("wavelength_min", axis.start), params.get("wavelength_max", axis.stop))
-    return Spectra(emulator(labels, names)[:, pixels], encoding)
+    return Spectra(emulator.flux(labels, names)[:, pixels], encoding)
 
 
 def validator_answer(validator: Validator, flux: ArrayLike, params: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -16,11 +16,12 @@ from mlflow.models import Model, ModelSignature
 from mlflow.pyfunc import scoring_server
 from numpy.typing import NDArray
 
-from stellar_emulator.bundle import Emulator, Validator
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
 from stellar_emulator.serving.answers import Spectra, emulator_answer, validator_answer
 from stellar_emulator.serving.request_body import JSON, MAXIMUM_BYTES, RequestError, read_flux, read_labels
 from stellar_emulator.serving.signatures import emulator_signature, validator_signature
+from stellar_emulator.validator import Validator
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

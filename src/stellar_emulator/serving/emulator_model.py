@@ -8,7 +8,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from stellar_emulator.bundle import load_emulator
+from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
 from stellar_emulator.serving.answers import emulator_answer
 
@@ -17,7 +17,7 @@ class EmulatorModel(PythonModel):  # type: ignore[misc]
     """Answers from the artifact ``bundle``; for the params see `emulator_answer`."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        self.emulator = load_emulator(context.artifacts["bundle"])
+        self.emulator = Emulator.load(context.artifacts["bundle"])
 
     # MLflow reads the hints, and knows no type for an answer of one of two kinds.
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:

@@ -9,16 +9,16 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from stellar_emulator.bundle import load_validator
 from stellar_emulator.errors import InputError
 from stellar_emulator.serving.answers import validator_answer
+from stellar_emulator.validator import Validator
 
 
 class ValidatorModel(PythonModel):  # type: ignore[misc]
     """Answers from the artifact ``bundle``; the parameter ``noise`` is one pixel's standard deviation."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        self.validator = load_validator(context.artifacts["bundle"])
+        self.validator = Validator.load(context.artifacts["bundle"])
 
     # MLflow reads the hint and knows only the bare array type.
     def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Files of generated spectra, one module a format."""

@@ -1,0 +1,26 @@
+"""Spectra as Parquet: one row a spectrum, which can be read as a grid of one's own (see `grid.user_grid`)."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from stellar_emulator.grid.store import spectra_writer
+from stellar_emulator.writers.batch import Generated
+
+
+def write(path: Path, generated: Generated) -> None:
+    """Write labels and flux of every spectrum; the wavelengths stand in the file's metadata."""
+    axis = generated.contract.wavelength
+    note = {
+        "wavelength_start": repr(axis.start),
+        "wavelength_step": repr(axis.step),
+        "medium": axis.medium,
+        "emulator": generated.digest,
+        "contract": generated.contract.digest,
+    }
+    columns = [(name, pa.float64()) for name in generated.contract.label_names]
+    schema = pa.schema([*columns, ("flux", pa.list_(pa.float32(), axis.count))], metadata=note)
+    with spectra_writer(path, schema) as writer:
+        for labels, made in generated.batches:
+            flux = pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), axis.count)
+            writer.write_table(pa.table([*labels.T, flux], schema=schema))

@@ -1,0 +1,23 @@
+"""What every writer takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Contract
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Spectra to write, in batches of labels (n, labels) and flux (n, pixels), and the model that they are made by.
+
+    version: of the model, for people; digest: SHA-256 that names the model; rows: of all batches together.
+    """
+
+    contract: Contract
+    version: str
+    digest: str
+    rows: int
+    batches: Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]

@@ -1,0 +1,48 @@
+"""The pair that comes with the package: small, sound, and right about a star that everybody knows."""
+
+import json
+
+import numpy as np
+import pytest
+from synthetic import ROOT
+
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.contract import read_contract
+from stellar_emulator.find_model import SHIPPED, shipped_names
+
+pytestmark = pytest.mark.skipif(SHIPPED not in shipped_names(), reason="no pair was shipped yet: make models/gaia_rvs")
+
+FOLDER = ROOT / "models" / SHIPPED
+SUN = {"teff": 5777.0, "logg": 4.44, "vsini": 2.0, "m_h": 0.0, "vmicro": 1.0, "resolution": 11500.0}
+
+
+def test_it_is_small_and_of_this_contract() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 20_000_000
+    digest = read_contract(ROOT / "data_contracts" / f"{SHIPPED}.yaml").digest
+    assert Emulator.load().contract.digest == Validator.load().contract.digest == digest
+
+
+def test_its_decision_made_it_champion() -> None:
+    record = json.loads((FOLDER / "decision.json").read_text())
+    assert record["kind"] == "promotion"
+    assert Emulator.load().digest in (FOLDER / "decision.json").read_text()
+    assert (FOLDER / "decision.html").stat().st_size > 1000
+
+
+def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:
+    emulator, validator = Emulator.load(), Validator.load()
+    flux = emulator(**SUN)
+    pixels = emulator.contract.wavelength.pixels
+    for centre in emulator.contract.regions.line_cores.values():
+        assert flux[np.abs(pixels - centre).argmin()] < 0.5
+    assert np.quantile(flux, 0.95) > 0.98
+    labels = validator.labels(flux[np.newaxis])
+    uncertainty = validator.uncertainty(np.array([list(SUN.values())]))
+    gated = emulator.contract.columns(emulator.contract.accuracy_labels)
+    assert (np.abs(labels[0] - list(SUN.values()))[gated] < 4.0 * uncertainty[0, gated]).all()
+    assert validator.reconstruction_error(flux[np.newaxis])[0] < validator.reconstruction_limit()
+
+
+def test_its_errors_were_measured() -> None:
+    error = Emulator.load().error(np.array([list(SUN.values())]))
+    assert 1e-5 < error.mean() < 5e-3
