@@ -31,13 +31,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _table(contract: Contract, point: np.ndarray, limits: Precision) -> str:
-    lines = [f"{'least error (1 sigma) of':<26}{'at':>10}{'alone':>12}{'all labels':>12}{'+ velocity, continuum':>23}"]
+    lines = [f"{'least error (1 sigma) of':<26}{'at':>10}{'alone':>14}{'all labels':>14}{'+ velocity, continuum':>23}"]
     for i, label in enumerate(contract.labels):
         title = label.name + (f" ({label.unit})" if label.unit else "")
         span = label.upper - label.lower
         cells = [_cell(limit[i], span) for limit in (limits.alone, limits.together, limits.with_nuisances)]
-        lines.append(f"{title:<26}{point[i]:>10g}{cells[0]:>12}{cells[1]:>12}{cells[2]:>23}")
-    lines.append(f"{'radial velocity (km/s)':<26}{'':>34}{_cell(limits.velocity, np.inf):>23}")
+        lines.append(f"{title:<26}{point[i]:>10g}{cells[0]:>14}{cells[1]:>14}{cells[2]:>23}")
+    lines.append(f"{'radial velocity (km/s)':<26}{'':>38}{_cell(limits.velocity, np.inf):>23}")
     return "\n".join(lines)
 
 

@@ -73,6 +73,7 @@ class Workshop:
         emulator = trained_emulator(examples, from_keras(encoder), decoding, unlearned + decoding, fitting)
         validation = self.materials.validation
         made = reconstruct(emulator, self.materials.contract, self.materials.source.intrinsic, validation)
+        assert made is not None  # it has just been trained
         return Trained(emulator, _parameters(decoding), made.flux)
 
     def _label_network(self, examples: Examples, preset: Preset, fitting: Fitting, start: Path | None) -> Trained:
