@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 POINTER = "search.json"
 """File, in ``output``, that tells workers where the search lies and which run is its own."""
 
+GRIDS = "grids"
+"""Folder, in ``output``, of grids that were broadened or rewritten."""
+
 SEARCHES = "searches"
 """Folder, in ``output``, of the state of every search; one with other settings is another search."""
 
@@ -72,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     store = tracking.connect()
     make_folder(options.output)
     with locked(options.output):
-        source = open_source(options.grid, contract, options.output / "grids")
+        source = open_source(options.grid, contract, options.output / GRIDS)
         folder = options.output / SEARCHES / plan.key(contract.digest, source.grid.digest, _backend(), VERSION)
         with tracking.start_job(f"tune {plan.target}", options.output, _earlier(folder)) as parent:
             _log_plan(parent, plan, contract, source, options)
@@ -104,7 +107,7 @@ class _Search:
     """One search as chief and workers set it up alike."""
 
     def __init__(self, plan: Plan, contract: Contract, source: Source, folder: Path, run_id: str) -> None:
-        self.plan, self.folder, self.run_id = plan, folder, run_id
+        self.plan, self.source, self.folder, self.run_id = plan, source, folder, run_id
         split = split_rows(contract, run_hashes(source.grid, contract))
         require_parts(split, contract)
         exact = source.intrinsic is not None
@@ -127,7 +130,10 @@ class _Search:
         return PresetTuner(self.plan, self.space, self.given(), self.oracle, self.workshop, diary, self.folder)
 
     def pointer(self) -> dict[str, str]:
-        return {"run_id": self.run_id, "folder": self.folder.name, "plan": self.plan.key()}
+        """What workers must know. A user's file was rewritten beside the search, which is done once."""
+        rewritten = self.source.intrinsic is None and self.source.grid.path.parent.name == GRIDS
+        grid = self.source.grid.path.name if rewritten else ""
+        return {"run_id": self.run_id, "folder": self.folder.name, "plan": self.plan.key(), "grid": grid}
 
 
 def _search_alone(search: _Search) -> None:
@@ -157,7 +163,8 @@ def _work(options: argparse.Namespace, plan: Plan, contract: Contract) -> None:
     """Run trials for a chief, which has opened and checked the grid."""
     pointer = _pointer(options.output, plan)
     tracking.connect()
-    source = open_source(options.grid, contract, options.output / "grids")
+    grids = options.output / GRIDS
+    source = open_source(str(grids / pointer["grid"]) if pointer["grid"] else options.grid, contract, grids)
     search = _Search(plan, contract, source, options.output / SEARCHES / pointer["folder"], pointer["run_id"])
     with TrialDiary(search.run_id) as diary:
         search.tuner(diary).search()
