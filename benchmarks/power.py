@@ -38,6 +38,8 @@ RATIOS = (1.0, 1.03, 1.05)
 
 WAYS = ("as paired", "exchanged")
 
+JUDGES = tuple(Path("output/train/models") / name for name in ("validator", "judge_2", "judge_3"))
+
 SECTIONS = ("judge", "match", "shift", "regions", "fidelity")
 """Of the gate, that depend on the gate set that was drawn."""
 
@@ -56,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contract", type=Path, default=Path("data_contracts/gaia_rvs.yaml"))
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"))
-    parser.add_argument("--judges", type=Path, nargs="+", default=[Path("output/train/models/validator")])
+    parser.add_argument("--judges", type=Path, nargs="+", default=list(JUDGES))
     parser.add_argument("--grid", default=None, help="default: the contract's gate set")
     parser.add_argument("--runs", type=int, default=None, help="of a simulated gate set; default: as many as are real")
     parser.add_argument("--simulations", type=int, default=1000)

@@ -72,6 +72,7 @@ def test_a_search_leaves_trials_a_front_and_a_preset_that_trains(workplace: Work
 
     # Its validators are those that judge: full size is too much for a test.
     little = read_preset(str(workplace.folder / "little.yaml")).validator
+    little = little.model_copy(update={"seeds": (1,), "one_network_per_label": False})
     (workplace.folder / "found.yaml").write_text(preset_text(preset.model_copy(update={"validator": little})))
     trained = workplace.run("train", *workplace.options("from_search", preset="found.yaml"))
     assert trained.code == 0, trained.err

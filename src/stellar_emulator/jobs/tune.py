@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,16 +57,7 @@ LONGEST_WAIT = 600.0
 
 def run(options: argparse.Namespace) -> None:
     """Search, or take part in a search that a chief leads; ``output`` keeps the state of both."""
-    plan = Plan(
-        target=options.target,
-        algorithm=options.algorithm,
-        trials=options.trials,
-        epochs=options.epochs,
-        minutes=options.minutes,
-        trial_minutes=options.trial_minutes,
-        seed=options.seed,
-    )
-    plan.check()
+    plan = _plan(options)
     contract = read_contract(options.contract)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts and deplores the networks of a search
     role = team.role(os.environ)
@@ -78,23 +70,33 @@ def run(options: argparse.Namespace) -> None:
         source = open_source(options.grid, contract, options.output / GRIDS)
         folder = options.output / SEARCHES / plan.key(contract.digest, source.grid.digest, _backend(), VERSION)
         with tracking.start_job(f"tune {plan.target}", options.output, _earlier(folder)) as parent:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / POINTER, {"run_id": parent.run_id})
             _log_plan(parent, plan, contract, source, options)
             require_validated(source.grid, contract, options.output)
             search = _Search(plan, contract, source, folder, parent.run_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / POINTER, search.pointer())
-            search.workshop.prepare()
-            _write(options.output / POINTER, search.pointer())  # from here on workers may begin
-            if options.workers > 1 or role == "chief":
-                _lead(search, options)
-            else:
-                _search_alone(search)
-            outcome = find_outcome(read_trials(folder, search.oracle.start_order))
+            outcome = _searched(search, options, leads=options.workers > 1 or role == "chief")
             parent.log_metrics({"search_seconds": search.oracle.seconds})
             _publish(parent, outcome, options.output)
     print(f"\n{outcome_table(outcome)}\n\n{summary(outcome)}\n")
     print(f"search run {parent.run_id} in {store}")
     print(f"train it: stellar-emulator train --preset {options.output / 'preset.yaml'}")
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan)})
+    plan.check()
+    return plan
+
+
+def _searched(search: "_Search", options: argparse.Namespace, leads: bool) -> Outcome:
+    search.workshop.prepare()
+    _write(options.output / POINTER, search.pointer())  # from here on workers may begin
+    if leads:
+        _lead(search, options)
+    else:
+        _search_alone(search)
+    return find_outcome(read_trials(search.folder, search.oracle.start_order))
 
 
 def _backend() -> str:
