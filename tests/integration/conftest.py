@@ -18,6 +18,7 @@ CONTRACT = ROOT / "tests" / "data" / "tiny_contract.yaml"
 
 PRESET = """
 name: little
+search_run: 0a1b2c
 family: learned
 autoencoder: {encoder: [16], latent: 4, decoder: [16], activation: silu, latent_activation: linear, training: &fit
   {optimizer: adam, learning_rate: 0.01, schedule: constant, batch_size: 64, epochs: 3, patience: 3}}

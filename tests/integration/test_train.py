@@ -97,6 +97,7 @@ def test_two_versions_name_each_other_and_their_grid(trained: Ended, workplace: 
         assert version.tags["grid_digest"] == grid.digest
         assert version.tags["contract"] == TINY.digest
         assert version.tags["seed"] == "1"
+        assert version.tags["search_run"] == "0a1b2c"
         assert version.tags["test_set"] == read(workplace.folder / "trained" / "accuracy.json")["test_set"]
         assert workplace.client.get_run(version.tags["run_id"]).info.status == "FINISHED"
     folders = workplace.folder / "trained" / "models"
@@ -144,6 +145,7 @@ def test_runs_are_nested_and_keep_settings_epochs_and_the_grid(trained: Ended, w
     assert parent.info.run_name == "train little"
     assert parent.data.params["cfg.preset.autoencoder.training.epochs"] == "3"
     assert parent.data.params["cfg.contract"] == TINY.digest
+    assert parent.data.tags["search_run"] == "0a1b2c"
     assert parent.data.metrics["ratio.teff"] > 0.0
     assert parent.data.metrics["flux.chain.mae"] > 0.0
     (dataset,) = parent.inputs.dataset_inputs

@@ -192,7 +192,7 @@ def test_a_pass_without_its_verdict_does_not_count(few: Callable[..., bool], wor
     """Tags alone are no proof: anybody may set them."""
     for run in workplace.client.search_runs(["0"], "attributes.run_name = 'grid validation'", max_results=1000):
         path = Path(run.info.artifact_uri) / "verdict.json"
-        if run.data.metrics["spectra"] == 12.0:
+        if run.data.metrics.get("spectra") == 12.0:
             path.write_text(path.read_text().replace('"passed": true', '"passed": false'))
     assert not few()
 

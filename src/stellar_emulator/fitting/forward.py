@@ -77,11 +77,8 @@ class Forward:
     def __call__(self, parameters: Parameters) -> Prediction:
         """Flux and slopes; beyond the ends of the model's axis the end pixel's flux is repeated."""
         axis = self.emulator.contract.wavelength.pixels
-        inside = self.coordinates.inside(parameters.labels)[None]
-        slopes = self.emulator.jacobian(inside)[0][self.free]
-        slopes = slopes * self.coordinates.slopes(inside[0])[self.free, None]
-        made = np.concatenate([self.emulator.flux(parameters.labels[None]), slopes]).astype(np.float64)
-        spline = make_interp_spline(axis, made.T, k=SPLINE_DEGREE)
+        made = np.concatenate([self.emulator.flux(parameters.labels[None]), self._label_slopes(parameters.labels)])
+        spline = make_interp_spline(axis, made.T.astype(np.float64), k=SPLINE_DEGREE)
         rest = np.clip(at_rest(self.wavelength, parameters.velocity), axis[0], axis[-1])
         shifted = spline(rest).T
         continuum = self.basis @ parameters.continuum if self.basis.shape[1] else np.ones(len(rest))
@@ -92,3 +89,11 @@ class Forward:
         rows.append(self.basis.T * shifted[0])
         error = np.interp(rest, axis, self.emulator.error(parameters.labels[None])[0])
         return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))
+
+    def _label_slopes(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives of the emulator's flux by the coordinates of the free labels, (free labels, model's pixels)."""
+        if not self.label_count:
+            return np.empty((0, self.emulator.contract.wavelength.count))
+        inside = self.coordinates.inside(labels)
+        slopes = self.emulator.jacobian(inside[None])[0][self.free]
+        return np.asarray(slopes * self.coordinates.slopes(inside)[self.free, None])
