@@ -18,7 +18,7 @@ from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.tuning.hypermodel import Family, planned_epochs, with_epochs
 from stellar_emulator.tuning.materials import Materials
 from stellar_emulator.tuning.measure import measure
-from stellar_emulator.tuning.plan import Target
+from stellar_emulator.tuning.plan import TARGETS, Target
 from stellar_emulator.tuning.targets import Trained, Workshop
 from stellar_emulator.tuning.trial import Figures
 
@@ -99,6 +99,26 @@ def test_label_networks_learn_from_one_autoencoder(tmp_path: Path) -> None:
     assert set(fitting.fits) == {"label_network"}
     assert (tmp_path / "shared" / "autoencoder" / "fit.json").read_bytes() == kept
     assert np.isfinite(found.flux).all()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_trial_goes_on_from_an_earlier_ones_weights(tmp_path: Path, target: Target) -> None:
+    """One that learns next to nothing gives what the earlier one gave, and fits the target's last network alone."""
+    made = materials(tmp_path, poisoned=False)
+    first, _ = trained(made, target, "exact", tmp_path)
+    still = {"learning_rate": 1e-9, "epochs": 1}
+    preset = quick("exact")
+    parts = {name: getattr(preset, name) for name in ("autoencoder", "label_network")}
+    update = {
+        name: part.model_copy(update={"training": part.training.model_copy(update=still)})
+        for name, part in parts.items()
+    }
+    assert preset.fine_tuning is not None
+    slow = preset.model_copy(update={**update, "fine_tuning": preset.fine_tuning.model_copy(update=still)})
+    fitting = Fitting(tmp_path / "later", lambda name: lambda epoch, metrics: None, 1)
+    later = Workshop(target, made, preset, tmp_path / "shared").train(slow, fitting, tmp_path / "fits")
+    np.testing.assert_allclose(later.flux, first.flux, atol=1e-4)
+    assert set(fitting.fits) == {target}
 
 
 def test_fewer_components_are_the_leading_ones(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def pareto(
     """
     figure = new_figure("Search: error on validation runs against the cost of a spectrum", height=4.8)
     axes = figure.subplots()
-    kinds = list(dict.fromkeys(groups))
+    kinds = sorted(set(groups))
     for kind, colour, marker in zip(kinds, (BLUE, GREY, COMPUTED), "osd", strict=False):
         rows = [row for row, group in enumerate(groups) if group == kind]
         axes.plot(cost[rows], error[rows], marker, color=colour, markersize=4.5, alpha=0.8, label=f"{kind} broadening")
