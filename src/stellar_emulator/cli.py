@@ -252,10 +252,6 @@ def _degree(text: str) -> int:
     return int(text)
 
 
-def _path_or_none(text: str) -> Path | None:
-    return None if text == "none" else _path(text)
-
-
 def _shared(output: str) -> tuple[Option, Option]:
     return (
         Option("contract", "data_contracts/gaia_rvs.yaml", _path, "data contract, a YAML file"),
@@ -431,7 +427,9 @@ VERBS = (
             _SHIPPED,
             _shared("")[0],
             Option("output", "output/generate/spectra.fits", _path, "file to write: .fits, .parquet, .csv or .png"),
-            Option("labels", "none", _path_or_none, "table, one row a spectrum: .csv, .parquet, .fits or .ecsv"),
+            Option(
+                "labels", "none", _or_none("none", _path), "table, one row a spectrum: .csv, .parquet, .fits or .ecsv"
+            ),
         ),
         labels=True,
     ),
@@ -445,7 +443,7 @@ VERBS = (
         "Fit labels of observed spectra by least squares through the emulator; labels given are kept.",
         (
             *_observed("output/fit/labels.csv", "3"),
-            Option("figures", "none", _path_or_none, "folder for a PNG of each spectrum and its fit"),
+            Option("figures", "none", _or_none("none", _path), "folder for a PNG of each spectrum and its fit"),
         ),
         labels=True,
     ),

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.bundle import Bundle, read_bundle, read_network
+from stellar_emulator.bundle import read_bundle, read_network
 from stellar_emulator.checks import check_labels
-from stellar_emulator.contract import Contract
 from stellar_emulator.find_model import find_model
 from stellar_emulator.fingerprint import require_same_answers
 from stellar_emulator.label_table import broadcast, named_columns
+from stellar_emulator.loaded_model import LoadedModel
 from stellar_emulator.measured import at_labels
 from stellar_emulator.runtime import OnnxNetwork, open_network
 
 if TYPE_CHECKING:
-    # Astropy takes a second to import, and generating spectra does without.
-    from astropy.units import Quantity
+    # It takes seconds to import, and generating spectra does without.
     from specutils import Spectrum
 
 JACOBIAN_ROWS = 64
@@ -31,11 +30,8 @@ FLUX_TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
-class Emulator:
+class Emulator(LoadedModel):
     """Physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
-
-    bundle: Bundle
-    network: OnnxNetwork
 
     @classmethod
     def load(cls, where: str | Path | None = None) -> "Emulator":
@@ -52,36 +48,6 @@ class Emulator:
         network = open_network(bundle.graph, bundle.contract.wavelength.count)
         require_same_answers(bundle, network, FLUX_TOLERANCE)
         return cls(bundle, network)
-
-    @property
-    def contract(self) -> Contract:
-        return self.bundle.contract
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        return self.bundle.metadata
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 that names this very model."""
-        return self.bundle.digest
-
-    @property
-    def version(self) -> str:
-        """What model this is, in short: its registered name and the first digits of its digest."""
-        return f"{self.contract.models.emulator} {self.digest[:12]}"
-
-    @cached_property
-    def wavelength(self) -> "Quantity":
-        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells."""
-        from astropy.units import Quantity
-
-        return Quantity(self.contract.wavelength.pixels, self.contract.wavelength.unit)
-
-    @property
-    def medium(self) -> str:
-        """``air`` or ``vacuum``."""
-        return self.contract.wavelength.medium
 
     def __call__(self, table: Any = None, /, **labels: Any) -> NDArray[np.float32]:
         """Flux of labels given by name, in a table, or both.

@@ -4,22 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.bundle import Bundle, read_bundle
+from stellar_emulator.bundle import read_bundle
 from stellar_emulator.checks import check_flux, check_labels
-from stellar_emulator.contract import Contract
 from stellar_emulator.find_model import find_model
 from stellar_emulator.fingerprint import require_same_answers
+from stellar_emulator.loaded_model import LoadedModel
 from stellar_emulator.measured import at_labels, at_noise, reconstructed, rms
-from stellar_emulator.runtime import OnnxNetwork, open_network
-
-if TYPE_CHECKING:
-    # Astropy takes a second to import, and inferring labels does without.
-    from astropy.units import Quantity
+from stellar_emulator.runtime import open_network
 
 LABEL_TOLERANCE = 1e-4
 """Of the outputs' size, by which labels may differ from what the trained layers gave when the model was saved."""
@@ -29,11 +25,8 @@ NOISE_MARGIN = 3.0
 
 
 @dataclass(frozen=True)
-class Validator:
+class Validator(LoadedModel):
     """Normalised flux on ``contract.wavelength`` to physical labels."""
-
-    bundle: Bundle
-    network: OnnxNetwork
 
     @classmethod
     def load(cls, where: str | Path | None = None) -> "Validator":
@@ -42,36 +35,6 @@ class Validator:
         network = open_network(bundle.graph, len(bundle.contract.labels))
         require_same_answers(bundle, network, LABEL_TOLERANCE)
         return cls(bundle, network)
-
-    @property
-    def contract(self) -> Contract:
-        return self.bundle.contract
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        return self.bundle.metadata
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 that names this very model."""
-        return self.bundle.digest
-
-    @property
-    def version(self) -> str:
-        """What model this is, in short: its registered name and the first digits of its digest."""
-        return f"{self.contract.models.validator} {self.digest[:12]}"
-
-    @cached_property
-    def wavelength(self) -> "Quantity":
-        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells."""
-        from astropy.units import Quantity
-
-        return Quantity(self.contract.wavelength.pixels, self.contract.wavelength.unit)
-
-    @property
-    def medium(self) -> str:
-        """``air`` or ``vacuum``."""
-        return self.contract.wavelength.medium
 
     def __call__(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
         return self.labels(flux, noise)

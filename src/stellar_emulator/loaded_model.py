@@ -1,0 +1,52 @@
+"""What every loaded model tells of itself: which one it is, what it obeys, on which wavelengths it works."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from stellar_emulator.bundle import Bundle
+from stellar_emulator.contract import Contract
+from stellar_emulator.runtime import OnnxNetwork
+
+if TYPE_CHECKING:
+    # Astropy takes a second to import, and using a model does without.
+    from astropy.units import Quantity
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model's folder that was read, and its network, ready to run."""
+
+    bundle: Bundle
+    network: OnnxNetwork
+
+    @property
+    def contract(self) -> Contract:
+        return self.bundle.contract
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.bundle.metadata
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names this very model."""
+        return self.bundle.digest
+
+    @property
+    def version(self) -> str:
+        """What model this is, in short: its registered name and the first digits of its digest."""
+        return f"{getattr(self.contract.models, self.bundle.kind)} {self.digest[:12]}"
+
+    @cached_property
+    def wavelength(self) -> "Quantity":
+        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells."""
+        from astropy.units import Quantity
+
+        return Quantity(self.contract.wavelength.pixels, self.contract.wavelength.unit)
+
+    @property
+    def medium(self) -> str:
+        """``air`` or ``vacuum``."""
+        return self.contract.wavelength.medium
