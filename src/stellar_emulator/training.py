@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,11 +19,17 @@ from stellar_emulator.networks.preset import Training
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
 
-BEST, LATEST = "best.weights.h5", "latest.weights.h5"
-"""Weights of the best epoch so far and of the last one, with the optimizer's state."""
+BEST, LATEST, PARTIAL = "best.weights.h5", "latest.weights.h5", "partial.weights.h5"
+"""Weights of the best epoch so far, of the last one, and those being written, each with the optimizer's state."""
 
 CLOCK = "clock.json"
 """Seconds spent on a fit that has not ended."""
+
+STEPS_AT_ONCE = 16
+"""Steps between returns to Python: for networks of this size the way there and back takes as long as the step."""
+
+WORTH_COMPILING = 1000
+"""Steps of a fit from which on compiling with XLA, some seconds, is won back."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,10 @@ def fit(
     if not record.stopped:
         steps = _steps(training, settings)
         paces = [] if seconds is None else [_Pace(settings, seconds, record)]
-        model.compile(optimizer=_optimizer(settings, None if paces else steps), loss="mean_squared_error")
+        # Batches of a dataset come in many sizes, each of which XLA would compile anew.
+        long = not streamed and steps * settings.epochs >= WORTH_COMPILING
+        fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
+        model.compile(optimizer=_optimizer(settings, None if paces else steps), loss="mean_squared_error", **fast)
         model.fit(
             inputs,
             targets,
@@ -102,10 +112,10 @@ def _restore(model: keras.Model, latest: Path, steps: int) -> int:
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
 
 
-def _save(model: keras.Model, path: Path) -> None:
-    """Write weights and optimizer at once or not at all: a kill may come at any time."""
-    partial = path.with_name("partial.weights.h5")
-    model.save_weights(partial)
+def _copy(source: Path, path: Path) -> None:
+    """Copy a file at once or not at all: a kill may come at any time."""
+    partial = path.with_name("copy.weights.h5")
+    shutil.copyfile(source, partial)
     partial.rename(path)
 
 
@@ -180,10 +190,11 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
         for name, value in metrics.items():
             # A killed fit may have recorded an epoch whose state it had not yet saved: the new value replaces it.
             self.history[name] = [*self.history.get(name, [])[:epoch], value]
+        self.model.save_weights(self.folder / PARTIAL)
         if self.best_epoch == epoch:
-            _save(self.model, self.folder / BEST)
+            _copy(self.folder / PARTIAL, self.folder / BEST)
         _write(self.path, self.history)
-        _save(self.model, self.folder / LATEST)
+        (self.folder / PARTIAL).rename(self.folder / LATEST)
         _write(self.clock, self.seconds)
         self.report(epoch, metrics)
         self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
