@@ -1,19 +1,15 @@
 """The Jacobian graph against central differences of the plain arithmetic in double precision."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from exact_network import random_network
 from synthetic import GAIA, ROOT, SMALL
 
 from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.grid.broadening import instrument_sigma, resolutions, rotation_transfer
+from stellar_emulator.grid.broadening import instrument_sigma, pixel_velocities, resolutions, rotation_transfer
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, EmulatorNetwork, ExactEmulatorNetwork
-from stellar_emulator.networks.onnx_graph import Graph
 from stellar_emulator.networks.onnx_jacobian import jacobian_onnx
-from stellar_emulator.networks.onnx_synthesis import synthesis
 from stellar_emulator.runtime import open_network
 
 ARCHIVE = read_contract(ROOT / "data_contracts" / "gaia_dr3_rvs.yaml")
@@ -30,7 +26,15 @@ def in_double(network: ExactEmulatorNetwork, labels: np.ndarray) -> np.ndarray:
     excess = instrument_sigma(resolution) ** 2 - instrument_sigma(broadening.sharpest) ** 2
     transfer = rotation_transfer(broadening.frequencies, vsini, made[:, -1] / LIMB_DARKENING_WEIGHT)
     transfer *= np.exp(-2.0 * np.pi**2 * np.outer(excess, broadening.frequencies**2))
-    return (made[:, :-1] * np.concatenate([transfer, transfer], axis=1)) @ broadening.synthesis.astype(np.float64)
+    return (made[:, :-1] * np.concatenate([transfer, transfer], axis=1)) @ matrix(network)
+
+
+def matrix(network: ExactEmulatorNetwork) -> np.ndarray:
+    """Modes to pixels, (2 modes, pixels), as the sum of cosines and sines that it is."""
+    intrinsic, wavelength = network.contract.intrinsic, network.contract.wavelength
+    phase = 2.0 * np.pi * np.outer(network.broadening.frequencies, pixel_velocities(intrinsic, wavelength))
+    twice = np.where(network.broadening.frequencies > 0.0, np.sqrt(2.0), 1.0)[:, np.newaxis]
+    return np.concatenate([twice * np.cos(phase), -twice * np.sin(phase)])
 
 
 def inside(contract: Contract, rows: int) -> np.ndarray:
@@ -92,17 +96,3 @@ def test_learned_broadening_is_differentiated_through_any_activation(activation:
     found = open_network(jacobian_onnx(EmulatorNetwork(chain)).SerializeToString(), 3, 20)(labels)
     expected = np.stack([(chain(labels + move) - chain(labels - move)) / 2e-6 for move in 1e-6 * np.eye(3)], axis=1)
     assert_close(found, expected)
-
-
-@pytest.mark.parametrize("contract", [GAIA, ARCHIVE], ids=lambda contract: contract.name)
-def test_the_matrix_of_factors_is_the_matrix(contract: Contract, tmp_path: Path) -> None:
-    network = random_network(contract)
-    expected = network.broadening.synthesis
-    graph = Graph()
-    graph.node("MatMul", ["modes", synthesis(graph, network)], "product")
-    graph.rename("product", "flux")
-    model = graph.model("synthesis", ("modes", len(expected)), ("flux", expected.shape[1]))
-    content = model.SerializeToString()
-    assert len(content) < expected.nbytes / 12
-    found = open_network(content, expected.shape[1])(np.eye(len(expected), dtype=np.float32))
-    assert np.abs(found - expected).max() < 1e-6

@@ -2,7 +2,7 @@
 
 Both kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
 Observation and Analysis of Stellar Photospheres, ch. 18) and a Gaussian of FWHM = wavelength / resolution. Because the
-instrument passes no detail finer than its own width, few modes are enough; one fixed matrix takes them to pixels.
+instrument passes no detail finer than its own width, few modes are enough; their sum is taken at the pixels.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from scipy.special import j1
 
 from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
 from stellar_emulator.errors import InputError
+from stellar_emulator.grid.fourier_sum import FourierSum, fourier_sum
 from stellar_emulator.medium import converted
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
@@ -29,18 +30,18 @@ class Broadening:
     The modes are those of the spectrum as the sharpest instrument sees it without rotation, real parts then
     imaginary, scaled so that squared differences of modes are those of flux. bins: of the intrinsic axis; frequencies:
     cycles per km/s, shape (modes,); response: from intrinsic flux to modes, shape (modes,); sharpest: that
-    instrument's resolution; synthesis: modes to pixels, shape (2 modes, pixels), float32.
+    instrument's resolution; synthesis: modes to pixels.
     """
 
     bins: int
     frequencies: NDArray[np.float64]
     response: NDArray[np.float64]
     sharpest: float
-    synthesis: NDArray[np.float32]
+    synthesis: FourierSum
 
     @property
     def pixels(self) -> int:
-        return int(self.synthesis.shape[1])
+        return self.synthesis.pixels
 
     def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
         """Modes of intrinsic spectra, (runs, bins) to (runs, 2 modes).
@@ -73,7 +74,7 @@ class Broadening:
     ) -> NDArray[np.float32]:
         """Broadened flux, (n, 2 modes) to (n, pixels); vsini in km/s, limb darkening linear, each of shape (n,)."""
         transfer = self.transfer(vsini, resolution, limb_darkening)
-        return np.asarray((modes * np.concatenate([transfer, transfer], axis=-1)) @ self.synthesis)
+        return self.synthesis(modes * np.concatenate([transfer, transfer], axis=-1))
 
 
 def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float) -> Broadening:
@@ -97,14 +98,13 @@ def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: f
     # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
     twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
     instrument = np.exp(-2.0 * (np.pi * sigma * frequencies) ** 2)
-    phase = 2.0 * np.pi * np.outer(frequencies, pixel_velocities(intrinsic, wavelength))
-    synthesis = twice[:, np.newaxis] * np.array([np.cos(phase), -np.sin(phase)])
+    angles = 2.0 * np.pi / (bins * step) * pixel_velocities(intrinsic, wavelength)
     return Broadening(
         bins=bins,
         frequencies=frequencies,
         response=twice * instrument / (bins * np.sinc(frequencies * step)),
         sharpest=sharpest,
-        synthesis=synthesis.reshape(-1, len(pixels)).astype(np.float32),
+        synthesis=fourier_sum(angles, instrument),
     )
 
 
@@ -143,7 +143,7 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
 
 @lru_cache(maxsize=2)
 def _kept(intrinsic: str, wavelength: str, sharpest: float) -> Broadening:
-    """One broadening of tens of megabytes for grid, targets and emulator; axes that hold arrays make no keys."""
+    """One broadening for grid, targets and emulator; axes that hold arrays make no keys."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
     return broadening(*axes, sharpest)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from stellar_emulator.contract import SPEED_OF_LIGHT
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, rotation_transfer
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
-from stellar_emulator.networks.onnx_graph import Graph
-from stellar_emulator.networks.onnx_synthesis import synthesis
+from stellar_emulator.networks.onnx_graph import Graph, Outputs
+from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
 
 TABLE_STEP = 0.01
 """Radians between entries of the table of rotation transfer."""
@@ -23,12 +23,11 @@ TABLE_STEP = 0.01
 class Broadened:
     """Names of values on the way from modes to flux.
 
-    real, imaginary: modes without rotation, (n, modes); transfer: what multiplies both, the product of ``rotation``
-    and ``instrument.transfer``; profile: what ``rotation`` was made of.
+    modes: without rotation, (n, rows x 2 x columns) on the `Rectangle`; transfer: what multiplies them, (n, rows x
+    columns), the product of ``rotation`` and ``instrument.transfer``; profile: what ``rotation`` was made of.
     """
 
-    real: str
-    imaginary: str
+    modes: str
     transfer: str
     rotation: str
     profile: "Profile"
@@ -60,28 +59,43 @@ class Instrument:
     resolution: str
 
 
-def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> str:
-    """Add nodes that broaden ``made`` (n, 2 modes + 1) at ``labels`` (n, labels); return the name of the flux."""
+def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, run_labels: str) -> str:
+    """Add nodes from labels (n, labels), and those of them that are the run's, to the flux; return its name."""
+    made = graph.chain(run_labels, "chain", network.chain, chain_outputs(network))
     parts = broadening_parts(graph, network, labels, made)
-    passed = [graph.node("Mul", [part, parts.transfer], f"{part}/passed") for part in (parts.real, parts.imaginary)]
-    return graph.node("MatMul", [graph.concat(passed, "passed", axis=1), synthesis(graph, network)], "broadened")
+    rows, columns = rectangle(network.broadening.synthesis).number.shape
+    modes = graph.reshape(parts.modes, [-1, rows, 2, columns], "modes/placed")
+    transfer = graph.reshape(parts.transfer, [-1, rows, 1, columns], "transfer/placed")
+    return synthesised(graph, network.broadening.synthesis, graph.node("Mul", [modes, transfer], "passed"))
+
+
+def chain_outputs(network: ExactEmulatorNetwork) -> Outputs:
+    """Of the chain's outputs (n, 2 modes + 1): modes on the rectangle, and limb darkening as it is."""
+    placed = rectangle(network.broadening.synthesis).parts
+    limb = 2 * len(network.broadening.frequencies)
+    return Outputs(np.append(placed.places, limb), np.append(placed.factors, np.float32(1.0)))
+
+
+def placed_frequencies(network: ExactEmulatorNetwork) -> NDArray[np.float64]:
+    """Frequency of the mode at each place of the rectangle, (1, rows x columns)."""
+    number = rectangle(network.broadening.synthesis).number
+    return np.asarray(network.broadening.frequencies[number.reshape(1, -1)])
 
 
 def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> Broadened:
-    """Add nodes for everything that broadening needs before the synthesis."""
-    modes = len(network.broadening.frequencies)
-    real, imaginary, limb = graph.split(made, [modes, modes, 1], ["real", "imaginary", "limb"], axis=1)
+    """Add nodes for everything that broadening needs before the synthesis; ``made``: by `chain_outputs`."""
+    places = rectangle(network.broadening.synthesis).number.size
+    modes, limb = graph.split(made, [2 * places, 1], ["modes", "limb"], axis=1)
     profile = _profile(graph, network, labels, limb)
     rotation, instrument = _rotation(graph, profile), _instrument(graph, network, labels)
     transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
-    return Broadened(real, imaginary, transfer, rotation, profile, instrument)
+    return Broadened(modes, transfer, rotation, profile, instrument)
 
 
 def _profile(graph: Graph, network: ExactEmulatorNetwork, labels: str, limb: str) -> Profile:
-    """Parts of the transfer of Gray's profile, (n, modes): (2 (1 - u) D + 2 u L) / (1 - u / 3), D and L tabulated."""
-    frequencies = network.broadening.frequencies
+    """Parts of the transfer of Gray's profile, (n, places): (2 (1 - u) D + 2 u L) / (1 - u / 3), D and L tabulated."""
     vsini = graph.columns(labels, [network.vsini_column], "vsini")
-    places = graph.constant("places", (2.0 * np.pi / TABLE_STEP * frequencies[np.newaxis]).astype(np.float32))
+    places = graph.constant("places", (2.0 * np.pi / TABLE_STEP * placed_frequencies(network)).astype(np.float32))
     place = graph.node("Mul", [vsini, places], "place")
     below = graph.node("Floor", [place], "place/floor")
     share = graph.node("Sub", [place, below], "place/share")
@@ -135,8 +149,8 @@ def interpolated(graph: Graph, name: str, table: NDArray[np.float64], index: str
 
 
 def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Instrument:
-    """Transfer beyond the sharpest instrument's, (n, modes): exp(-2 pi^2 (sigma^2 - sharpest sigma^2) f^2)."""
-    frequencies, sharpest = network.broadening.frequencies, network.broadening.sharpest
+    """Transfer beyond the sharpest instrument's, (n, places): exp(-2 pi^2 (sigma^2 - sharpest sigma^2) f^2)."""
+    sharpest = network.broadening.sharpest
     if network.contract.instrument:
         resolution = graph.number("resolution", network.contract.instrument.resolution)
     else:
@@ -146,7 +160,7 @@ def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Ins
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
     sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
     exponents = graph.constant(
-        "exponents", (-2.0 * np.pi**2 * sigma**2 * frequencies[np.newaxis] ** 2).astype(np.float32)
+        "exponents", (-2.0 * np.pi**2 * sigma**2 * placed_frequencies(network) ** 2).astype(np.float32)
     )
     transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
     return Instrument(transfer, exponents, squared, resolution)

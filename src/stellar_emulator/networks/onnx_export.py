@@ -13,7 +13,7 @@ def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
     graph = Graph()
     if isinstance(network, ExactEmulatorNetwork):
         own = graph.columns("labels", network.run_columns, "run_labels")
-        graph.rename(broadened(graph, network, "labels", graph.chain(own, "chain", network.chain)), "flux")
+        graph.rename(broadened(graph, network, "labels", own), "flux")
         return graph.model("emulator", ("labels", len(network.contract.labels)), ("flux", network.broadening.pixels))
     graph.rename(graph.chain("labels", "chain", network.chain), "flux")
     return graph.model("emulator", ("labels", _inputs(network.chain)), ("flux", _outputs(network.chain)))

@@ -5,17 +5,26 @@ Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stellar_emulator.networks.dense import DenseChain
+from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.version import VERSION
 
 OPSET = 13
 IR_VERSION = 7
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Outputs of a layer in another arrangement: the places they come from and what they are multiplied by."""
+
+    places: NDArray[np.int64]
+    factors: NDArray[np.float32]
 
 
 class Graph:
@@ -25,12 +34,27 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
-    def chain(self, value: str, name: str, chain: DenseChain) -> str:
+    def chain(self, value: str, name: str, chain: DenseChain, outputs: Outputs | None = None) -> str:
+        """Dense layers one after the other; ``outputs`` of the last one, where not all as they come."""
         for number, layer in enumerate(chain.layers):
+            last = number == len(chain.layers) - 1
             prefix = f"{name}/{number}"
-            weights = [self.constant(f"{prefix}/kernel", layer.kernel), self.constant(f"{prefix}/bias", layer.bias)]
-            value = self.activation(self.node("Gemm", [value, *weights], prefix), layer.activation)
+            kernel, bias = self.layer_weights(prefix, layer, outputs if last else None)
+            value = self.activation(self.node("Gemm", [value, kernel, bias], prefix), layer.activation)
         return value
+
+    def layer_weights(self, prefix: str, layer: DenseLayer, outputs: Outputs | None) -> tuple[str, str]:
+        """Kernel and bias of a layer (linear, where ``outputs`` are given): kept as they are, arranged on loading."""
+        kernel, bias = self.constant(f"{prefix}/kernel", layer.kernel), self.constant(f"{prefix}/bias", layer.bias)
+        if outputs is None:
+            return kernel, bias
+        places = self.integers(f"{prefix}/outputs", outputs.places)
+        factors = self.constant(f"{prefix}/factors", outputs.factors)
+        arranged = []
+        for axis, value in ((1, kernel), (0, bias)):
+            self.nodes.append(helper.make_node("Gather", [value, places], [f"{value}/arranged"], axis=axis))
+            arranged.append(self.node("Mul", [f"{value}/arranged", factors], f"{value}/scaled"))
+        return arranged[0], arranged[1]
 
     def activation(self, value: str, activation: str) -> str:
         if activation == "linear":
@@ -61,7 +85,7 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def integers(self, name: str, values: list[int]) -> str:
+    def integers(self, name: str, values: Sequence[int] | NDArray[np.int64]) -> str:
         self.weights.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
         return name
 
@@ -85,6 +109,14 @@ class Graph:
         sizes = self.integers(f"{names[0]}/widths", list(widths))
         self.nodes.append(helper.make_node("Split", [value, sizes], list(names), axis=axis))
         return list(names)
+
+    def reshape(self, value: str, shape: Sequence[int], name: str) -> str:
+        """The same numbers in another shape, of which one length may be -1."""
+        return self.node("Reshape", [value, self.integers(f"{name}/shape", shape)], name)
+
+    def transpose(self, value: str, axes: Sequence[int], name: str) -> str:
+        self.nodes.append(helper.make_node("Transpose", [value], [name], perm=list(axes)))
+        return name
 
     def with_axis(self, value: str, name: str) -> str:
         """Rows (n, width) as (n, 1, width), to be spread over labels."""

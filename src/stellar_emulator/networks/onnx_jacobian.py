@@ -17,11 +17,13 @@ from stellar_emulator.networks.onnx_broadening import (
     Broadened,
     Profile,
     broadening_parts,
+    chain_outputs,
     interpolated,
+    placed_frequencies,
     table_angles,
 )
-from stellar_emulator.networks.onnx_graph import Graph
-from stellar_emulator.networks.onnx_synthesis import synthesis
+from stellar_emulator.networks.onnx_graph import Graph, Outputs
+from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
 
 
 def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
@@ -29,32 +31,35 @@ def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
     graph = Graph()
     if isinstance(network, ExactEmulatorNetwork):
         labels, pixels = len(network.contract.labels), network.broadening.pixels
-        slopes = graph.node("MatMul", [_mode_slopes(graph, network), synthesis(graph, network)], "slopes")
+        flat = synthesised(graph, network.broadening.synthesis, _mode_slopes(graph, network))
+        slopes = graph.reshape(flat, [-1, labels, pixels], "slopes")
     else:
         labels, pixels = network.chain.layers[0].kernel.shape[0], network.chain.layers[-1].kernel.shape[1]
-        _, slopes = _chain(graph, "labels", network.chain)
+        _, slopes = _chain(graph, "labels", network.chain, None)
     graph.rename(slopes, "jacobian")
     return graph.model("jacobian", ("labels", labels), ("jacobian", labels, pixels))
 
 
 def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
-    """Derivatives of the broadened modes, (n, labels, 2 modes)."""
-    made, slopes = _chain(graph, graph.columns("labels", network.run_columns, "run_labels"), network.chain)
-    modes = len(network.broadening.frequencies)
-    names = ["real/slope", "imaginary/slope", "limb/slope"]
-    *mode_slopes, limb_slope = graph.split(slopes, [modes, modes, 1], names, axis=2)
+    """Derivatives of the broadened modes, (n, labels, rows, 2, columns) on the `Rectangle`."""
+    run_labels = graph.columns("labels", network.run_columns, "run_labels")
+    made, slopes = _chain(graph, run_labels, network.chain, chain_outputs(network))
+    rows, columns = rectangle(network.broadening.synthesis).number.shape
+    names = ["modes/slope", "limb/slope"]
+    mode_slopes, limb_slope = graph.split(slopes, [2 * rows * columns, 1], names, axis=2)
     parts = broadening_parts(graph, network, "labels", made)
+
+    def placed(value: str, labels: int, halves: int) -> str:
+        return graph.reshape(value, [-1, labels, rows, halves, columns], f"{value}/placed")
+
+    run, others = len(network.run_columns), len(network.contract.labels) - len(network.run_columns)
     by_run, by_others = _transfer_slopes(graph, network, parts, limb_slope)
-    transfer = graph.with_axis(parts.transfer, "transfer/rows")
-    order = graph.integers("order", _order(network))
-    halves = []
-    for value, slope in zip((parts.real, parts.imaginary), mode_slopes, strict=True):
-        rows = graph.with_axis(value, f"{value}/rows")
-        own = graph.node("Mul", [slope, transfer], f"{value}/own")
-        run = graph.node("Add", [own, graph.node("Mul", [rows, by_run], f"{value}/darkened")], f"{value}/by_run")
-        others = graph.node("Mul", [rows, by_others], f"{value}/by_others")
-        halves.append(graph.gather(graph.concat([run, others], f"{value}/all", axis=1), order, f"{value}/ordered"))
-    return graph.concat(halves, "modes/slopes", axis=2)
+    modes = placed(parts.modes, 1, 2)
+    own = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
+    darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
+    broader = graph.node("Mul", [modes, placed(by_others, others, 1)], "modes/by_others")
+    found = graph.concat([graph.node("Add", [own, darkened], "modes/by_run"), broader], "modes/found", axis=1)
+    return graph.gather(found, graph.integers("order", _order(network)), "modes/slopes")
 
 
 def _order(network: ExactEmulatorNetwork) -> list[int]:
@@ -71,7 +76,7 @@ def _transfer_slopes(graph: Graph, network: ExactEmulatorNetwork, parts: Broaden
     by_darkening = graph.node("Mul", [_by_darkening(graph, parts), instrument.transfer], "by_darkening")
     by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
     by_angle = _by_angle(graph, network, profile)
-    angles = graph.constant("angles", (2.0 * np.pi * network.broadening.frequencies[np.newaxis]).astype(np.float32))
+    angles = graph.constant("angles", (2.0 * np.pi * placed_frequencies(network)).astype(np.float32))
     by_vsini = graph.node(
         "Mul", [graph.node("Mul", [by_angle, angles], "rotation/by_vsini"), instrument.transfer], "by_vsini"
     )
@@ -119,29 +124,30 @@ def _by_resolution(graph: Graph, parts: Broadened) -> str:
     return graph.node("Mul", [parts.transfer, exponent], "by_resolution")
 
 
-def _chain(graph: Graph, value: str, chain: DenseChain) -> tuple[str, str]:
-    """Outputs of dense layers (n, outputs) and their derivatives by the inputs (n, inputs, outputs)."""
+def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None) -> tuple[str, str]:
+    """As `Graph.chain`, with the derivatives of its outputs by the inputs, (n, inputs, outputs)."""
     slopes = ""
     for number, layer in enumerate(chain.layers):
+        last = number == len(chain.layers) - 1
         prefix = f"chain/{number}"
-        weights = [graph.constant(f"{prefix}/kernel", layer.kernel), graph.constant(f"{prefix}/bias", layer.bias)]
-        before = graph.node("Gemm", [value, *weights], prefix)
+        kernel, bias = graph.layer_weights(prefix, layer, outputs if last else None)
+        before = graph.node("Gemm", [value, kernel, bias], prefix)
         value = graph.activation(before, layer.activation)
         if slopes:
-            slopes = graph.node("MatMul", [slopes, weights[0]], f"{prefix}/slopes")
+            slopes = graph.node("MatMul", [slopes, kernel], f"{prefix}/slopes")
         else:
-            slopes = _first_slopes(graph, before, layer.kernel)
+            slopes = _first_slopes(graph, before, kernel)
         if layer.activation != "linear":
             slope = graph.with_axis(_slope(graph, before, value, layer.activation), f"{prefix}/slope/rows")
             slopes = graph.node("Mul", [slopes, slope], f"{prefix}/slopes/passed")
     return value, slopes
 
 
-def _first_slopes(graph: Graph, rows: str, kernel: NDArray[np.float32]) -> str:
+def _first_slopes(graph: Graph, rows: str, kernel: str) -> str:
     """The first kernel for each of the rows (n, outputs), so that even a linear chain gives n Jacobians."""
     nothing = graph.node("Mul", [rows, graph.number("nothing", 0.0)], "nothing/rows")
     spread = graph.with_axis(nothing, "nothing/spread")
-    return graph.node("Add", [spread, graph.constant("first", kernel)], "first/rows")
+    return graph.node("Add", [spread, kernel], "first/rows")
 
 
 def _slope(graph: Graph, before: str, after: str, activation: str) -> str:

@@ -1,50 +1,100 @@
-"""The matrix from Fourier modes to pixels, built inside the graph from thin factors.
+"""The sum of Fourier modes at pixels inside the graph: `grid.fourier_sum`, its FFT as two small matrix products.
 
-Its entries are cosines and sines of number x angle, the angle being a pixel's. With number = 32 high + low they are
-products of a factor for ``high`` and one for ``low`` (addition theorems): 2 MB in the file instead of 37. ONNX Runtime
-multiplies the factors out once, when it loads the graph.
+ONNX Runtime's own DFT is slow and young. The number of samples is first x second without a common divisor, so a
+transform of that length is one of length ``first`` and one of length ``second`` on a rectangle of modes (Good 1958,
+J. R. Stat. Soc. B 20, 361), with nothing between them. Real flux needs half of the rectangle.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.grid.broadening import pixel_velocities
-from stellar_emulator.networks.inference import ExactEmulatorNetwork
-from stellar_emulator.networks.onnx_graph import Graph
-
-LOW = 32
-"""Numbers of the low factor; the high one then has as many for 1,000 modes."""
+from stellar_emulator.grid.fourier_sum import FourierSum
+from stellar_emulator.networks.onnx_graph import Graph, Outputs
 
 
-def synthesis(graph: Graph, network: ExactEmulatorNetwork) -> str:
-    """Add nodes that make the matrix `Broadening.synthesis`, (2 modes, pixels); return its name."""
-    contract, frequencies = network.contract, network.broadening.frequencies
-    assert contract.intrinsic is not None
-    angle = 2.0 * np.pi * frequencies[1] * pixel_velocities(contract.intrinsic, contract.wavelength)
-    modes = len(frequencies)
-    high = _factor(graph, "synthesis/high", np.arange(0, modes, LOW)[:, np.newaxis, np.newaxis] * angle)
-    low = _factor(graph, "synthesis/low", np.arange(LOW)[:, np.newaxis] * angle)
+@dataclass(frozen=True)
+class Rectangle:
+    """Where modes lie before the transform; each of shape (rows, columns).
 
-    def product(first: int, second: int) -> str:
-        return graph.node("Mul", [high[first], low[second]], f"synthesis/{'cs'[first]}{'cs'[second]}")
+    number: of the mode at each place, 0 where there is none; real, imaginary: what its parts are multiplied by there,
+    0 where there is none and conjugate where its negative frequency lies.
+    """
 
-    cosine = graph.node("Sub", [product(0, 0), product(1, 1)], "synthesis/cosine")
-    sine = graph.node("Add", [product(1, 0), product(0, 1)], "synthesis/sine")
-    flat = graph.integers("synthesis/flat", [-1, len(angle)])
-    first, last = graph.integers("synthesis/first", [0]), graph.integers("synthesis/last", [modes])
-    # As in `broadening`: negative frequencies are folded onto positive ones, and the imaginary part counts negative.
-    twice = np.where(np.arange(modes) > 0, np.sqrt(2.0), 1.0).astype(np.float32)[:, np.newaxis]
-    halves = []
-    for name, value, scale in (("real", cosine, twice), ("imaginary", sine, -twice)):
-        rows = graph.node("Reshape", [value, flat], f"synthesis/{name}/rows")
-        used = graph.node("Slice", [rows, first, last], f"synthesis/{name}/used")
-        halves.append(graph.node("Mul", [used, graph.constant(f"{value}/scale", scale)], f"synthesis/{name}"))
-    return graph.concat(halves, "synthesis", axis=0)
+    number: NDArray[np.int64]
+    real: NDArray[np.float32]
+    imaginary: NDArray[np.float32]
+
+    @property
+    def parts(self) -> Outputs:
+        """Of modes (n, 2 modes), real parts then imaginary, what (n, rows, 2, columns) holds."""
+        modes = int(self.number.max()) + 1
+        places = np.stack([self.number, self.number + modes], axis=1)
+        return Outputs(places.ravel(), np.stack([self.real, self.imaginary], axis=1).ravel())
 
 
-def _factor(graph: Graph, name: str, angles: NDArray[np.float64]) -> tuple[str, str]:
-    """Cosines and sines of angles."""
-    return (
-        graph.constant(f"{name}/cosine", np.cos(angles).astype(np.float32)),
-        graph.constant(f"{name}/sine", np.sin(angles).astype(np.float32)),
+def rectangle(total: FourierSum) -> Rectangle:
+    """The half of the rectangle that real flux needs: rows 0 to (first - 1) / 2."""
+    first, second = total.samples
+    count = first * second
+    frequency = np.full((first, second), -1)
+    every = np.arange(count)
+    frequency[every % first, every % second] = every
+    frequency = frequency[: (first + 1) // 2]
+    positive, negative = frequency < total.modes, frequency > count - total.modes
+    number = np.where(positive, frequency, np.where(negative, count - frequency, 0))
+    # Folded as in `FourierSum`: half of sqrt(2) for each of the two frequencies of a mode, the constant has but one.
+    share = np.where(positive | negative, np.where(number > 0, np.sqrt(0.5), 1.0), 0.0)
+    return Rectangle(
+        number, share.astype(np.float32), np.where(negative, -share, share * (number > 0)).astype(np.float32)
     )
+
+
+def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
+    """Add nodes that sum ``placed`` modes, (n, rows x 2 x columns), at pixels, (n, pixels); return the name."""
+    first, second = total.samples
+    rows = (first + 1) // 2
+    wide = graph.reshape(placed, [-1, rows, 2 * second], "synthesis/rows")
+    across = graph.node("MatMul", [wide, graph.constant("synthesis/across", _across(second))], "synthesis/turned")
+    deep = graph.reshape(across, [-1, 2 * rows, second], "synthesis/columns")
+    samples = graph.node("MatMul", [graph.constant("synthesis/down", _down(first)), deep], "synthesis/samples")
+    flat = graph.reshape(samples, [-1, first * second], "synthesis/flat")
+    windows = graph.gather(flat, graph.integers("synthesis/windows", _places(total)), "synthesis/windowed")
+    blocks = graph.node(
+        "MatMul", [_swapped(graph, windows), graph.constant("synthesis/weights", total.weights)], "blocks"
+    )
+    width = total.weights.shape[0] * total.weights.shape[2]
+    pixels = graph.reshape(_swapped(graph, blocks), [-1, width], "synthesis/pixels")
+    if width == total.pixels:
+        return pixels
+    limits = [graph.integers(f"synthesis/{name}", [value]) for name, value in (("from", 0), ("to", total.pixels))]
+    return graph.node("Slice", [pixels, *limits, graph.integers("synthesis/axis", [1])], "synthesis/cut")
+
+
+def _across(second: int) -> NDArray[np.float32]:
+    """Transform along the columns of a row, (2 columns, 2 columns), real parts then imaginary on either side."""
+    turn = np.exp(2j * np.pi / second * np.outer(np.arange(second), np.arange(second)))
+    return np.block([[turn.real, turn.imag], [-turn.imag, turn.real]]).astype(np.float32)
+
+
+def _down(first: int) -> NDArray[np.float32]:
+    """Transform along the rows, (first, 2 rows), real and imaginary part of each row in turn; gives the real part."""
+    rows = np.arange((first + 1) // 2)
+    # The rows left out are the conjugates of these, except of row 0.
+    turn = np.where(rows > 0, 2.0, 1.0) * np.exp(2j * np.pi / first * np.outer(np.arange(first), rows))
+    return np.stack([turn.real, -turn.imag], axis=-1).reshape(first, -1).astype(np.float32)
+
+
+def _places(total: FourierSum) -> NDArray[np.int64]:
+    """Where each window's samples lie after both transforms."""
+    first, second = total.samples
+    row, column = np.divmod(np.arange(first * second), second)
+    place = np.empty(first * second, dtype=np.int64)
+    place[(row * second + column * first) % (first * second)] = np.arange(first * second)
+    return place[total.windows]
+
+
+def _swapped(graph: Graph, value: str) -> str:
+    """The first two axes exchanged: products of many small matrices want the blocks outside."""
+    return graph.transpose(value, [1, 0, 2], f"{value}/swapped")

@@ -23,7 +23,8 @@ def on_axis(
         )
     served = exact_emulator(network.chain, contract)
     same = {
-        "intrinsic axis": (network.contract.intrinsic, contract.intrinsic),
+        # As text: axes that have kept their arrays can't be compared.
+        "intrinsic axis": (str(network.contract.intrinsic), str(contract.intrinsic)),
         "sharpest resolution": (network.broadening.sharpest, served.broadening.sharpest),
         "run labels": tuple(
             tuple((label.name, label.unit, label.lower, label.upper) for label in one.run_labels)

@@ -1,0 +1,25 @@
+"""Sums of modes inside a graph against the same sums by NumPy."""
+
+import numpy as np
+import pytest
+
+from stellar_emulator.grid.fourier_sum import fourier_sum
+from stellar_emulator.networks.dense import DenseLayer
+from stellar_emulator.networks.onnx_graph import Graph
+from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
+from stellar_emulator.runtime import open_network
+
+
+@pytest.mark.parametrize("modes", [1, 2, 17, 300])
+@pytest.mark.parametrize("pixels", [1, 60, 401])
+def test_every_mode_gives_the_same_flux(modes: int, pixels: int) -> None:
+    total = fourier_sum(np.linspace(0.3, 4.0, pixels), np.ones(modes))
+    graph = Graph()
+    same = DenseLayer(np.eye(2 * modes, dtype=np.float32), np.zeros(2 * modes, dtype=np.float32), "linear")
+    kernel, bias = graph.layer_weights("same", same, rectangle(total).parts)
+    graph.rename(synthesised(graph, total, graph.node("Gemm", ["modes", kernel, bias], "placed")), "flux")
+    content = graph.model("sum", ("modes", 2 * modes), ("flux", pixels)).SerializeToString()
+    every = np.eye(2 * modes, dtype=np.float32)
+    found = open_network(content, pixels)(every)
+    assert np.abs(found - total(every)).max() < 2e-6
+    assert np.abs(found).max() > 0.5
