@@ -121,7 +121,7 @@ def test_agrees_with_independent_code() -> None:
     with np.load(REFERENCE) as reference:
         axis = reference_axis(reference["intrinsic_wavelength"], 0.75)
         np.testing.assert_allclose(axis.wavelength, reference["intrinsic_wavelength"], rtol=1e-9)
-        convolve = broadening(axis, GAIA.wavelength, 14500.0)
+        convolve = broadening(axis, GAIA.wavelength, 14500.0, 300.0)
         run = [reference["run_id"].tolist().index(number) for number in reference["broadened_run_id"]]
         found = convolve(
             convolve.modes(reference["intrinsic_flux"][run]),
@@ -137,7 +137,7 @@ def test_storage_changes_no_broadened_pixel(convolve: Broadening) -> None:
     """Bins of 1.5 km/s and flux in steps of 2.5e-4 lose nothing that an instrument of the contract could see."""
     with np.load(REFERENCE) as reference:
         axis = reference_axis(reference["intrinsic_wavelength"], 0.75)
-        fine, flux = broadening(axis, GAIA.wavelength, 14500.0), reference["intrinsic_flux"].astype(np.float64)
+        fine, flux = broadening(axis, GAIA.wavelength, 14500.0, 300.0), reference["intrinsic_flux"].astype(np.float64)
     # The reference's first bin is centred on the contract's first edge: a bin here is half, one and half a bin there.
     assert axis.wavelength[0] == pytest.approx(GAIA.intrinsic.edges[0], rel=1e-9)
     coarse = 0.25 * flux[:, :-2:2] + 0.5 * flux[:, 1:-1:2] + 0.25 * flux[:, 2::2]
@@ -176,7 +176,7 @@ def test_what_cannot_be_broadened_is_refused(convolve: Broadening) -> None:
     with pytest.raises(
         InputError, match=r"8400\.0-8799\.9 A \(in air\) reach beyond the intrinsic spectra \(8515\.0-85"
     ):
-        broadening(SMALL.intrinsic, GAIA.wavelength, 14500.0)
+        broadening(SMALL.intrinsic, GAIA.wavelength, 14500.0, 300.0)
 
 
 def test_equal_contracts_share_one_broadening() -> None:

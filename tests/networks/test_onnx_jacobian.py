@@ -6,7 +6,8 @@ from exact_network import random_network
 from synthetic import GAIA, ROOT, SMALL
 
 from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.grid.broadening import instrument_sigma, pixel_velocities, resolutions, rotation_transfer
+from stellar_emulator.grid.broadening import instrument_sigma, pixel_velocities, resolutions
+from stellar_emulator.grid.rotation import rotation_transfer
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_jacobian import jacobian_onnx

@@ -10,11 +10,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import j1
 
 from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.fourier_sum import FourierSum, fourier_sum
+from stellar_emulator.grid.rotation import RotationSeries, rotation_series
 from stellar_emulator.medium import converted
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
@@ -30,18 +30,24 @@ class Broadening:
     The modes are those of the spectrum as the sharpest instrument sees it without rotation, real parts then
     imaginary, scaled so that squared differences of modes are those of flux. bins: of the intrinsic axis; frequencies:
     cycles per km/s, shape (modes,); response: from intrinsic flux to modes, shape (modes,); sharpest: that
-    instrument's resolution; synthesis: modes to pixels.
+    instrument's resolution; rotation: transfer by vsini and limb darkening; synthesis: modes to pixels.
     """
 
     bins: int
     frequencies: NDArray[np.float64]
     response: NDArray[np.float64]
     sharpest: float
+    rotation: RotationSeries
     synthesis: FourierSum
 
     @property
     def pixels(self) -> int:
         return self.synthesis.pixels
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one spectrum."""
+        return self.synthesis.multiply_adds + self.rotation.disc.size + self.rotation.difference.size
 
     def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
         """Modes of intrinsic spectra, (runs, bins) to (runs, 2 modes).
@@ -60,10 +66,11 @@ class Broadening:
         self, vsini: NDArray[np.float64], resolution: NDArray[np.float64], limb_darkening: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """Product of both kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes)."""
-        both = rotation_transfer(self.frequencies, vsini, limb_darkening)
         extra = instrument_sigma(resolution) ** 2 - instrument_sigma(self.sharpest) ** 2
-        both *= np.exp(-2.0 * np.pi**2 * np.outer(extra, self.frequencies**2))
-        return both.astype(np.float32)
+        exponent = np.outer(-2.0 * np.pi**2 * extra, self.frequencies**2).astype(np.float32)
+        both = self.rotation(vsini, limb_darkening)
+        both *= np.exp(exponent, out=exponent)
+        return both
 
     def __call__(
         self,
@@ -77,8 +84,8 @@ class Broadening:
         return self.synthesis(modes * np.concatenate([transfer, transfer], axis=-1))
 
 
-def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float) -> Broadening:
-    """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``.
+def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float, fastest: float) -> Broadening:
+    """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
 
     Raises
     ------
@@ -104,6 +111,7 @@ def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: f
         frequencies=frequencies,
         response=twice * instrument / (bins * np.sinc(frequencies * step)),
         sharpest=sharpest,
+        rotation=rotation_series(frequencies, fastest),
         synthesis=fourier_sum(angles, instrument),
     )
 
@@ -131,7 +139,8 @@ def contract_broadening(contract: Contract) -> Broadening:
         sharpest = contract.instrument.sharpest
     else:
         sharpest = contract.labels[contract.label_names.index("resolution")].upper
-    return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest)
+    fastest = contract.labels[contract.label_names.index("vsini")].upper
+    return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest, fastest)
 
 
 def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -142,26 +151,10 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
 
 
 @lru_cache(maxsize=2)
-def _kept(intrinsic: str, wavelength: str, sharpest: float) -> Broadening:
+def _kept(intrinsic: str, wavelength: str, sharpest: float, fastest: float) -> Broadening:
     """One broadening for grid, targets and emulator; axes that hold arrays make no keys."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
-    return broadening(*axes, sharpest)
-
-
-def rotation_transfer(
-    frequencies: NDArray[np.float64], vsini: NDArray[np.float64], limb_darkening: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fourier transform of Gray's rotation profile (eq. 18.14) with linear limb darkening, shape (n, frequencies).
-
-    Analytic, hence exact at any vsini in km/s, down to 0; frequencies in cycles per km/s.
-    """
-    angle = 2.0 * np.pi * np.outer(vsini, frequencies)
-    small = angle < 1e-2
-    safe = np.where(small, 1.0, angle)
-    disc = np.where(small, 0.5 - angle**2 / 16.0, j1(safe) / safe)
-    limb = np.where(small, 1.0 / 3.0 - angle**2 / 30.0, (np.sin(safe) - safe * np.cos(safe)) / safe**3)
-    darkening = np.asarray(limb_darkening)[:, np.newaxis]
-    return np.asarray(2.0 * ((1.0 - darkening) * disc + darkening * limb) / (1.0 - darkening / 3.0))
+    return broadening(*axes, sharpest, fastest)
 
 
 def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:

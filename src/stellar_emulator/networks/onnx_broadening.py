@@ -1,8 +1,4 @@
-"""Rotation and instrument as ONNX nodes: the same convolutions as `grid.broadening`, in float32.
-
-ONNX has no Bessel function. Both terms of Gray's profile depend on one number, the angle 2 pi vsini frequency, so they
-are tabulated and interpolated linearly; with `TABLE_STEP` that changes no transfer by more than 2e-6.
-"""
+"""Rotation and instrument as ONNX nodes: the same convolutions as `grid.broadening`, in float32."""
 
 from dataclasses import dataclass
 
@@ -10,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract import SPEED_OF_LIGHT
-from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, rotation_transfer
+from stellar_emulator.grid.broadening import FWHM_PER_SIGMA
+from stellar_emulator.grid.rotation import RotationSeries, rotation_series
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
 from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
-
-TABLE_STEP = 0.01
-"""Radians between entries of the table of rotation transfer."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +30,9 @@ class Broadened:
 
 @dataclass(frozen=True)
 class Profile:
-    """Names of the parts of (disc + darkening x difference) / norm, Gray's profile.
+    """Names of the parts of (disc + darkening x difference) / norm, Gray's profile; phi: that of `RotationSeries`."""
 
-    place: of an angle in the tables, as ``index`` and the ``share`` of the way to the next entry.
-    """
-
-    index: str
-    share: str
+    phi: str
     disc: str
     difference: str
     darkening: str
@@ -77,9 +67,8 @@ def chain_outputs(network: ExactEmulatorNetwork) -> Outputs:
 
 
 def placed_frequencies(network: ExactEmulatorNetwork) -> NDArray[np.float64]:
-    """Frequency of the mode at each place of the rectangle, (1, rows x columns)."""
-    number = rectangle(network.broadening.synthesis).number
-    return np.asarray(network.broadening.frequencies[number.reshape(1, -1)])
+    """Frequency of the mode at each place of the rectangle, shape (rows x columns,)."""
+    return network.broadening.frequencies[rectangle(network.broadening.synthesis).number.ravel()]
 
 
 def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> Broadened:
@@ -87,65 +76,37 @@ def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, m
     places = rectangle(network.broadening.synthesis).number.size
     modes, limb = graph.split(made, [2 * places, 1], ["modes", "limb"], axis=1)
     profile = _profile(graph, network, labels, limb)
-    rotation, instrument = _rotation(graph, profile), _instrument(graph, network, labels)
+    rotation = mixed(graph, profile.disc, profile.difference, profile, "rotation")
+    instrument = _instrument(graph, network, labels)
     transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
     return Broadened(modes, transfer, rotation, profile, instrument)
 
 
 def _profile(graph: Graph, network: ExactEmulatorNetwork, labels: str, limb: str) -> Profile:
-    """Parts of the transfer of Gray's profile, (n, places): (2 (1 - u) D + 2 u L) / (1 - u / 3), D and L tabulated."""
+    """Parts of the transfer of Gray's profile, (n, places)."""
     vsini = graph.columns(labels, [network.vsini_column], "vsini")
-    places = graph.constant("places", (2.0 * np.pi / TABLE_STEP * placed_frequencies(network)).astype(np.float32))
-    place = graph.node("Mul", [vsini, places], "place")
-    below = graph.node("Floor", [place], "place/floor")
-    share = graph.node("Sub", [place, below], "place/share")
-    index = graph.whole(below, "place/index")
-    angles = table_angles(network)
-    disc = interpolated(graph, "disc", _disc(angles), index, share)
-    full = interpolated(graph, "limb-table", _limb(angles), index, share)
+    series = rotation_series(placed_frequencies(network), network.broadening.rotation.fastest)
+    phi = graph.node("Asin", [graph.node("Div", [vsini, graph.number("fastest", series.fastest)], "speed")], "phi")
+    disc, difference = series_parts(graph, series, "Cos", phi, ["disc", "limb-disc"])
     darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
     third = graph.node("Mul", [darkening, graph.number("third", 1.0 / 3.0)], "darkening/third")
-    return Profile(
-        index=index,
-        share=share,
-        disc=disc,
-        difference=graph.node("Sub", [full, disc], "limb-disc"),
-        darkening=darkening,
-        norm=graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm"),
-    )
+    norm = graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm")
+    return Profile(phi, disc, difference, darkening, norm)
 
 
-def _rotation(graph: Graph, profile: Profile) -> str:
-    # D + u (L - D), over (1 - u / 3): the two terms share their factor 2, which the tables hold.
-    mixed = graph.node("Mul", [profile.darkening, profile.difference], "darkened")
-    whole = graph.node("Add", [profile.disc, mixed], "rotation/whole")
-    return graph.node("Div", [whole, profile.norm], "rotation")
+def series_parts(graph: Graph, series: RotationSeries, wave: str, phi: str, names: list[str]) -> list[str]:
+    """Sums of waves (``Cos`` or ``Sin`` of order x phi): disc and limb - disc, (n, places) each."""
+    orders = graph.constant(f"{names[0]}/orders", series.orders[np.newaxis].astype(np.float32))
+    waves = graph.node(wave, [graph.node("Mul", [phi, orders], f"{names[0]}/phases")], f"{names[0]}/waves")
+    amplitudes = graph.constant(f"{names[0]}/amplitudes", np.concatenate([series.disc, series.difference], axis=1))
+    both = graph.node("MatMul", [waves, amplitudes], f"{names[0]}/sums")
+    return graph.split(both, [series.disc.shape[1]] * 2, names, axis=1)
 
 
-def table_angles(network: ExactEmulatorNetwork) -> NDArray[np.float64]:
-    """Equidistant angles 2 pi vsini frequency up to the largest of the contract's, for tables."""
-    largest = 2.0 * np.pi * network.contract.labels[network.vsini_column].upper * network.broadening.frequencies[-1]
-    return TABLE_STEP * np.arange(int(np.ceil(largest / TABLE_STEP)) + 2, dtype=np.float64)
-
-
-def _disc(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transfer without limb darkening."""
-    return np.asarray(rotation_transfer(angles / (2.0 * np.pi), np.ones(1), np.zeros(1))[0])
-
-
-def _limb(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transfer with u = 1, times 1 - u / 3."""
-    return np.asarray(rotation_transfer(angles / (2.0 * np.pi), np.ones(1), np.ones(1))[0] * (1.0 - 1.0 / 3.0))
-
-
-def interpolated(graph: Graph, name: str, table: NDArray[np.float64], index: str, share: str) -> str:
-    """Entries of a table, linear between them."""
-    slopes = np.diff(table).astype(np.float32)
-    start = graph.node(
-        "Gather", [graph.constant(f"{name}/table", table[:-1].astype(np.float32)), index], f"{name}/start"
-    )
-    slope = graph.node("Gather", [graph.constant(f"{name}/slopes", slopes), index], f"{name}/slope")
-    return graph.node("Add", [start, graph.node("Mul", [share, slope], f"{name}/rise")], f"{name}/value")
+def mixed(graph: Graph, disc: str, difference: str, profile: Profile, name: str) -> str:
+    """(disc + darkening x difference) / norm."""
+    darkened = graph.node("Mul", [profile.darkening, difference], f"{name}/darkened")
+    return graph.node("Div", [graph.node("Add", [disc, darkened], f"{name}/whole"), profile.norm], name)
 
 
 def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Instrument:
@@ -159,8 +120,7 @@ def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Ins
     squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
     sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
-    exponents = graph.constant(
-        "exponents", (-2.0 * np.pi**2 * sigma**2 * placed_frequencies(network) ** 2).astype(np.float32)
-    )
+    factors = -2.0 * np.pi**2 * sigma**2 * placed_frequencies(network) ** 2
+    exponents = graph.constant("exponents", factors[np.newaxis].astype(np.float32))
     transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
     return Instrument(transfer, exponents, squared, resolution)

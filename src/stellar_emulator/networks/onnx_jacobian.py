@@ -1,16 +1,13 @@
 """An emulator's Jacobian as an ONNX graph: every value is carried along with its derivatives by the labels.
 
-Forward differentiation, exact like the flux itself; derivatives have the shape (n, labels, width of the value). The
-tables of rotation transfer come with tables of their slopes, which are interpolated in the same way.
+Forward differentiation, exact like the flux itself; derivatives have the shape (n, labels, width of the value).
 """
 
 import math
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from scipy.special import j0, j1
 
+from stellar_emulator.grid.rotation import rotation_slopes
 from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_broadening import (
@@ -18,9 +15,9 @@ from stellar_emulator.networks.onnx_broadening import (
     Profile,
     broadening_parts,
     chain_outputs,
-    interpolated,
+    mixed,
     placed_frequencies,
-    table_angles,
+    series_parts,
 )
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
 from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
@@ -75,11 +72,8 @@ def _transfer_slopes(graph: Graph, network: ExactEmulatorNetwork, parts: Broaden
     darkening_slope = graph.node("Div", [limb_slope, "limb/weight"], "darkening/slope")
     by_darkening = graph.node("Mul", [_by_darkening(graph, parts), instrument.transfer], "by_darkening")
     by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
-    by_angle = _by_angle(graph, network, profile)
-    angles = graph.constant("angles", (2.0 * np.pi * placed_frequencies(network)).astype(np.float32))
-    by_vsini = graph.node(
-        "Mul", [graph.node("Mul", [by_angle, angles], "rotation/by_vsini"), instrument.transfer], "by_vsini"
-    )
+    turned = _rotation_by_vsini(graph, network, profile)
+    by_vsini = graph.node("Mul", [turned, instrument.transfer], "by_vsini")
     others = [graph.with_axis(by_vsini, "by_vsini/rows")]
     if "resolution" in network.contract.label_names:
         others.append(graph.with_axis(_by_resolution(graph, parts), "by_resolution/rows"))
@@ -93,26 +87,10 @@ def _by_darkening(graph: Graph, parts: Broadened) -> str:
     return graph.node("Div", [sum_, parts.profile.norm], "rotation/by_darkening")
 
 
-def _by_angle(graph: Graph, network: ExactEmulatorNetwork, profile: Profile) -> str:
-    """Derivative of the rotation's transfer by the angle 2 pi vsini frequency."""
-    angles = table_angles(network)
-    disc = interpolated(graph, "disc-slope", 2.0 * _disc_slope(angles), profile.index, profile.share)
-    limb = interpolated(graph, "limb-slope", 2.0 * _limb_slope(angles), profile.index, profile.share)
-    difference = graph.node("Sub", [limb, disc], "limb-disc/slope")
-    mixed = graph.node("Mul", [profile.darkening, difference], "darkened/slope")
-    return graph.node("Div", [graph.node("Add", [disc, mixed], "rotation/slope"), profile.norm], "rotation/by_angle")
-
-
-def _disc_slope(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of J1(x) / x, that is -J2(x) / x, at equidistant angles from 0."""
-    x = angles[1:]
-    return np.concatenate([[0.0], (x * j0(x) - 2.0 * j1(x)) / x**2])
-
-
-def _limb_slope(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of (sin x - x cos x) / x^3. As `_disc_slope`."""
-    x = angles[1:]
-    return np.concatenate([[0.0], np.sin(x) / x**2 - 3.0 * (np.sin(x) - x * np.cos(x)) / x**4])
+def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, profile: Profile) -> str:
+    series = rotation_slopes(placed_frequencies(network), network.broadening.rotation.fastest)
+    disc, difference = series_parts(graph, series, "Sin", profile.phi, ["disc/slope", "limb-disc/slope"])
+    return mixed(graph, disc, difference, profile, "rotation/by_vsini")
 
 
 def _by_resolution(graph: Graph, parts: Broadened) -> str:

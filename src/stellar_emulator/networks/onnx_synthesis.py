@@ -60,16 +60,15 @@ def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
     deep = graph.reshape(across, [-1, 2 * rows, second], "synthesis/columns")
     samples = graph.node("MatMul", [graph.constant("synthesis/down", _down(first)), deep], "synthesis/samples")
     flat = graph.reshape(samples, [-1, first * second], "synthesis/flat")
-    windows = graph.gather(flat, graph.integers("synthesis/windows", _places(total)), "synthesis/windowed")
-    blocks = graph.node(
-        "MatMul", [_swapped(graph, windows), graph.constant("synthesis/weights", total.weights)], "blocks"
-    )
-    width = total.weights.shape[0] * total.weights.shape[2]
-    pixels = graph.reshape(_swapped(graph, blocks), [-1, width], "synthesis/pixels")
-    if width == total.pixels:
-        return pixels
+    # Samples outside, spectra inside: a window is then gathered by rows, not number by number.
+    turned = graph.transpose(flat, [1, 0], "synthesis/flat/turned")
+    windows = graph.node("Gather", [turned, graph.integers("synthesis/windows", _places(total))], "synthesis/windowed")
+    weights = graph.constant("synthesis/weights", total.weights.transpose(0, 2, 1))
+    blocks = graph.node("MatMul", [weights, windows], "synthesis/blocks")
+    spread = graph.reshape(blocks, [total.weights.shape[0] * total.weights.shape[2], -1], "synthesis/spread")
     limits = [graph.integers(f"synthesis/{name}", [value]) for name, value in (("from", 0), ("to", total.pixels))]
-    return graph.node("Slice", [pixels, *limits, graph.integers("synthesis/axis", [1])], "synthesis/cut")
+    used = graph.node("Slice", [spread, *limits], "synthesis/used")
+    return graph.transpose(used, [1, 0], "synthesis/pixels")
 
 
 def _across(second: int) -> NDArray[np.float32]:
@@ -93,8 +92,3 @@ def _places(total: FourierSum) -> NDArray[np.int64]:
     place = np.empty(first * second, dtype=np.int64)
     place[(row * second + column * first) % (first * second)] = np.arange(first * second)
     return place[total.windows]
-
-
-def _swapped(graph: Graph, value: str) -> str:
-    """The first two axes exchanged: products of many small matrices want the blocks outside."""
-    return graph.transpose(value, [1, 0, 2], f"{value}/swapped")

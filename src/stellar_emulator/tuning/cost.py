@@ -24,7 +24,7 @@ class Cost:
 
 def measure_cost(network: EmulatorNetwork | ExactEmulatorNetwork, labels: NDArray[np.float64]) -> Cost:
     """Cost of the spectrum of one star, labels (1, labels), by ONNX Runtime on one core, as users generate it."""
-    fixed = network.broadening.synthesis.multiply_adds if isinstance(network, ExactEmulatorNetwork) else 0
+    fixed = network.broadening.multiply_adds if isinstance(network, ExactEmulatorNetwork) else 0
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
