@@ -9,6 +9,10 @@ from synthetic import ROOT
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract import read_contract
 from stellar_emulator.find_model import SHIPPED, shipped_names
+from stellar_emulator.fitting.estimate import Pair, fit, infer
+from stellar_emulator.fitting.models import library
+from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 pytestmark = pytest.mark.skipif(SHIPPED not in shipped_names(), reason="no pair was shipped yet: make models/gaia_rvs")
 
@@ -46,3 +50,19 @@ def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:
 def test_its_errors_were_measured() -> None:
     error = Emulator.load().error(np.array([list(SUN.values())]))
     assert 1e-5 < error.mean() < 5e-3
+
+
+@pytest.mark.parametrize("teff", [4500.0, 5777.0, 10000.0])
+def test_a_star_without_the_calcium_triplet_is_warned_of(teff: float) -> None:
+    emulator = Emulator.load()
+    pair, pixels = Pair(emulator, Validator.load(), library(emulator)), emulator.contract.wavelength.pixels
+    noise = np.random.default_rng(0).normal(0.0, 0.01, len(pixels))
+    lines = np.array(list(emulator.contract.regions.line_cores.values()))
+    near = (np.abs(pixels[:, np.newaxis] - lines) < 10.0).any(axis=1)
+    star = emulator(**{**SUN, "teff": teff}).astype(np.float64)
+    for flux, warned in ((star, False), (np.where(near, 1.0, star), True)):
+        spectrum = ObservedSpectrum("a star", pixels, "air", flux + noise, np.full(len(pixels), 0.01))
+        inferred = infer(spectrum, pair, Treatment(None, None)).warnings
+        assert any("outside the training grid" in warning for warning in inferred) == warned
+        fitted = fit(spectrum, pair, Treatment(None, 3), {}).warnings
+        assert any("nothing in the model's box fits" in warning for warning in fitted) == warned
