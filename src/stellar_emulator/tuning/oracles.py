@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+from numpy.typing import NDArray
 
 from stellar_emulator.tuning.hypermodel import Value
 from stellar_emulator.tuning.plan import Plan
 
 FACTOR = 3
 """By which Hyperband divides trials, and multiplies epochs, from one round to the next."""
+
+CURIOSITY = 1.0
+"""Standard deviations by which the Gaussian process hopes for less than it expects; with 2.6, Keras Tuner's default,
+tens of trials are all spent on corners of so many dimensions."""
 
 OBJECTIVE = "flux_mae"
 
@@ -131,7 +137,12 @@ class _Random(Budgeted, RandomSearchOracle):  # type: ignore[misc]
 
 
 class _Bayesian(Budgeted, BayesianOptimizationOracle):  # type: ignore[misc]
-    pass
+    """A Gaussian process of the error's logarithm: of the error itself, one bad trial would hide all differences."""
+
+    def _vectorize_trials(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        places, errors = super()._vectorize_trials()
+        # Of trials that are going on it holds what the process, which knows logarithms, expects: a number below 0.
+        return places, np.where(errors > 0.0, np.log(np.maximum(errors, sys.float_info.min)), errors)
 
 
 class _Hyperband(Budgeted, HyperbandOracle):  # type: ignore[misc]
@@ -158,7 +169,8 @@ def make_oracle(plan: Plan) -> Any:
     if plan.algorithm == "hyperband":
         return _Hyperband(plan, max_epochs=plan.epochs, factor=FACTOR, hyperband_iterations=None)
     if plan.algorithm == "bayesian":
-        return _Bayesian(plan, max_trials=plan.trials, num_initial_points=max(3, plan.trials // 3))
+        initial = max(3, plan.trials // 3)
+        return _Bayesian(plan, max_trials=plan.trials, num_initial_points=initial, beta=CURIOSITY)
     return _Random(plan, max_trials=plan.trials)
 
 
