@@ -78,6 +78,13 @@ def test_equivalent_width_errors_cancel_within_a_line_but_not_between_spectra() 
     assert find(rows, "chain", HARD).equivalent_width_error["line 5050"] == pytest.approx(one, rel=1e-3)
 
 
+def test_shares_of_equivalent_widths() -> None:
+    """A tenth of a line too deep in every spectrum, against its own width."""
+    row = find(measured(computed() - 0.1 * (1.0 - computed()) * WINDOW), "chain")
+    assert row.p90_equivalent_width == {"line 5050": pytest.approx(0.1, rel=1e-3)}
+    assert find(measured(computed()), "chain").p90_equivalent_width == {"line 5050": 0.0}
+
+
 def test_both_definitions_of_r2_and_explained_variance() -> None:
     """Against their definitions; scikit-learn's names: variance_weighted and uniform_average."""
     from sklearn.metrics import explained_variance_score, r2_score

@@ -32,6 +32,7 @@ class FluxErrorRow:
     r2_uniform: float
     explained_variance_uniform: float
     equivalent_width_error: dict[str, float]
+    p90_equivalent_width: dict[str, float]
     worst_mae: float
     worst_run: int
 
@@ -86,6 +87,7 @@ def _row(
         r2_uniform=float(np.mean(1.0 - square_by_pixel / variance_by_pixel)),
         explained_variance_uniform=float(np.mean(1.0 - spread_by_pixel / variance_by_pixel)),
         equivalent_width_error=_equivalent_width_errors(contract, error, share),
+        p90_equivalent_width=_equivalent_width_shares(contract, computed, error, share),
         worst_mae=float(by_spectrum[worst]),
         worst_run=int(run_id[worst]),
     )
@@ -100,6 +102,17 @@ def _equivalent_width_errors(
         line: float(np.sqrt(weight @ (step * error[:, window].sum(axis=1)) ** 2))
         for line, window in line_windows(contract).items()
     }
+
+
+def _equivalent_width_shares(
+    contract: Contract, computed: NDArray[np.float32], error: NDArray[np.float32], weight: NDArray[np.float32]
+) -> dict[str, float]:
+    """What 90 % of the errors of each line's equivalent width, as shares of it, stay below."""
+    found = {}
+    for line, window in line_windows(contract).items():
+        width = np.maximum((1.0 - computed[:, window]).sum(axis=1), 1e-6)
+        found[line] = weighted_quantile(np.abs(error[:, window].sum(axis=1)) / width, weight, 0.9)
+    return found
 
 
 def weighted_quantile(values: NDArray[np.floating], weight: NDArray[np.floating], share: float) -> float:
