@@ -125,8 +125,12 @@ def test_a_divergence_is_named_with_its_remedy(tmp_path: Path) -> None:
     assert not (tmp_path / "fit.json").exists()
 
 
-def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("worth", [1, 10**9], ids=["compiled", "plain"])
+def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(
+    worth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Full batches: no order of rows, so that the uninterrupted fit is the same to rounding."""
+    monkeypatch.setattr(training, "WORTH_COMPILING", worth)
     full = settings(epochs=6, batch_size=48, schedule="cosine")
     whole = fit(small_model(), TRAINING, VALIDATION, full, tmp_path / "whole", Told())
 
@@ -234,6 +238,17 @@ def test_with_time_to_spare_a_fit_ends_with_its_epochs(tmp_path: Path) -> None:
     assert done.epochs == 4
     expected = [0.005 * (1.0 + np.cos(np.pi * middle)) for middle in (0.125, 0.375, 0.625, 0.875)]
     assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_compiled_steps_learn_what_single_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty steps an epoch, which sixteen at once don't divide, and a last batch of another size."""
+    losses = []
+    for worth in (1, 10**9):
+        monkeypatch.setattr(training, "WORTH_COMPILING", worth)
+        folder = tmp_path / str(worth)
+        done = fit(small_model(), (INPUTS[:59], TARGETS[:59]), VALIDATION, settings(batch_size=3), folder, Told())
+        losses.append(done.history["val_loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
 
 
 def test_decay_and_memory_reach_the_optimizer() -> None:
