@@ -84,6 +84,11 @@ def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence
     return _register("validator", bundles, contract, bundle.digest, signature, example, {**digests, **tags})
 
 
+def describe(registered: Registered, text: str) -> None:
+    """Put Markdown on a version's page in the registry."""
+    mlflow.MlflowClient().update_model_version(registered.name, str(registered.version), text)
+
+
 def resolve(name: str, which: str) -> Path:
     """Find the bundle of a model: a local folder, of a remote registry a downloaded copy.
 

@@ -184,6 +184,14 @@ def logged_json(run_id: str, path: str) -> Any:
         return None
 
 
+def logged_text(run_id: str, path: str) -> str | None:
+    """Content of a text file among a run's artifacts, None where there is none that can be read."""
+    try:
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+    except (MlflowException, OSError):
+        return None
+
+
 def _is_known(run_id: str) -> bool:
     try:
         return bool(mlflow.MlflowClient().get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE)

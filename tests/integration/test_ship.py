@@ -46,7 +46,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         with mlflow.start_run() as run:
             mlflow.log_text('{"kind": "promotion"}', "decision.json")
             mlflow.log_text("<html>", "decision.html")
-            tags = {"validator_version": str(validator.version), "promoted_by": run.info.run_id}
+            mlflow.log_text("# The pair\n\n## Figures\n\n![one](figures/one.png)\n", "model_card.md")
+            run_id = run.info.run_id
+            tags = {"validator_version": str(validator.version), "promoted_by": run_id, "run_id": run_id}
             registry.register_emulator(folder / "emulator", tags)
         (folder / "run").write_text(run.info.run_id)
         mlflow.MlflowClient().set_registered_model_alias(TINY.models.emulator, "champion", "1")
@@ -94,11 +96,23 @@ def test_the_champion_pair_is_shipped_with_its_decision(
     (folder / "an older file").write_text("")
     pair = ship(TINY, folder)
     assert (pair.emulator, pair.validator) == (1, 1)
-    assert sorted(path.name for path in folder.iterdir()) == ["decision.html", "decision.json", "emulator", "validator"]
+    decision = ["decision.html", "decision.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [*decision, "emulator", "model_card.md", "validator"]
+    assert (folder / "model_card.md").read_text() == "# The pair\n"
     assert (folder / "decision.json").read_text() == '{"kind": "promotion"}'
     monkeypatch.setattr(find_model, "_PLACES", (folder.parent,))
     assert Emulator.load("tiny").digest == Emulator.load(store).digest
     assert Validator.load("tiny").uncertainty(ROWS.labels).shape == ROWS.labels.shape
+
+
+def test_a_pair_without_a_card_is_shipped_all_the_same(store: Path, tmp_path: Path) -> None:
+    client = mlflow.MlflowClient()
+    run_id = (store / "run").read_text()
+    client.set_model_version_tag(TINY.models.emulator, "1", "run_id", "0" * 32)
+    ship(TINY, tmp_path / "tiny")
+    client.set_model_version_tag(TINY.models.emulator, "1", "run_id", run_id)
+    assert (tmp_path / "tiny" / "decision.json").is_file()
+    assert not (tmp_path / "tiny" / "model_card.md").exists()
 
 
 def test_what_is_no_champion_is_not_shipped(store: Path, tmp_path: Path) -> None:

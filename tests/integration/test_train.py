@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -164,6 +165,27 @@ def test_runs_are_nested_and_keep_settings_epochs_and_the_grid(trained: Ended, w
         assert [metric.step for metric in history] == [0, 1, 2]
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert {"accuracy.json", "flux_error.json", "figures", "seen_runs.json"} <= artifacts
+
+
+def test_the_card_tells_what_the_other_files_tell(trained: Ended, workplace: Workplace) -> None:
+    output = workplace.folder / "trained"
+    card = (output / "model_card.md").read_text()
+    assert "model_card.md sums them up" in trained.out
+    validator = workplace.client.get_model_version("tiny-label-validator", "1")
+    told = ["grid_digest", "test_set", "run_id", "validation_run_id", "search_run", "digest", "contract"]
+    for value in (*(validator.tags[name] for name in told), "seed 1", "Imported from `grid.npz`", "without provenance"):
+        assert value in card, value
+    rows = {(row["split"], row["region"]): row for row in read(output / "accuracy.json")["rows"][::-1]}
+    assert f"| hard region | {rows['test', 'hard region']['n']} |" in card
+    for picture in re.findall(r"\(figures/(.*?)\)", card):
+        assert (output / "figures" / picture).is_file()
+    assert "figures/residual_map.png" in card
+    with workplace.entered():
+        assert mlflow.artifacts.load_text(f"runs:/{validator.tags['run_id']}/model_card.md") == card
+    for name in ("tiny-emulator", "tiny-label-validator"):
+        description = workplace.client.get_model_version(name, "1").description
+        assert description.startswith(f"{TINY.description} 777 pixels from 5000 to 5155.2 Angstrom")
+        assert "| teff (K) | 4000 to 8000 |" in description
 
 
 def test_the_same_command_again_trains_nothing_and_registers_the_same(trained: Ended, workplace: Workplace) -> None:

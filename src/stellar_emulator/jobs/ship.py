@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from stellar_emulator import tracking
 from stellar_emulator.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.model_card import NAME, without_figures
 from stellar_emulator.promotion.audit import PAGE, RECORD
 from stellar_emulator.promotion.candidates import load_pair
 from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
@@ -20,7 +21,8 @@ from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
 def ship(contract: Contract, folder: Path) -> Pair:
     """Fill a folder with ``emulator``, ``validator``, ``decision.json`` and ``decision.html``; return the versions.
 
-    What the folder held is replaced when all is there.
+    The model card comes along, without its figures; a training that was done before there were cards left none. What
+    the folder held is replaced when all is there.
 
     Raises
     ------
@@ -40,6 +42,9 @@ def ship(contract: Contract, folder: Path) -> Pair:
         shutil.copytree(model.bundle.folder, partial / name)
     for name in (RECORD, PAGE):
         _fetch(pair.tags[PROMOTED_BY], name, partial)
+    card = tracking.logged_text(pair.tags.get("run_id", ""), NAME)
+    if card is not None:
+        (partial / NAME).write_text(without_figures(card))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return champion

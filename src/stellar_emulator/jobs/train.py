@@ -22,11 +22,13 @@ from stellar_emulator.gallery import evaluation_figures, training_figures
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import run_hashes
+from stellar_emulator.jobs.card import facts, write_card
 from stellar_emulator.jobs.publish import publish
 from stellar_emulator.jobs.stages import Stages
 from stellar_emulator.jobs.validation import require_validated, say
 from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.measured import emulator_measures, validator_measures
+from stellar_emulator.model_card import NAME
 from stellar_emulator.networks.judging import TrainedValidator, train_judges
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.networks.other_axis import on_axis
@@ -86,10 +88,12 @@ def run(options: argparse.Namespace) -> None:
         say(f"registering both models in {store}")
         measured = _measured(contract, evaluation, judges[0])
         pair = _register(contract, emulator, judges, whose, measured, preset.search_run, options.output)
+        stated = facts(source.grid, hashes, split, whose, pair)
+        write_card(parent, contract, stated, evaluation, figures, pair, options.output)
     print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
-    print(f"files and figures: {options.output}")
+    print(f"files and figures: {options.output} ({NAME} sums them up)")
 
 
 def _trained(
