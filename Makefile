@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types lock prove prove-crashes FORCE
+.PHONY: setup train test lint types site lock prove prove-crashes FORCE
 
 setup:
 	python3 start.py setup
@@ -18,6 +18,10 @@ lint:
 
 types:
 	$(BIN)/mypy
+
+# The pages of docs/ with the references of contract and Python, in output/site; a broken link is an error.
+site:
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs output/site
 
 # Keeps every pinned version that pyproject.toml still allows; to move to the newest ones, empty requirements.lock first.
 # conda.yaml repeats the pins of the direct dependencies: tests/test_setup.py tells which lines to change.

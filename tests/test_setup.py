@@ -32,7 +32,10 @@ def dependencies() -> list[Requirement]:
 
 
 def development_dependencies() -> list[Requirement]:
-    return [Requirement(line) for line in tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]["dev"]]
+    groups = tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]
+    lines = [line for line in groups["dev"] if isinstance(line, str)]
+    included = [line for group in groups["dev"] if isinstance(group, dict) for line in groups[group["include-group"]]]
+    return [Requirement(line) for line in [*lines, *included]]
 
 
 def applies(requirement: Requirement, python: str) -> bool:

@@ -40,14 +40,16 @@ class Kind(StrEnum):
 class Label(_Frozen):
     """One stellar (or instrumental) label with its unit and inclusive bounds."""
 
-    name: Name
-    symbol: str
-    unit: str
-    lower: float
-    upper: float
-    kind: Kind
+    name: Name = Field(description="As columns, arguments and requests call it.")
+    symbol: str = Field(description="LaTeX, for figures.")
+    unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
+    lower: float = Field(description="Smallest value, inclusive; below `upper`.")
+    upper: float = Field(description="Largest value, inclusive.")
+    kind: Kind = Field(description="Whether it belongs to the radiative-transfer run or to the broadening.")
     accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
-    median: float | None = Field(default=None, description="Half of all draws lie below it; absent: uniform draws.")
+    median: float | None = Field(
+        default=None, description="Half of all draws lie below it, between the bounds; absent: uniform draws."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -68,11 +70,11 @@ class Label(_Frozen):
 class WavelengthAxis(_Frozen):
     """Equidistant pixels, given by their centres."""
 
-    start: float
-    step: float = Field(gt=0)
-    count: int = Field(ge=2)
-    unit: Literal["Angstrom"]
-    medium: Medium
+    start: float = Field(description="Centre of the first pixel.")
+    step: float = Field(gt=0, description="From each centre to the next.")
+    count: int = Field(ge=2, description="Number of pixels.")
+    unit: Literal["Angstrom"] = Field(description="Of `start` and `step`.")
+    medium: Medium = Field(description="In which the wavelengths are measured.")
 
     @cached_property
     def pixels(self) -> NDArray[np.float64]:
@@ -88,8 +90,8 @@ class WavelengthAxis(_Frozen):
 class FluxRange(_Frozen):
     """Inclusive bounds of a normalised flux."""
 
-    lower: float
-    upper: float
+    lower: float = Field(description="Smallest flux, inclusive; below `upper`.")
+    upper: float = Field(description="Largest flux, inclusive; the continuum is at 1.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -101,11 +103,11 @@ class FluxRange(_Frozen):
 class IntrinsicAxis(_Frozen):
     """The logarithmic axis of unbroadened spectra, with the step in which their flux is quantised."""
 
-    start: float
-    stop: float
-    velocity_step: float = Field(gt=0, description="km/s")
-    flux_per_count: float = Field(gt=0)
-    medium: Medium = "air"
+    start: float = Field(description="First edge in Angstrom, above 0.")
+    stop: float = Field(description="Where the axis ends at the latest, in Angstrom; above `start`.")
+    velocity_step: float = Field(gt=0, description="Width of each bin in km/s.")
+    flux_per_count: float = Field(gt=0, description="Flux is stored in whole multiples of it.")
+    medium: Medium = Field(default="air", description="In which the wavelengths are measured.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -127,14 +129,14 @@ class IntrinsicAxis(_Frozen):
 
 
 class Instrument(_Frozen):
-    """The spectrograph, where its resolution is the same for all spectra and so no label.
+    """The spectrograph, where its resolution is the same for all spectra and so no label."""
 
-    ``sharpest``: resolution that exact emulators are trained at, before they broaden to ``resolution``; one that was
-    trained by another contract serves this one too where the two agree in it.
-    """
-
-    resolution: float = Field(gt=0)
-    sharpest: float = Field(gt=0)
+    resolution: float = Field(gt=0, description="Of all spectra: wavelength over FWHM; at most `sharpest`.")
+    sharpest: float = Field(
+        gt=0,
+        description="Resolution that exact emulators are trained at, before they broaden to `resolution`; one that was "
+        "trained by another contract serves this one too where the two agree in it.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -146,16 +148,16 @@ class Instrument(_Frozen):
 class ModelNames(_Frozen):
     """Names of the registered models; another contract takes other names."""
 
-    emulator: str
-    validator: str
+    emulator: str = Field(description="Name of the emulator in the registry.")
+    validator: str = Field(description="Name of the validator in the registry.")
 
 
 class Sampling(_Frozen):
     """Seeds of the two independent label sequences, and the broadening draws of each run."""
 
-    seed: int
-    gate_seed: int
-    realisations: int = Field(ge=1)
+    seed: int = Field(description="Of the runs that models are trained and tested on.")
+    gate_seed: int = Field(description="Of the runs that the gate alone reads; another one than `seed`.")
+    realisations: int = Field(ge=1, description="Broadened spectra of each run.")
 
     @model_validator(mode="after")
     def _independent(self) -> Self:
@@ -165,11 +167,11 @@ class Sampling(_Frozen):
 
 
 class Split(_Frozen):
-    """Shares of the runs in each part."""
+    """Shares of the runs in each part; they sum to 1."""
 
-    train: float = Field(gt=0)
-    validation: float = Field(gt=0)
-    test: float = Field(gt=0)
+    train: float = Field(gt=0, description="Share that networks are fitted to.")
+    validation: float = Field(gt=0, description="Share by which training stops and searches choose.")
+    test: float = Field(gt=0, description="Share that models are measured on, and nothing else reads.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -179,13 +181,18 @@ class Split(_Frozen):
 
 
 class Regions(_Frozen):
-    """Bins of two labels, the hard region and the line cores that figures of merit are broken down by."""
+    """Bins of two labels, the hard region and the line cores that figures of merit are broken down by.
+
+    Each further field is the name of a label with the edges of its bins; two labels must have them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
-    __pydantic_extra__: dict[str, list[float]] = Field(init=False)
+    __pydantic_extra__: dict[str, Annotated[list[float], Field(description="Edges of a label's bins, ascending.")]] = (
+        Field(init=False)
+    )
 
-    hard: dict[str, tuple[float, float]]
-    line_cores: dict[str, float]
+    hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
+    line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
     line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
     equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
 
@@ -205,22 +212,30 @@ class Regions(_Frozen):
 class Contract(_Frozen):
     """Everything that a grid, a model and a request of one kind must obey."""
 
-    name: Name
-    description: str
-    models: ModelNames
-    labels: tuple[Label, ...] = Field(min_length=1)
-    wavelength: WavelengthAxis
-    flux: FluxRange
-    intrinsic: IntrinsicAxis | None = None
-    instrument: Instrument | None = None
+    name: Name = Field(description="Of the contract; its embedded grid and its shipped pair lie under it.")
+    description: str = Field(description="One sentence for people.")
+    models: ModelNames = Field(description="What its models are registered as.")
+    labels: tuple[Label, ...] = Field(
+        min_length=1, description="In the order of every table; one of kind run at least."
+    )
+    wavelength: WavelengthAxis = Field(description="Pixels of every spectrum.")
+    flux: FluxRange = Field(description="What flux may be.")
+    intrinsic: IntrinsicAxis | None = Field(
+        default=None, description="Pixels of unbroadened spectra; absent: grids hold broadened spectra alone."
+    )
+    instrument: Instrument | None = Field(
+        default=None, description="Where resolution is no label; absent: it is one, or is not known."
+    )
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
     )
-    sampling: Sampling
-    split: Split
-    regions: Regions
-    gate: GateLimits | None = None
-    expectations: Expectations = Field(default_factory=Expectations)
+    sampling: Sampling = Field(description="How labels are drawn.")
+    split: Split = Field(description="Which runs train, validate and test.")
+    regions: Regions = Field(description="How figures of merit are broken down.")
+    gate: GateLimits | None = Field(default=None, description="What a champion must reach; absent: no promotion.")
+    expectations: Expectations = Field(
+        default_factory=Expectations, description="What spectra must show beside bounds and axis."
+    )
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")
 

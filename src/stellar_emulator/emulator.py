@@ -61,7 +61,7 @@ class Emulator(LoadedModel):
 
         Returns
         -------
-        Array of the labels' common shape and, last, the pixels: (pixels,) where all labels are single numbers.
+        Array of the labels' common shape and, last, the pixels; (pixels,) where all labels are single numbers.
 
         Raises
         ------

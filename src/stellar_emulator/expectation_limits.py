@@ -22,7 +22,7 @@ def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
 
 
 Where = dict[str, Annotated[tuple[float, float], AfterValidator(_ascending)]]
-"""Label ranges, inclusive: only spectra inside all of them are looked at."""
+WHERE = "Label ranges, inclusive: only spectra inside all of them are looked at."
 
 
 class _Frozen(BaseModel):
@@ -32,8 +32,8 @@ class _Frozen(BaseModel):
 class _Limits(_Frozen):
     """Inclusive bounds of a number; one of them may be missing."""
 
-    lower: float | None = None
-    upper: float | None = None
+    lower: float | None = Field(default=None, description="Smallest value allowed.")
+    upper: float | None = Field(default=None, description="Largest value allowed; this, `lower` or both must be given.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -47,13 +47,13 @@ class _Limits(_Frozen):
 class Least(_Frozen):
     """Smallest value allowed."""
 
-    lower: float
+    lower: float = Field(description="Smallest value allowed.")
 
 
 class Most(_Frozen):
     """Largest value allowed."""
 
-    upper: float = Field(ge=0)
+    upper: float = Field(ge=0, description="Largest value allowed.")
 
 
 class StatisticalLeast(Least):
@@ -71,23 +71,23 @@ class StatisticalMost(Most):
 class Continuum(_Limits):
     """Bounds of an upper quantile of each spectrum's flux."""
 
-    quantile: float = Field(gt=0.5, lt=1)
+    quantile: float = Field(gt=0.5, lt=1, description="Share of the pixels whose flux lies below it.")
 
 
 class LinePosition(_Limits):
     """Bounds in Angstrom of a line's centroid against its place in ``regions.line_cores``."""
 
-    line: str
+    line: str = Field(description="One of `regions.line_cores`.")
     half_width: float = Field(gt=0, description="Angstrom either side of the place over which the centroid is taken.")
-    where: Where = Field(default_factory=dict)
+    where: Where = Field(default_factory=dict, description=WHERE)
 
 
 class RankCorrelation(_Limits):
     """Bounds of the rank correlation of a measure with a label, all other labels held fixed."""
 
-    measure: str
-    label: str
-    where: Where = Field(default_factory=dict)
+    measure: str = Field(description=f"`{MEAN_FLUX}`, `{LINE_WIDTH}`, or `{depth_of('LINE')}` of a line by its name.")
+    label: str = Field(description="Name of a label.")
+    where: Where = Field(default_factory=dict, description=WHERE)
     values: int = Field(ge=10, description="Different values of the label; fewer are not evaluated.")
 
 
@@ -102,26 +102,28 @@ class Identity(_Frozen):
 class Coverage(_Frozen):
     """Bins of equal probability under a label's sampling density, none of which may be empty."""
 
-    bins: int = Field(ge=2)
+    bins: int = Field(ge=2, description="Number of bins of each label.")
     values: int = Field(ge=2, description="Different values of the label; fewer are not evaluated.")
 
 
 class Expectations(_Frozen):
     """Limits by the name of an expectation; what is left out isn't checked."""
 
-    continuum: Continuum | None = None
+    continuum: Continuum | None = Field(default=None, description="How near the flux comes to its continuum.")
     contrast: Least | None = Field(default=None, description="Maximum minus minimum of a spectrum.")
     clipped_pixels: Most | None = Field(default=None, description="Pixels that lie exactly on a flux bound.")
     repeated_pixels: Most | None = Field(default=None, description="Neighbouring pixels of one and the same value.")
     spike: Most | None = Field(default=None, description="Distance of a pixel from a curve through its neighbours.")
     stuck_pixel: StatisticalLeast | None = Field(default=None, description="Range of a pixel's flux over the grid.")
-    line_position: tuple[LinePosition, ...] = ()
-    rank_correlation: tuple[RankCorrelation, ...] = ()
+    line_position: tuple[LinePosition, ...] = Field(default=(), description="Where lines lie: air is not vacuum.")
+    rank_correlation: tuple[RankCorrelation, ...] = Field(
+        default=(), description="How spectra follow their labels: columns are not swapped."
+    )
     label_residual: StatisticalMost | None = Field(
         default=None, description="Distance of labels from those of similar spectra, in units of half their range."
     )
-    identity: Identity | None = None
-    coverage: Coverage | None = None
+    identity: Identity | None = Field(default=None, description="What is the same, and what must differ.")
+    coverage: Coverage | None = Field(default=None, description="No part of a label's range is left out.")
 
     @model_validator(mode="before")
     @classmethod

@@ -28,7 +28,7 @@ class GateLimits(_Frozen):
     spectra: int = Field(ge=2, description="Fewest spectra.")
     judges: int = Field(ge=1, description="Seeds that the judge is trained with.")
     resamples: int = Field(ge=2000, description="Bootstrap resamples over runs.")
-    confidence: float = Field(gt=0.5, lt=1, description="Of each one-sided bound.")
+    confidence: float = Field(gt=0.5, lt=1, description="Confidence level of each one-sided bound.")
     skill: ByLabel = Field(description="Least 1 - MSE / variance of the judge on computed spectra.")
     ratio: ByLabel = Field(description="Upper bound of RMSE generated / RMSE test must lie below it.")
     strict_ratio: Positive = Field(description="The same for all labels; reported, not counted.")
@@ -40,8 +40,8 @@ class GateLimits(_Frozen):
     )
     determined_share: float = Field(gt=0, le=1, description="Least share of the box where it must count.")
     region_ratio: ByLabel = Field(description="Largest RMSE generated / RMSE test in any bin.")
-    region_skill: float = Field(lt=1, description="Of the judge in a bin; below it the bin is not informative.")
-    flux_error: FluxCeilings
+    region_skill: float = Field(lt=1, description="Skill of the judge in a bin below which the bin is not informative.")
+    flux_error: FluxCeilings = Field(description="Largest flux errors.")
 
     @property
     def by_label(self) -> dict[str, ByLabel]:

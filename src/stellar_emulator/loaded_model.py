@@ -23,10 +23,12 @@ class LoadedModel:
 
     @property
     def contract(self) -> Contract:
+        """The data contract with labels, units, bounds, wavelength axis and flux range."""
         return self.bundle.contract
 
     @property
     def metadata(self) -> Mapping[str, Any]:
+        """Preset, seed, digest of the grid, runs that the model has seen, MLflow's run, as training noted them."""
         return self.bundle.metadata
 
     @property
@@ -36,7 +38,7 @@ class LoadedModel:
 
     @property
     def version(self) -> str:
-        """What model this is, in short: its registered name and the first digits of its digest."""
+        """Registered name and first digits of the digest, to tell in short what model this is."""
         return f"{getattr(self.contract.models, self.bundle.kind)} {self.digest[:12]}"
 
     @cached_property

@@ -37,6 +37,7 @@ class Validator(LoadedModel):
         return cls(bundle, network)
 
     def __call__(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
+        """The same as `labels`."""
         return self.labels(flux, noise)
 
     def labels(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
@@ -78,7 +79,7 @@ class Validator(LoadedModel):
 
     @property
     def reconstruction_quantiles(self) -> dict[float, float]:
-        """Reconstruction errors of noise-free test spectra: below the value lies this share of them."""
+        """Reconstruction errors below which a share of the noise-free test spectra lies, by that share."""
         shares, values = self._measured["quantiles"], self._measured["reconstruction_error"]
         return {round(float(share), 6): float(value) for share, value in zip(shares, values, strict=True)}
 

@@ -110,7 +110,7 @@ class Decision:
 
     @property
     def verdict(self) -> str:
-        """One line: promoted, or refused and by what."""
+        """One line, that it is promoted, or refused and by what."""
         if self.promoted:
             return f"PROMOTED in attempt {self.attempts_before + 1} on this gate set"
         reasons = [f"{row.section} ({row.name})" for row in self.refusals]
