@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -276,6 +276,8 @@ _SHIPPED = Option(
 )
 
 _PAIR = Option("model", "gaia_rvs", _text, "a pair that comes with the package, or a pair's folder, or as for generate")
+_HOST = Option("host", "127.0.0.1", _text, "address to listen on; 0.0.0.0 lets other machines in")
+_PORT = Option("port", "8000", _port, "port to listen on; 0 takes any free one")
 _MASK = Option(
     "mask", "none", _text, "left out, by commas: lines of the contract such as 'Ca II', ranges such as 8615-8627"
 )
@@ -416,8 +418,17 @@ VERBS = (
         (
             _MODEL,
             _shared("")[0],
-            Option("host", "127.0.0.1", _text, "address to listen on; 0.0.0.0 lets other machines in"),
-            Option("port", "8000", _port, "port to listen on; 0 takes any free one"),
+            _HOST,
+            _PORT,
+        ),
+    ),
+    Verb(
+        "explore",
+        "Show spectra in the browser, drawn live while labels are moved.",
+        (
+            replace(_PAIR, positional=True),
+            _HOST,
+            replace(_PORT, default="8001"),
         ),
     ),
     Verb(

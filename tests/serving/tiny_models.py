@@ -16,7 +16,7 @@ from synthetic import TINY
 
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.bundle import save_emulator, save_validator
-from stellar_emulator.jobs.serve import bound_socket
+from stellar_emulator.jobs.listening import bound_socket
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.serving.app import scoring_app
@@ -74,12 +74,17 @@ class Server:
             return Answer(response.status, response.read())
 
 
-@contextlib.contextmanager
-def served(model: Emulator | Validator) -> Iterator[Server]:
+def served(model: Emulator | Validator) -> contextlib.AbstractContextManager[Server]:
     """Serve a model over real HTTP from a thread of this process."""
+    return served_app(scoring_app(model))
+
+
+@contextlib.contextmanager
+def served_app(app: Any) -> Iterator[Server]:
+    """Serve an app over real HTTP from a thread of this process."""
     with bound_socket("127.0.0.1", 0) as listener:
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(scoring_app(model), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -42,22 +42,27 @@ class Row(Generic[T]):
 
 
 def load_pair(options: argparse.Namespace) -> Pair:
-    """Load emulator and validator.
+    """Load emulator and validator as the options name them. Raises as `load_models`."""
+    emulator, validator = load_models(options.model, options.validator)
+    return Pair(emulator, validator, library(emulator))
+
+
+def load_models(model: str, validator: str = "same") -> tuple[Emulator, Validator]:
+    """Load an emulator and its validator: 'same', of the pair, or one of its own.
 
     Raises
     ------
     InputError
         If they are not for the same labels and wavelengths.
     """
-    emulator = Emulator.load(options.model)
-    validator = Validator.load(options.model if options.validator == "same" else options.validator)
-    ours, theirs = emulator.contract, validator.contract
+    emulator, judge = Emulator.load(model), Validator.load(model if validator == "same" else validator)
+    ours, theirs = emulator.contract, judge.contract
     if (ours.labels, ours.wavelength) != (theirs.labels, theirs.wavelength):
         raise InputError(
             f"the validator of contract {theirs.name} has other labels or wavelengths than the emulator of "
             f"{ours.name}: name a pair's folder, or its own --validator"
         )
-    return Pair(emulator, validator, library(emulator))
+    return emulator, judge
 
 
 def treatment(options: argparse.Namespace, contract: Contract) -> Treatment:

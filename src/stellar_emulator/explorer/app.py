@@ -1,0 +1,175 @@
+"""The explorer's web app: the page, and the answers that it asks for, by the same code as ``generate`` and ``infer``.
+
+Labels come as a query such as ``/spectrum?teff=5777&logg=4.44``; what breaks a rule gets status 400 and the reason.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from stellar_emulator.checks import check_names
+from stellar_emulator.contract import Contract, Label
+from stellar_emulator.emulator import Emulator
+from stellar_emulator.errors import InputError, StellarEmulatorError
+from stellar_emulator.explorer.lines import named_lines
+from stellar_emulator.explorer.upload import observe, parse_reading
+from stellar_emulator.fitting.estimate import Pair
+from stellar_emulator.fitting.models import library
+from stellar_emulator.label_table import broadcast, given_labels
+from stellar_emulator.observed.files import READERS
+from stellar_emulator.validator import Validator
+from stellar_emulator.writers.batch import Generated
+from stellar_emulator.writers.file import write_spectra
+
+PAGE = Path(__file__).parent / "static"
+
+DOWNLOADS = {"csv": "text/csv", "fits": "application/fits"}
+"""Media types by the suffix of `stellar_emulator.writers`."""
+
+MAXIMUM_BYTES = 64 * 2**20
+"""Of an uploaded file."""
+
+FEWEST_STEPS = 200
+"""Of a slider, from end to end."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Answers for one pair, which has the same labels and wavelengths."""
+
+    emulator: Emulator
+    validator: Validator
+
+    @property
+    def contract(self) -> Contract:
+        return self.emulator.contract
+
+    @cached_property
+    def pair(self) -> Pair:
+        """The pair as fitting wants it; made when a first spectrum is uploaded."""
+        return Pair(self.emulator, self.validator, library(self.emulator))
+
+    async def model(self, request: Request) -> Response:
+        """All that the page must know: labels and axis of the contract, named lines, which models these are."""
+        contract = self.contract
+        return JSONResponse(
+            {
+                "contract": contract.name,
+                "description": contract.description,
+                "versions": {"emulator": self.emulator.version, "validator": self.validator.version},
+                "labels": [_slider(contract, label) for label in contract.labels],
+                "wavelength": contract.wavelength.model_dump(),
+                "flux": contract.flux.model_dump(),
+                "lines": [asdict(line) for line in named_lines(contract)],
+                "window": contract.regions.equivalent_width_half_width,
+                "suffixes": list(READERS),
+            }
+        )
+
+    async def spectrum(self, request: Request) -> Response:
+        """Flux of each pixel, labels that the validator infers from it, and their errors: little-endian float32.
+
+        Labels and errors are NaN where the validator refuses the flux, which is drawn even so.
+        """
+        (flux,) = self.emulator.flux(self._labels(request))
+        try:
+            found = np.clip(self.validator.labels(flux[None]), self.contract.lower, self.contract.upper)
+            inferred = [found[0], self.validator.uncertainty(found)[0]]
+        except InputError:
+            inferred = [np.full(2 * len(self.contract.labels), np.nan)]
+        content = np.concatenate([flux, *inferred]).astype("<f4").tobytes()
+        return Response(content, media_type="application/octet-stream")
+
+    async def download(self, request: Request) -> Response:
+        """The spectrum as a file of the suffix that the path names."""
+        suffix = request.path_params["suffix"]
+        if suffix not in DOWNLOADS:
+            raise InputError(f"the suffix '{suffix}' is not known: give one of {', '.join(DOWNLOADS)}")
+        labels = self._labels(request)
+        batches = iter([(labels, self.emulator.flux(labels))])
+        generated = Generated(self.contract, self.emulator.version, self.emulator.digest, 1, batches)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"spectrum.{suffix}"
+            write_spectra(path, generated)
+            content = path.read_bytes()
+        saved = {"content-disposition": f'attachment; filename="{path.name}"'}
+        return Response(content, media_type=DOWNLOADS[suffix], headers=saved)
+
+    async def observed(self, request: Request) -> Response:
+        """What the validator infers from an uploaded file, the request's body; `Reading` has the query's fields."""
+        reading = parse_reading(dict(request.query_params))
+        content = bytearray()
+        async for part in request.stream():
+            # Read to its end even so, or browsers would see no answer.
+            content += part if len(content) <= MAXIMUM_BYTES else b""
+        if len(content) > MAXIMUM_BYTES:
+            raise InputError(f"{reading.name} exceeds {MAXIMUM_BYTES // 2**20} MiB: give it to the verb infer")
+        found = await run_in_threadpool(lambda: observe(bytes(content), reading, self.pair))
+        inferred = found.inferred
+        return JSONResponse(
+            {
+                "name": found.name,
+                **_estimate(inferred.labels, inferred.uncertainty),
+                "velocity": inferred.velocity,
+                "velocity_error": inferred.velocity_error,
+                "flux": inferred.flux.tolist(),
+                "warnings": found.warnings,
+            }
+        )
+
+    def _labels(self, request: Request) -> NDArray[np.float64]:
+        """Labels of a query, shape (1, labels); the emulator checks their values."""
+        fields = request.query_params.multi_items()
+        check_names(self.contract, [name for name, _ in fields])
+        return broadcast(self.contract, list(given_labels(dict(fields)).items()))[0]
+
+
+def explorer_app(emulator: Emulator, validator: Validator) -> Starlette:
+    """The app of a pair of models, which must have the same labels and wavelengths."""
+    explorer = Explorer(emulator, validator)
+    return Starlette(
+        routes=[
+            Route("/model", explorer.model),
+            Route("/spectrum", explorer.spectrum),
+            Route("/spectrum.{suffix}", explorer.download),
+            Route("/observed", explorer.observed, methods=["POST"]),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        exception_handlers={StellarEmulatorError: _refusal},
+    )
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    status = HTTPStatus.BAD_REQUEST if isinstance(error, InputError) else HTTPStatus.INTERNAL_SERVER_ERROR
+    return JSONResponse({"message": " ".join(str(error).split())}, status)
+
+
+def _estimate(labels: NDArray[np.floating], errors: NDArray[np.floating]) -> Mapping[str, list[float]]:
+    return {"labels": labels.tolist(), "errors": errors.tolist()}
+
+
+def _slider(contract: Contract, label: Label) -> Mapping[str, Any]:
+    """A label with the step of its slider, a power of ten, and its first value: the middle of the hard region.
+
+    There lines are many and sharp.
+    """
+    lower, upper = contract.regions.hard.get(label.name, (label.lower, label.upper))
+    start = float(np.clip((lower + upper) / 2.0, label.lower, label.upper))
+    step = float(10.0 ** np.floor(np.log10((label.upper - label.lower) / FEWEST_STEPS)))
+    return {"name": label.name, "unit": label.unit, "lower": label.lower, "upper": label.upper} | {
+        "start": start,
+        "step": step,
+    }
