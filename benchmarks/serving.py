@@ -36,7 +36,7 @@ def main() -> None:
     contract = emulator.contract
     labels = contract.lower + random.random((1000, len(contract.labels))) * (contract.upper - contract.lower)
     one, many = _request(contract, labels[:1]), _request(contract, labels, encoding="base64")
-    with _served(options.emulator) as (server, port):
+    with served("serve", options.emulator) as (server, port):
         connection = HTTPConnection("127.0.0.1", port)
         flux = np.array(_answer(connection, one)["predictions"], dtype=np.float32)
         np.testing.assert_array_equal(flux, emulator(labels[:1]))
@@ -60,12 +60,13 @@ def main() -> None:
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-c", _SERVE, "serve", str(folder), "--port", "0"]
+def served(verb: str, model: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run ``serve`` or ``explore`` in a process of its own; gives that and its port."""
+    command = [sys.executable, "-c", _SERVE, verb, str(model), "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        address = re.search(r"http://127\.0\.0\.1:(\d+)/", server.stdout.readline())
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline())
         assert address, "the server did not start"
         yield server, int(address[1])
     finally:

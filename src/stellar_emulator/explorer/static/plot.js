@@ -2,7 +2,8 @@
 
 /* global uPlot */
 
-const COLOURS = { generated: "#d55e00", pinned: "#595959", uploaded: "#0072b2" };
+/** By curve, in the order in which they are drawn. */
+const COLOURS = { uploaded: "#0072b2", pinned: "#595959", generated: "#d55e00" };
 const LINE_COLOURS = ["#000000", "#0072b2", "#595959"];
 const ROW_HEIGHT = 15;
 const HEIGHT = 430;
@@ -17,7 +18,7 @@ export class Plot {
     this.spectrum = spectrum;
     this.difference = difference;
     this.pixels = Float64Array.from({ length: count }, (_, i) => start + i * step);
-    this.curves = { generated: new Float32Array(count), pinned: null, uploaded: null };
+    this.curves = { uploaded: null, pinned: null, generated: new Float32Array(count) };
     const wavelength = `wavelength in ${medium} (${unit})`;
     const sync = { key: "wavelength" };
     this.upper = new uPlot(
@@ -37,10 +38,11 @@ export class Plot {
       {
         ...this.size(DIFFERENCE_HEIGHT),
         padding: [8, 12, 0, 0],
+        legend: { show: false },
         cursor: { sync, drag: { x: true, y: false } },
         scales: { x: { time: false }, y: { range: (_, low, high) => around(low, high) } },
         axes: [{ font: FONT, values: plain }, { label: "generated − other", font: FONT, labelFont: FONT }],
-        series: [{ label: "wavelength", value: (_, x) => x?.toFixed(1) ?? "" }, curve("pinned"), curve("uploaded")],
+        series: [{}, curve("uploaded"), curve("pinned")],
       },
       this.differences(),
       difference,
@@ -48,7 +50,7 @@ export class Plot {
     new ResizeObserver(() => this.resize()).observe(spectrum);
   }
 
-  /** Draws a curve, "generated", "pinned" or "uploaded"; null removes it. */
+  /** Draws a curve, "uploaded", "pinned" or "generated"; null removes it. */
   draw(name, flux) {
     this.curves[name] = flux;
     this.upper.setData(this.data(), false);
@@ -76,7 +78,7 @@ export class Plot {
   differences() {
     const { generated } = this.curves;
     const less = (other) => (other ? generated.map((flux, i) => flux - other[i]) : []);
-    return [this.pixels, less(this.curves.pinned), less(this.curves.uploaded)];
+    return [this.pixels, less(this.curves.uploaded), less(this.curves.pinned)];
   }
 
   size(height) {
