@@ -5,11 +5,15 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 SIZE = 4096
 REPEATS = 5
+
+LEAST_SECONDS = 0.1
+"""Of a repeat: shorter calls are timed many at once."""
 
 _PRODUCTS = {
     "numpy": "import numpy as np; a = np.ones((n, n), np.float32); run = lambda: a @ a",
@@ -66,13 +70,32 @@ def seconds(code: str) -> float:
     return time.perf_counter() - start
 
 
+def milliseconds(call: Callable[[], object], repeats: int = REPEATS) -> list[float]:
+    """Time of one call, after one that is not counted; each repeat lasts `LEAST_SECONDS` at least."""
+    call()
+    begun = time.perf_counter()
+    call()
+    calls = max(1, int(LEAST_SECONDS / (time.perf_counter() - begun)))
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        for _ in range(calls):
+            call()
+        times.append(1000.0 * (time.perf_counter() - begun) / calls)
+    return times
+
+
 def spread(values: list[float], digits: int = 2) -> str:
     """Median of repeats with their range."""
     ordered = sorted(values)
     return f"{ordered[len(ordered) // 2]:.{digits}f} ({ordered[0]:.{digits}f}-{ordered[-1]:.{digits}f})"
 
 
-def table(title: str, rows: list[tuple[str, str, str]]) -> str:
-    """A Markdown table of measure, result and bar, under the machine's description."""
-    lines = [f"### {title}", "", f"{describe()}.", "", "| measure | result | bar |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| {measure} | {result} | {bar} |" for measure, result, bar in rows), ""])
+def table(title: str, rows: Sequence[tuple[str, ...]], columns: tuple[str, ...] = ("measure", "result", "bar")) -> str:
+    """A Markdown table under the machine's description."""
+    lines = [f"### {title}", "", f"{describe()}.", "", _line(columns), _line(["---"] * len(columns))]
+    return "\n".join([*lines, *map(_line, rows), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

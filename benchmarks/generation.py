@@ -1,0 +1,155 @@
+"""Spectra by every way to generate them, one and many at once, beside the machine's matrix-product rate."""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.machine import milliseconds, product_rates, spread, table
+from stellar_emulator import Emulator
+from stellar_emulator.bundle import read_network
+from stellar_emulator.contract import Contract
+from stellar_emulator.errors import SetupError
+from stellar_emulator.grid import intrinsic, synspec
+from stellar_emulator.grid.sampling import run_labels
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
+from stellar_emulator.networks.onnx_export import emulator_onnx
+from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.runtime import open_network
+
+Array = NDArray[np.float32]
+Network = EmulatorNetwork | ExactEmulatorNetwork
+
+BATCHES = (1, 64, 1024, 16384)
+BAR = 0.6
+"""Share of the matrix-product rate that ONNX Runtime is to reach with `BATCHES` of 1,024 and more."""
+
+NUMPY_ROWS = 256
+"""Spectra at once in plain NumPy: their Fourier modes and wide layers still fit in the processor's cache."""
+
+RUNS = 9
+"""Of SYNSPEC: cool stars take several times as long as hot ones."""
+
+COLUMNS = ("way", "spectra at once", "ms", "spectra/s", "share of the product's rate", "bar")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to generate: labels (n, labels) to flux (n, pixels) by a network of so many multiply-adds a spectrum."""
+
+    name: str
+    generate: Callable[[NDArray[np.float64]], Array]
+    multiply_adds: int
+    bar: float | None = None
+
+    def rows(self, labels: NDArray[np.float64], rate: float) -> list[tuple[str, ...]]:
+        """Rows of the table; rate: of a matrix product in GFLOP/s, two a multiply-add."""
+        return [self._row(labels[:count], rate) for count in BATCHES]
+
+    def _row(self, labels: NDArray[np.float64], rate: float) -> tuple[str, ...]:
+        times = milliseconds(lambda: self.generate(labels))
+        speeds = [1000.0 * len(labels) / time for time in times]
+        share = 2e-9 * self.multiply_adds * sorted(speeds)[len(speeds) // 2] / rate
+        bar = f">= {self.bar:.0%}" if self.bar is not None and len(labels) >= 1024 else ""
+        return (self.name, f"{len(labels):,}", spread(times, 3), spread(speeds, 0), f"{share:.0%}", bar)
+
+
+def main() -> None:
+    """Print the table for one emulator, the one that comes with the package if none is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--emulator", help="as Emulator.load takes it")
+    emulator = Emulator.load(parser.parse_args().emulator)
+    contract = emulator.contract
+    share = np.random.default_rng(1).random((max(BATCHES), len(contract.labels)))
+    labels = contract.lower + share * (contract.upper - contract.lower)
+    ways = _ways(emulator)
+    rate = max(product_rates().values())
+    rows = [row for way in ways for row in way.rows(labels, rate)]
+    rows += [
+        ("the paper's network on the paper's machine", "1", "9", "111", "", ""),
+        ("SYNSPEC itself, one core", "1", *_synspec_times(contract), "", ""),
+        ("a plain 4096^3 product in the same run", "", "", "", f"{rate:.0f} GFLOP/s", ""),
+    ]
+    print(table("Generation: every way", rows, COLUMNS))
+
+
+def multiply_adds(network: Network) -> int:
+    """Of one spectrum, broadening included."""
+    fixed = network.broadening.multiply_adds if isinstance(network, ExactEmulatorNetwork) else 0
+    return network.chain.weights + fixed
+
+
+def paper_network(contract: Contract) -> EmulatorNetwork:
+    """The paper's decoder after its label network, Tables 2 and 3, with random weights: they don't change its speed."""
+    from stellar_emulator.networks import layers
+    from stellar_emulator.networks.dense import from_keras
+
+    preset = read_preset("paper")
+    first = layers.build_label_network(len(contract.labels), preset.autoencoder.latent, preset.label_network)
+    return EmulatorNetwork(
+        from_keras(layers.chain([first, layers.build_decoder(contract.wavelength.count, preset.autoencoder)], "chain"))
+    )
+
+
+def by_keras(network: Network) -> Callable[[NDArray[np.float64]], Array]:
+    """The dense layers as the Keras model that they were, by its ``predict``; broadening by NumPy."""
+    import keras
+
+    layers = network.chain.layers
+    dense = [keras.layers.Dense(layer.kernel.shape[1], activation=layer.activation) for layer in layers]
+    model = keras.Sequential([keras.Input((layers[0].kernel.shape[0],)), *dense])
+    model.set_weights([weight for layer in layers for weight in (layer.kernel, layer.bias)])
+
+    def predict(inputs: NDArray[np.float64]) -> Array:
+        return np.asarray(model.predict(inputs.astype(np.float32), batch_size=1024, verbose=0))
+
+    if isinstance(network, EmulatorNetwork):
+        return predict
+    return lambda labels: in_parts(network.broadened, predict(labels[:, network.run_columns]), labels)
+
+
+def by_numpy(network: Network) -> Callable[[NDArray[np.float64]], Array]:
+    """All of a network by NumPy."""
+    return lambda labels: in_parts(network, labels)
+
+
+def in_parts(function: Callable[..., Array], *arrays: NDArray[np.floating]) -> Array:
+    """A function of arrays (n, ...), `NUMPY_ROWS` rows at once."""
+    starts = range(0, len(arrays[0]), NUMPY_ROWS)
+    return np.concatenate([function(*(array[start : start + NUMPY_ROWS] for array in arrays)) for start in starts])
+
+
+def _ways(emulator: Emulator) -> list[Way]:
+    network = read_network(emulator.bundle)
+    assert isinstance(network, Network)
+    paper = paper_network(emulator.contract)
+    paper_onnx = open_network(emulator_onnx(paper).SerializeToString(), emulator.contract.wavelength.count)
+    costs = multiply_adds(network)
+    return [
+        Way("ONNX Runtime, `Emulator.flux`", emulator.flux, costs, BAR),
+        Way("Keras's `predict`, broadening by NumPy", by_keras(network), costs),
+        Way("plain NumPy", by_numpy(network), costs),
+        Way("the paper's network (random weights), ONNX Runtime", paper_onnx, multiply_adds(paper), BAR),
+    ]
+
+
+def _synspec_times(contract: Contract) -> tuple[str, str]:
+    """Milliseconds and spectra a second of runs over the box."""
+    axis = intrinsic.require_intrinsic_axis(contract)
+    try:
+        installation = synspec.install(*intrinsic.synthesis_range(axis))
+    except SetupError:
+        return "not measured: no gfortran", ""
+    times = []
+    for labels in run_labels(contract, contract.sampling.seed, 0, RUNS):
+        begun = time.perf_counter()
+        intrinsic.synthesise(contract, installation, labels)
+        times.append(time.perf_counter() - begun)
+    return spread([1000.0 * taken for taken in times], 0), spread([1.0 / taken for taken in times])
+
+
+if __name__ == "__main__":
+    main()
