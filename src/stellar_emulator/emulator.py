@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     # It takes seconds to import, and generating spectra does without.
     from specutils import Spectrum
 
-JACOBIAN_ROWS = 64
-"""Rows whose Jacobians pass through the network at once."""
-
 FLUX_TOLERANCE = 2e-5
 """By which flux may differ from what the trained layers gave when the model was saved: rounding, tables."""
 
@@ -124,7 +121,7 @@ class Emulator(LoadedModel):
         assert not isinstance(network, ValidatorNetwork)
         graph = jacobian_onnx(network).SerializeToString()
         shape = len(self.contract.labels), self.contract.wavelength.count
-        return open_network(graph, *shape, chunk_rows=JACOBIAN_ROWS)
+        return open_network(graph, *shape)
 
     @cached_property
     def _measured(self) -> Mapping[str, NDArray[Any]]:
