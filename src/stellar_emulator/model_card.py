@@ -258,13 +258,27 @@ def _flux_errors(rows: list[FluxErrorRow]) -> str:
         (
             _region(row.region),
             f"{row.n:,}",
-            *(f"{value:.2e}" for value in (row.mae, row.p90_mae, row.mse, row.core_mae, row.worst_mae)),
+            *map(_small, (row.mae, row.p90_mae, row.mse, row.core_mae, row.worst_mae)),
         )
         for row in chain
     ]
     head = ("region", "spectra", "MAE", "90 % of spectra below", "MSE", "MAE of line cores", "worst spectrum")
-    text = "Of generated against computed flux (continuum at 1) on the test set."
-    return f"## Flux errors\n\n{text}\n\n{_table(head, cells)}"
+    parts = [
+        "## Flux errors",
+        "Of generated against computed flux (continuum at 1) on the test set.",
+        _table(head, cells),
+    ]
+    lines = list(chain[0].p90_equivalent_width)
+    if lines:
+        widths = [
+            (_region(row.region), *(f"{100.0 * row.p90_equivalent_width[line]:.2g} %" for line in lines))
+            for row in chain
+        ]
+        parts += [
+            "What 90 % of the errors of each line's equivalent width stay below:",
+            _table(("region", *lines), widths),
+        ]
+    return "\n\n".join(parts)
 
 
 def _limits(facts: Facts) -> str:
@@ -306,6 +320,11 @@ def _number(value: float) -> str:
     """Three digits that count, without an exponent."""
     digits = max(0, 2 - int(np.floor(np.log10(max(value, 1e-9)))))
     return f"{value:.{digits}f}"
+
+
+def _small(value: float) -> str:
+    """An error of flux; of a contract without line cores there is none for them."""
+    return "none" if np.isnan(value) else f"{value:.2e}"
 
 
 def _list(lines: Iterable[str]) -> str:
