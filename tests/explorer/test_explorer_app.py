@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import urlencode
 
 import numpy as np
@@ -147,7 +148,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     message = answer.content["message"]
     assert message.startswith(said)
     assert "\n" not in message
-    assert "/tmp" not in message
+    assert gettempdir() not in message
 
 
 def test_only_the_first_spectrum_of_a_file_is_taken_and_said_so(server: Server) -> None:
