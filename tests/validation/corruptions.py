@@ -212,7 +212,7 @@ SINGLE = [
         "a dead stretch",
         "ExpectNoRepeatedPixels",
         "neighbours share one value",
-        on_flux(lambda flux: filled(flux, slice(1000, 1010))),
+        on_flux(lambda flux: filled(flux, slice(1000, 1020))),
     ),
     Single("a spike upward", SPIKES, "has a spike", on_flux(lambda flux: added(flux, slice(2000, 2001), 0.01))),
     Single("a spike downward", SPIKES, "has a spike", on_flux(lambda flux: added(flux, slice(50, 51), -0.01))),
