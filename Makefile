@@ -31,7 +31,7 @@ lock:
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
 # make docs/benchmarks/inference.md
-PROOFS := training expansion inference streaming validators validation serving explorer power coverage
+PROOFS := training expansion generation inference streaming validators validation serving explorer power coverage
 
 prove: $(PROOFS:%=docs/benchmarks/%.md)
 

@@ -1,0 +1,152 @@
+"""Ours beside the peers: flux error and speed after the same minutes of training on the same runs."""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from benchmarks import classical, toolkit
+from benchmarks.machine import milliseconds, spread, table
+from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.evaluation import read_part
+from stellar_emulator.flux_error import find, flux_error_rows
+from stellar_emulator.grid.source import EMBEDDED, Source, open_source
+from stellar_emulator.grid.split import SplitRows, split_rows
+from stellar_emulator.grid.store import Rows, run_hashes
+from stellar_emulator.regions import HARD
+
+Array = NDArray[np.float32]
+
+SEED = 1
+BATCH = 1024
+COLUMNS = (
+    *("emulator", "learned by", "minutes", "flux MAE", "90 % below", "hard-region MAE"),
+    *("one spectrum (ms)", f"{BATCH:,} at once (spectra/s)"),
+)
+BARS = ("bar, for ours", "", "the same", *["below every peer's"] * 3, "below every peer's", "")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A grid, the rows of each part, flux of the training rows (n, pixels), and the spectra that judge."""
+
+    contract: Contract
+    source: Source
+    split: SplitRows
+    flux: Array
+    test: Rows
+
+    @property
+    def labels(self) -> Array:
+        """Labels of the training rows, scaled to [0, 1]."""
+        return scaled(self.contract, self.source.grid.labels[self.split.train])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """generate: physical labels (n, labels) to flux (n, pixels); effort: in words."""
+
+    name: str
+    generate: Callable[[NDArray[np.float64]], Array]
+    effort: str
+    seconds: float
+
+
+def main() -> None:
+    """Print the table for the embedded grid."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training, for each that is trained")
+    parser.add_argument("--spectra", type=int, default=4096, help="of test runs, drawn at random, at most")
+    parser.add_argument("--scratch", type=Path, default=Path("output/peers"), help="folder of the broadened grid")
+    options = parser.parse_args()
+    toolkit.require_toolkit()
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    data = read_data(read_contract("data_contracts/gaia_rvs.yaml"), options.scratch, options.spectra)
+    rows = [row_of(learned, data) for learned in contenders(data, 60.0 * options.minutes)]
+    print(table(f"Beside the peers, {options.minutes:g} minutes of training", [*rows, BARS], COLUMNS))
+
+
+def read_data(contract: Contract, scratch: Path, spectra: int) -> Data:
+    """The embedded grid, split by run."""
+    source = open_source(EMBEDDED, contract, scratch)
+    split = split_rows(contract, run_hashes(source.grid, contract))
+    drawn = np.random.default_rng(SEED).permutation(split.test)[:spectra]
+    test = read_part(source.grid, np.sort(drawn), SEED)
+    return Data(contract, source, split, source.grid.take(split.train), test)
+
+
+def scaled(contract: Contract, labels: NDArray[np.float64]) -> Array:
+    """Labels scaled from the contract's bounds to [0, 1]."""
+    return np.asarray((labels - contract.lower) / (contract.upper - contract.lower), dtype=np.float32)
+
+
+def contenders(data: Data, seconds: float) -> Iterator[Learned]:
+    """Every emulator, trained when it is asked for; those without networks take the time that they need."""
+    yield _ours(data, seconds)
+    for preset in ("payne_flux_mlp", "transformer_payne_flux"):
+        peer = toolkit.train(preset, data.labels, data.flux, data.contract.wavelength.pixels, seconds)
+        name = f"astro-emulators-toolkit, `{preset}`"
+        yield _on_scaled(data, name, peer.generate, f"{peer.steps:,} steps", peer.seconds)
+    began = time.monotonic()
+    quadratic = classical.fit_quadratic(data.labels, data.flux)
+    spent = time.monotonic() - began
+    yield _on_scaled(data, "quadratic polynomial (The Cannon)", quadratic, "least squares", spent)
+    tree = KDTree(data.labels)
+    for kernel in ("linear", "cubic"):
+        surface = classical.Interpolation(tree, data.flux, kernel)
+        name = f"{kernel} interpolation between {classical.NEIGHBOURS} nearest spectra"
+        yield _on_scaled(data, name, surface, "nothing to learn", 0.0)
+
+
+def _ours(data: Data, seconds: float) -> Learned:
+    """The default preset, its preparation included in the time; epochs that don't fit fall away, as in a search."""
+    import keras
+
+    from stellar_emulator.networks.learning import Fitting, train_on
+    from stellar_emulator.networks.onnx_export import emulator_onnx
+    from stellar_emulator.networks.preset import read_preset
+    from stellar_emulator.runtime import open_network
+    from stellar_emulator.tuning.hypermodel import planned_epochs
+    from stellar_emulator.tuning.materials import Materials
+
+    began = time.monotonic()
+    keras.utils.set_random_seed(SEED)
+    preset = read_preset("default")
+    examples = Materials(data.source, data.contract, data.split, SEED).examples(preset)
+    with tempfile.TemporaryDirectory() as folder:
+        left = seconds - (time.monotonic() - began)
+        fitting = Fitting(Path(folder), lambda name: lambda epoch, metrics: None, planned_epochs(preset, "chain"), left)
+        trained = train_on(examples, preset, fitting)
+    spent = time.monotonic() - began
+    epochs = sum(fit.epochs for fit in trained.fits.values())
+    graph = emulator_onnx(trained.network).SerializeToString()
+    network = open_network(graph, data.contract.wavelength.count)
+    return Learned("ours, preset `default`", network, f"{epochs:,} epochs", spent)
+
+
+def _on_scaled(data: Data, name: str, generate: Callable[[Array], Array], effort: str, seconds: float) -> Learned:
+    return Learned(name, lambda labels: generate(scaled(data.contract, labels)), effort, seconds)
+
+
+def row_of(learned: Learned, data: Data) -> tuple[str, ...]:
+    """Row of the table: errors on the test spectra, and speed."""
+    test = data.test
+    flux = learned.generate(test.labels)
+    errors = flux_error_rows(data.contract, "flux", test.labels, test.weight, test.run_id, test.flux, flux)
+    box, hard = find(errors, "flux"), find(errors, "flux", HARD)
+    one, many = (milliseconds(lambda part=test.labels[:count]: learned.generate(part)) for count in (1, BATCH))
+    return (
+        *(learned.name, learned.effort, f"{learned.seconds / 60.0:.1f}"),
+        *(f"{value:.2e}" for value in (box.mae, box.p90_mae, hard.mae)),
+        *(spread(one, 3), spread([1000.0 * min(BATCH, len(test.labels)) / taken for taken in many], 0)),
+    )
+
+
+if __name__ == "__main__":
+    main()
