@@ -1,10 +1,11 @@
 """The peers' package astro-emulators-toolkit, trained by its own presets for some seconds."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,13 @@ Array = NDArray[np.float32]
 PACKAGE = "astro_emulators_toolkit"
 INSTALL = "uv pip install --group peers"
 
-TRIAL_STEPS = (10, 30)
-"""Steps after which a trial's clock starts and ends: the optimizer does more in one step of ten, the first compile."""
+TRIAL_SHARE = 0.05
+"""Of the time, for the trial that finds how many steps fit into it."""
+
+COMPILED, CYCLE = 2, 10
+"""Steps after which a trial's clock starts, and those of one cycle: the optimizer does more in one step of ten."""
+
+TRIAL_LIMIT = 1_000_000
 
 WAVELENGTHS = 500
 """Drawn of each spectrum in a step of the Transformer Payne, as in the package's examples."""
@@ -38,12 +44,19 @@ def require_toolkit() -> None:
         raise SystemExit(f"{PACKAGE.replace('_', '-')} is missing: {INSTALL}")
 
 
-def train(preset: str, labels: Array, flux: Array, wavelength: NDArray[np.float64], seconds: float) -> Learned:
+def train(
+    preset: str,
+    labels: Array,
+    flux: Array,
+    wavelength: NDArray[np.float64],
+    seconds: float,
+    optimizer: str | None = None,
+) -> Learned:
     """Train ``payne_flux_mlp`` or ``transformer_payne_flux`` on labels in [0, 1] (n, labels) and flux (n, pixels).
 
-    Settings are the preset's profile ``cpu_recommended``. Steps are as many as fit in the time, by a short trial whose
-    own time isn't counted; learning rates rise over as large a share of them as in the preset, then fall to zero. The
-    package keeps the last weights: it doesn't stop early.
+    Settings are those of the preset's profile ``cpu_recommended``; ``optimizer`` replaces its SOAP. Steps are as many
+    as fit in the time, by a short trial whose own time isn't counted; learning rates rise over as large a share of them
+    as in the preset, then fall to zero. The package keeps the last weights: it doesn't stop early.
     """
     import jax
     from astro_emulators_toolkit import Emulator, presets
@@ -55,27 +68,35 @@ def train(preset: str, labels: Array, flux: Array, wavelength: NDArray[np.float6
 
     def fit(steps: int, callbacks: list[Any]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            config = _for_steps(getattr(presets, preset)(workdir=folder), steps)
+            config = _for_steps(getattr(presets, preset)(workdir=folder), steps, optimizer)
             emulator = Emulator.from_config(config)
             sampled = _sampled(emulator, wavelength) if transforms else None
             emulator.fit(examples, callbacks=callbacks, device_batch_transform=sampled)
         return emulator
 
-    clock = _clock()
-    fit(TRIAL_STEPS[1], [clock])
-    steps = clock.steps_in(seconds)
+    clock = _clock(TRIAL_SHARE * seconds)
+    with contextlib.suppress(_EnoughError):
+        fit(TRIAL_LIMIT, [clock])
+    steps = steps_in(seconds, clock.ended)
     began = time.monotonic()
     emulator = fit(steps, [])
     spent = time.monotonic() - began
     return Learned(_generate(emulator, wavelength if transforms else None), steps, spent)
 
 
-def _for_steps(config: Any, steps: int) -> Any:
-    """A preset for another number of steps, told every one of them."""
+def steps_in(seconds: float, ended: Sequence[float]) -> int:
+    """Steps that fit into a time, compiling included, by the seconds after which each step of a trial ended."""
+    cycles = (len(ended) - COMPILED) // CYCLE
+    pace = (ended[COMPILED + cycles * CYCLE - 1] - ended[COMPILED - 1]) / (cycles * CYCLE)
+    return max(CYCLE, COMPILED + int((seconds - ended[COMPILED - 1]) / pace))
+
+
+def _for_steps(config: Any, steps: int, optimizer: str | None) -> Any:
+    """A preset for another number of steps, told every one of them, and for another optimizer."""
     warmup = steps * config.optim.warmup_steps // config.training.num_steps
     return dataclasses.replace(
         config,
-        optim=dataclasses.replace(config.optim, warmup_steps=max(1, warmup)),
+        optim=dataclasses.replace(config.optim, warmup_steps=max(1, warmup), name=optimizer or config.optim.name),
         training=dataclasses.replace(config.training, num_steps=steps, logging_interval_steps=1),
     )
 
@@ -89,24 +110,24 @@ def _sampled(emulator: Any, wavelength: NDArray[np.float64]) -> Any:
     )
 
 
-def _clock() -> Any:
+class _EnoughError(Exception):
+    """Ends a trial."""
+
+
+def _clock(least: float) -> Any:
     from astro_emulators_toolkit.training.callbacks import Callback
 
     class Clock(Callback):  # type: ignore[misc]
-        """When each step of a trial ended; the package tells of a step once the next one has begun."""
+        """When each step of a trial ended; ends it after one cycle of steps and ``least`` seconds."""
 
         def __init__(self) -> None:
             self.began = time.monotonic()
-            self.ended: dict[int, float] = {}
+            self.ended: list[float] = []
 
         def on_train_batch_end(self, step: int, logs: dict[str, Any]) -> None:
-            self.ended[step] = time.monotonic() - self.began
-
-        def steps_in(self, seconds: float) -> int:
-            """Steps that fit into so many seconds, compiling included."""
-            first, last = TRIAL_STEPS
-            pace = (self.ended[last] - self.ended[first]) / (last - first)
-            return max(10, int((seconds - self.ended[first]) / pace) + first)
+            self.ended.append(time.monotonic() - self.began)
+            if step >= COMPILED + CYCLE and self.ended[-1] > least:
+                raise _EnoughError
 
     return Clock()
 
