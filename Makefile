@@ -30,7 +30,7 @@ lock:
 	    --custom-compile-command "make lock" --group dev pyproject.toml --output-file requirements.lock
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
-# make docs/benchmarks/inference.md
+# make docs/benchmarks/inference.md. Not among them: peers, which needs `uv pip install --group peers` and half an hour.
 PROOFS := training expansion generation inference streaming validators validation serving explorer power coverage
 
 prove: $(PROOFS:%=docs/benchmarks/%.md)
