@@ -1,7 +1,7 @@
 """Emulators without networks: a quadratic polynomial by pixel, and interpolation between the nearest spectra.
 
-SciPy's ``LinearNDInterpolator`` needs a triangulation of all points: in six dimensions, with tens of thousands of
-points, it ends neither in hours nor in memory. Radial functions of the nearest points take its place.
+SciPy's ``LinearNDInterpolator`` triangulates all points, which is out of reach for tens of thousands of them in six
+dimensions: radial functions of the nearest points take its place.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ROWS = 4096
 """Spectra that are summed at once in double precision."""
 
 NEIGHBOURS = 64
-"""Spectra between which is interpolated: twice as many change the error by a few per cent and cost twice the time."""
+"""Spectra between which is interpolated."""
 
 
 @dataclass(frozen=True)

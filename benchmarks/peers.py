@@ -89,7 +89,7 @@ def scaled(contract: Contract, labels: NDArray[np.float64]) -> Array:
 def contenders(data: Data, seconds: float) -> Iterator[Learned]:
     """Every emulator, trained when it is asked for; those without networks take the time that they need."""
     yield _ours(data, seconds)
-    # SOAP inverts matrices of the pixels: with thousands of them a fast step of the plain network takes a second.
+    # SOAP decomposes matrices of pixels x pixels: with thousands of them its steps take far longer than Adam's.
     for preset, optimizer in (("payne_flux_mlp", None), ("payne_flux_mlp", "adam"), ("transformer_payne_flux", None)):
         peer = toolkit.train(preset, data.labels, data.flux, data.contract.wavelength.pixels, seconds, optimizer)
         name = f"astro-emulators-toolkit, `{preset}`{f' with {optimizer} in place of SOAP' if optimizer else ''}"
