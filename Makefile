@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types site lock prove prove-crashes FORCE
+.PHONY: setup train test lint types site lock notebooks prove prove-crashes FORCE
 
 setup:
 	python3 start.py setup
@@ -28,6 +28,10 @@ site:
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" --group dev pyproject.toml --output-file requirements.lock
+
+# Executes all notebooks and saves what they gave in place; `$(BIN)/python -m pipelines.notebooks FILE ...` does some.
+notebooks:
+	$(BIN)/python -m pipelines.notebooks
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
 # make docs/benchmarks/inference.md. Not among them: peers, which needs `uv pip install --group peers` and half an hour.
