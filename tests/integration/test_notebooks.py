@@ -45,7 +45,7 @@ SAID = {
         "registered models:/my-emulator/1",
         "teff = 4500 K in row 0 lies outside 5000 to 7000 K",
     ],
-    "3_reproduce_the_paper": ["vmicro (km/s)", "paper, another grid", "dead latent values"],
+    "3_reproduce_the_paper": ["vmicro (km/s)", "paper, another grid", "dead latent values of 10"],
     "4_challenger_to_champion": [
         "emulator 1 with validator 1 is champion now; before it: none",
         "emulator 2 with validator 2 is champion now; before it: emulator 1 with validator 1",
