@@ -4,6 +4,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -59,9 +60,14 @@ def save(notebook: NotebookNode, path: Path) -> None:
 
 
 def _environment(scratch: str) -> Mapping[str, str]:
-    """This process's, but Jupyter, IPython and Matplotlib keep files in ``scratch`` and read no settings of a user."""
-    places = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
-    return {**os.environ, **{name: str(Path(scratch) / name.lower()) for name in places}}
+    """This process's, but Jupyter and IPython keep files in ``scratch``, and no user's settings are read."""
+    # Matplotlib's list of fonts is made here if there is none: where that takes long, it warns.
+    import_module("matplotlib.font_manager")
+    settings = Path(scratch) / "matplotlibrc"
+    settings.touch()
+    places = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
+    private = {name: str(Path(scratch) / name.lower()) for name in places}
+    return {**os.environ, **private, "MATPLOTLIBRC": str(settings)}
 
 
 def main() -> None:
