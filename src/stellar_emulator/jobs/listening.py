@@ -1,5 +1,6 @@
 """What the verbs that answer over HTTP share: their port, and their end."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,7 @@ def answer(listener: socket.socket, app: Callable[..., Any], said: str) -> None:
     listener.listen()
     print(said)
     print("Ctrl-C ends it", flush=True)
-    try:
+    # Where the shell has interrupts ignored, as for commands in the background, the server ends without raising any.
+    with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        print("ended")
+    print("ended")
