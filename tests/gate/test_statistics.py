@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
 from world import CONTRACT, GOOD, LIMITS, SPECTRA
 
 from stellar_emulator.flux_error import find, flux_error_rows
-from stellar_emulator.gate.bootstrap import one_sided_bounds, resample_counts, run_sums
+from stellar_emulator.gate.bootstrap import resample_counts, run_sums
 from stellar_emulator.gate.fidelity import flux_figures
 from stellar_emulator.gate.measure import measure
 from stellar_emulator.gate.statistics import label_statistics
@@ -59,31 +58,6 @@ def test_bounds_are_those_of_a_bootstrap_that_draws_whole_runs():
     width = upper - lower
     np.testing.assert_allclose((FIGURES.ratio_upper - upper) / width, 0.0, atol=0.12)
     np.testing.assert_allclose((FIGURES.ratio_lower - lower) / width, 0.0, atol=0.12)
-
-
-def test_bounds_of_skewed_ratios_are_those_of_scipy():
-    """Twenty runs, of which two have large errors; SciPy draws its own resamples."""
-    random = np.random.default_rng(5)
-    by_run = random.exponential(1.0, (20, 2)) ** 2
-
-    def ratio(sums):
-        return np.sqrt(sums[..., :1] / sums[..., 1:])
-
-    found = one_sided_bounds(ratio, by_run, resample_counts(20, 100_000, 1), 0.95)
-    reference = bootstrap(
-        (by_run[:, 0], by_run[:, 1]),
-        lambda above, below, axis: np.sqrt(above.sum(axis=axis) / below.sum(axis=axis)),
-        paired=True,
-        vectorized=True,
-        n_resamples=100_000,
-        confidence_level=0.9,
-        method="BCa",
-        rng=random,
-    ).confidence_interval
-    plain = np.quantile(ratio(resample_counts(20, 100_000, 1) @ by_run), (0.05, 0.95))
-    assert found[0] == pytest.approx(ratio(by_run.sum(axis=0)))
-    assert [found[1][0], found[2][0]] == pytest.approx([reference.low, reference.high], rel=0.01)
-    assert abs(plain[1] - reference.high) > 0.03 * reference.high
 
 
 def test_repeating_the_spectra_of_a_run_tells_nothing_more():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract import Contract
-from stellar_emulator.gate.bootstrap import one_sided_bounds, resample_counts, run_sums
+from stellar_emulator.gate.bootstrap import resample_counts, run_sums
 from stellar_emulator.gate.measure import Measured
 from stellar_emulator.gate_limits import GateLimits
 
@@ -42,8 +42,9 @@ def label_statistics(contract: Contract, limits: GateLimits, measured: Measured,
     share = measured.weight / measured.weight.sum()
     by_run = run_sums(measured.run, share[:, None] * _pooled(measured))
     counts = resample_counts(measured.runs, limits.resamples, seed)
-    bounds = one_sided_bounds(_ratio_and_bias, by_run, counts, limits.confidence)
-    (ratio, bias), (ratio_lower, bias_lower), (ratio_upper, bias_upper) = (np.split(each, 2) for each in bounds)
+    whole, drawn = _ratio_and_bias(by_run.sum(axis=0)), _ratio_and_bias(counts @ by_run)
+    tails = (1.0 - limits.confidence, limits.confidence)
+    (ratio_lower, ratio_upper), (bias_lower, bias_upper) = (np.quantile(values, tails, axis=0) for values in drawn)
     truth = measured.labels[:, columns]
     variance = share @ (truth - share @ truth) ** 2
     mean_square, generated_square = np.split(by_run.sum(axis=0)[:-1], 3)[:2]
@@ -52,10 +53,10 @@ def label_statistics(contract: Contract, limits: GateLimits, measured: Measured,
         skill=1.0 - mean_square / variance,
         rmse_test=np.sqrt(mean_square),
         rmse_generated=np.sqrt(generated_square),
-        ratio=ratio,
+        ratio=whole[0],
         ratio_lower=ratio_lower,
         ratio_upper=ratio_upper,
-        bias=bias,
+        bias=whole[1],
         bias_lower=bias_lower,
         bias_upper=bias_upper,
         judged_shift=np.sqrt(share @ ((measured.generated - measured.test) ** 2).mean(axis=0)),
@@ -74,10 +75,10 @@ def _pooled(measured: Measured) -> NDArray[np.float64]:
     return np.hstack([*columns, np.ones((len(measured.run), 1))])
 
 
-def _ratio_and_bias(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ratios of RMSE, then differences of mean errors in units of RMSE, (..., 2 labels), from sums of `_pooled`."""
+def _ratio_and_bias(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ratio of RMSE and difference of mean errors in units of RMSE, both (..., labels), from sums of `_pooled`."""
     test, generated, difference = np.split(sums[..., :-1], 3, axis=-1)
-    return np.concatenate([np.sqrt(generated / test), difference / np.sqrt(test * sums[..., -1:])], axis=-1)
+    return np.sqrt(generated / test), difference / np.sqrt(test * sums[..., -1:])
 
 
 def _flux_shift(
