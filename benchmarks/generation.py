@@ -76,12 +76,6 @@ def main() -> None:
     print(table("Generation: every way", rows, COLUMNS))
 
 
-def multiply_adds(network: Network) -> int:
-    """Of one spectrum, broadening included."""
-    fixed = network.broadening.multiply_adds if isinstance(network, ExactEmulatorNetwork) else 0
-    return network.chain.weights + fixed
-
-
 def paper_network(contract: Contract) -> EmulatorNetwork:
     """The paper's decoder after its label network, Tables 2 and 3, with random weights: they don't change its speed."""
     from stellar_emulator.networks import layers
@@ -127,12 +121,12 @@ def _ways(emulator: Emulator) -> list[Way]:
     assert isinstance(network, Network)
     paper = paper_network(emulator.contract)
     paper_onnx = open_network(emulator_onnx(paper).SerializeToString(), emulator.contract.wavelength.count)
-    costs = multiply_adds(network)
+    costs = network.multiply_adds
     return [
         Way("ONNX Runtime, `Emulator.flux`", emulator.flux, costs, BAR),
         Way("Keras's `predict`, broadening by NumPy", by_keras(network), costs),
         Way("plain NumPy", by_numpy(network), costs),
-        Way("the paper's network (random weights), ONNX Runtime", paper_onnx, multiply_adds(paper), BAR),
+        Way("the paper's network (random weights), ONNX Runtime", paper_onnx, paper.multiply_adds, BAR),
     ]
 
 

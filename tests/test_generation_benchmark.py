@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.generation import Way, by_numpy, in_parts, multiply_adds, paper_network
+from benchmarks.generation import Way, by_numpy, in_parts, paper_network
 
 from stellar_emulator.contract import read_contract
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
@@ -17,7 +17,7 @@ def test_the_papers_network_has_the_papers_layers() -> None:
     kernels = [layer.kernel.shape for layer in network.chain.layers]
     widths = [6, 5000, 2000, 512, 32, 10, 32, 64, 256, 512, 1024, 4000]
     assert kernels == list(pairwise(widths))
-    assert multiply_adds(network) == sum(first * second for first, second in kernels)
+    assert network.multiply_adds == sum(first * second for first, second in kernels)
 
 
 def test_parts_are_put_together_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

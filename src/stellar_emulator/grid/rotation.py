@@ -5,7 +5,7 @@
 precision at every vsini, for the price of a small matrix product. ONNX has no Bessel function, and NumPy's is slow.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class RotationSeries:
         made = (waves / norm) @ self.disc
         made += (waves * (darkening / norm)) @ self.difference
         return np.asarray(made)
+
+    def at(self, places: NDArray[np.integer]) -> "RotationSeries":
+        """The same at some of the frequencies, given by their places, (n,), which may repeat."""
+        return replace(self, disc=self.disc[:, places], difference=self.difference[:, places])
 
 
 def rotation_series(frequencies: Array, fastest: float) -> RotationSeries:

@@ -22,6 +22,11 @@ class EmulatorNetwork:
 
     chain: DenseChain
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of one spectrum."""
+        return self.chain.weights
+
     def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
         return self.chain(np.asarray(labels, dtype=np.float32))
 
@@ -36,6 +41,11 @@ class ExactEmulatorNetwork:
     chain: DenseChain
     broadening: Broadening
     contract: Contract
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one spectrum, broadening included."""
+        return self.chain.weights + self.broadening.multiply_adds
 
     @property
     def run_columns(self) -> list[int]:

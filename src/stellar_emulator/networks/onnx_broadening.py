@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract import SPEED_OF_LIGHT
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA
-from stellar_emulator.grid.rotation import RotationSeries, rotation_series
+from stellar_emulator.grid.rotation import RotationSeries
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
 from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
@@ -66,9 +66,9 @@ def chain_outputs(network: ExactEmulatorNetwork) -> Outputs:
     return Outputs(np.append(placed.places, limb), np.append(placed.factors, np.float32(1.0)))
 
 
-def placed_frequencies(network: ExactEmulatorNetwork) -> NDArray[np.float64]:
-    """Frequency of the mode at each place of the rectangle, shape (rows x columns,)."""
-    return network.broadening.frequencies[rectangle(network.broadening.synthesis).number.ravel()]
+def placed_modes(network: ExactEmulatorNetwork) -> NDArray[np.int64]:
+    """Number of the mode at each place of the rectangle, shape (rows x columns,)."""
+    return rectangle(network.broadening.synthesis).number.ravel()
 
 
 def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> Broadened:
@@ -85,7 +85,7 @@ def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, m
 def _profile(graph: Graph, network: ExactEmulatorNetwork, labels: str, limb: str) -> Profile:
     """Parts of the transfer of Gray's profile, (n, places)."""
     vsini = graph.columns(labels, [network.vsini_column], "vsini")
-    series = rotation_series(placed_frequencies(network), network.broadening.rotation.fastest)
+    series = network.broadening.rotation.at(placed_modes(network))
     phi = graph.node("Asin", [graph.node("Div", [vsini, graph.number("fastest", series.fastest)], "speed")], "phi")
     disc, difference = series_parts(graph, series, "Cos", phi, ["disc", "limb-disc"])
     darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
@@ -120,7 +120,7 @@ def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Ins
     squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
     sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
-    factors = -2.0 * np.pi**2 * sigma**2 * placed_frequencies(network) ** 2
+    factors = -2.0 * np.pi**2 * sigma**2 * network.broadening.frequencies[placed_modes(network)] ** 2
     exponents = graph.constant("exponents", factors[np.newaxis].astype(np.float32))
     transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
     return Instrument(transfer, exponents, squared, resolution)

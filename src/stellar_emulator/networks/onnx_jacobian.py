@@ -16,7 +16,7 @@ from stellar_emulator.networks.onnx_broadening import (
     broadening_parts,
     chain_outputs,
     mixed,
-    placed_frequencies,
+    placed_modes,
     series_parts,
 )
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
@@ -88,7 +88,9 @@ def _by_darkening(graph: Graph, parts: Broadened) -> str:
 
 
 def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, profile: Profile) -> str:
-    series = rotation_slopes(placed_frequencies(network), network.broadening.rotation.fastest)
+    broadening = network.broadening
+    slopes = rotation_slopes(broadening.frequencies, broadening.rotation.fastest)
+    series = slopes.at(placed_modes(network))
     disc, difference = series_parts(graph, series, "Sin", profile.phi, ["disc/slope", "limb-disc/slope"])
     return mixed(graph, disc, difference, profile, "rotation/by_vsini")
 
