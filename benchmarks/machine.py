@@ -12,6 +12,9 @@ from pathlib import Path
 SIZE = 4096
 REPEATS = 5
 
+Row = tuple[str, str, str]
+"""Measure, result, bar."""
+
 LEAST_SECONDS = 0.1
 """Of a repeat: shorter calls are timed many at once."""
 
@@ -37,14 +40,19 @@ def describe() -> str:
 
 def product_rates() -> dict[str, float]:
     """Best of some 4096 x 4096 x 4096 float32 products in GFLOP/s by library, each in a process of its own."""
-    return {name: float(isolated(_timing(code))) for name, code in _PRODUCTS.items()}
+    return {name: max(rates) for name, rates in every_product_rate().items()}
+
+
+def every_product_rate() -> dict[str, list[float]]:
+    """Rates of all `REPEATS` products in GFLOP/s by library."""
+    return {name: [float(rate) for rate in isolated(_timing(code)).split()] for name, code in _PRODUCTS.items()}
 
 
 def _timing(code: str) -> str:
     return (
         f"import time; n = {SIZE}\n{code}\nrun(); times = []\n"
         f"for _ in range({REPEATS}):\n    t = time.perf_counter(); run(); times.append(time.perf_counter() - t)\n"
-        "print(2 * n**3 / min(times) / 1e9)"
+        "print(*(2 * n**3 / t / 1e9 for t in times))"
     )
 
 
@@ -75,9 +83,10 @@ def milliseconds(call: Callable[[], object], repeats: int = REPEATS) -> list[flo
     call()
     begun = time.perf_counter()
     call()
-    calls = max(1, int(LEAST_SECONDS / (time.perf_counter() - begun)))
-    times = []
-    for _ in range(repeats):
+    one = time.perf_counter() - begun
+    calls = max(1, int(LEAST_SECONDS / one))
+    times = [1000.0 * one] if calls == 1 else []
+    while len(times) < repeats:
         begun = time.perf_counter()
         for _ in range(calls):
             call()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.machine import spread, table
+from benchmarks.machine import Row, spread, table
 from stellar_emulator import Emulator
 from stellar_emulator.contract import Contract
 
@@ -31,12 +31,17 @@ def main() -> None:
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"), help="bundle's folder")
     parser.add_argument("--seconds", type=float, default=60.0, help="for which all clients ask")
     options = parser.parse_args()
-    emulator = Emulator.load(options.emulator)
+    print(table("Serving, one worker", measured(options.emulator, options.seconds)))
+
+
+def measured(folder: Path, seconds: float) -> list[Row]:
+    """Latency and throughput of the emulator in ``folder``; all clients ask for some seconds."""
+    emulator = Emulator.load(folder)
     random = np.random.default_rng(1)
     contract = emulator.contract
     labels = contract.lower + random.random((1000, len(contract.labels))) * (contract.upper - contract.lower)
     one, many = _request(contract, labels[:1]), _request(contract, labels, encoding="base64")
-    with served("serve", options.emulator) as (server, port):
+    with served("serve", folder) as (server, port):
         connection = HTTPConnection("127.0.0.1", port)
         flux = np.array(_answer(connection, one)["predictions"], dtype=np.float32)
         np.testing.assert_array_equal(flux, emulator(labels[:1]))
@@ -46,17 +51,16 @@ def main() -> None:
         batch = [len(labels) / _seconds(connection, many) for _ in range(7)]
         _ask_together(port, one, WARM_UP_SECONDS)
         before = _resident(server.pid)
-        done, errors = _ask_together(port, one, options.seconds)
+        done, errors = _ask_together(port, one, seconds)
         after = _resident(server.pid)
-    together = f"{CLIENTS} clients for {options.seconds:g} s"
-    rows = [
+    together = f"{CLIENTS} clients for {seconds:g} s"
+    return [
         ("one spectrum as JSON, median (ms)", f"{single[250]:.1f} (90 %: {single[450]:.1f})", "<= 15"),
         ("1,000 spectra in one base64 request (spectra/s)", spread(batch, 0), ">= 3,000"),
         (f"{together}: errors", f"{errors} of {done:,} requests", "0"),
-        (f"{together}: requests/s", f"{done / options.seconds:.0f}", ""),
+        (f"{together}: requests/s", f"{done / seconds:.0f}", ""),
         (f"{together}: resident memory of the server before and after (MB)", f"{before:.0f}, {after:.0f}", "flat"),
     ]
-    print(table("Serving, one worker", rows))
 
 
 @contextmanager

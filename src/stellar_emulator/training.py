@@ -81,10 +81,7 @@ def fit(
     if not record.stopped:
         steps = _steps(training, settings)
         paces = [] if seconds is None else [_Pace(settings, seconds, record)]
-        # Batches of a dataset come in many sizes, each of which XLA would compile anew.
-        long = not streamed and steps * settings.epochs >= WORTH_COMPILING
-        fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
-        model.compile(optimizer=_optimizer(settings, None if paces else steps), loss="mean_squared_error", **fast)
+        compile_for(model, settings, steps, streamed, paced=bool(paces))
         model.fit(
             inputs,
             targets,
@@ -101,6 +98,14 @@ def fit(
     for temporary in (LATEST, CLOCK):
         (folder / temporary).unlink(missing_ok=True)
     return done
+
+
+def compile_for(model: keras.Model, settings: Training, steps: int, streamed: bool, paced: bool = False) -> None:
+    """Compile ``model`` for a fit of so many steps an epoch, as `fit` does; ``paced``: others set its learning rate."""
+    # Batches of a dataset come in many sizes, each of which XLA would compile anew.
+    long = not streamed and steps * settings.epochs >= WORTH_COMPILING
+    fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
+    model.compile(optimizer=_optimizer(settings, None if paced else steps), loss="mean_squared_error", **fast)
 
 
 def _restore(model: keras.Model, latest: Path, steps: int) -> int:
