@@ -34,10 +34,16 @@ notebooks:
 	$(BIN)/python -m pipelines.notebooks
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
-# make docs/benchmarks/inference.md. Not among them: peers, which needs `uv pip install --group peers` and half an hour.
+# make docs/benchmarks/inference.md. Not among them: peers and families, which take an hour and more.
 PROOFS := training expansion generation inference streaming validators validation serving explorer power coverage
 
 prove: $(PROOFS:%=docs/benchmarks/%.md)
+
+# Everything in one table, in half an hour, on the pair that comes with the package; the peers' packages are installed.
+docs/benchmarks/everything.md: FORCE
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
+	$(BIN)/python -m benchmarks > $@.partial
+	mv $@.partial $@
 
 docs/benchmarks/%.md: FORCE
 	mkdir -p docs/benchmarks

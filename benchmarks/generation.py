@@ -71,7 +71,7 @@ def measured() -> list[Row]:
         at_once = f"{way}, {count} at once"
         if times:
             rows.append((f"{at_once} (ms)", times, ""))
-        rows.append((f"{at_once} (spectra/s)" if count else way, f"{speeds}, {share}" if share else speeds, bar))
+        rows.append((f"{at_once} (spectra/s)" if count else way, ", ".join(filter(None, (speeds, share))), bar))
     return rows
 
 
