@@ -1,5 +1,6 @@
 """How Sphinx makes the site of these pages: ``make site``."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from stellar_emulator.version import VERSION  # noqa: E402
 
 project = "stellar-emulator"
 release = VERSION
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "schema_reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "schema_reference"]
 
 
 # Headings are what links such as grid.md#known-limits name.
 myst_heading_anchors = 3
+
+# Notebooks are shown with the outputs that they hold.
+nb_execution_mode = "off"
 
 # The pages of `make prove` begin with the heading that their table has among others.
 suppress_warnings = ["myst.header"]
@@ -38,8 +42,19 @@ _ALIASES = {"ArrayLike": ArrayLike, "NDArray[float32]": NDArray[float32]}
 
 
 def setup(app: Sphinx) -> None:
-    """Tell Sphinx of the names that types have here."""
+    """Bring the notebooks, and tell Sphinx of the names that types have here."""
+    _copy_notebooks()
     app.connect("autodoc-process-signature", _with_aliases)
+
+
+def _copy_notebooks() -> None:
+    """Copy the notebooks among the pages, as Sphinx reads none from elsewhere; their links lead to the pages there."""
+    copies = _HERE / "notebooks"
+    shutil.rmtree(copies, ignore_errors=True)
+    copies.mkdir()
+    for notebook in (_HERE.parent / "notebooks").glob("*.ipynb"):
+        text = notebook.read_text(encoding="utf-8").replace("](../docs/", "](../")
+        (copies / notebook.name).write_text(text, encoding="utf-8")
 
 
 def _with_aliases(

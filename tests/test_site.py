@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
+import nbformat
 import pytest
+from pipelines.notebooks import notebooks
 from pydantic import BaseModel, Field
 from synthetic import ROOT
 
@@ -96,6 +98,29 @@ def test_broken_links_end_the_making(tmp_path: Path) -> None:
     assert len(warnings) == len(broken)
     for warning, named in zip(warnings, ("page.md", "'nowhere'", "'no-title'", "../nothing.yaml"), strict=True):
         assert named in warning
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("site")
+    made = make(DOCS, output)
+    assert made.returncode == 0, made.stderr
+    return output
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_notebooks_are_pages_with_the_outputs_that_they_hold(site: Path, path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    page = (site / "notebooks" / f"{path.stem}.html").read_text(encoding="utf-8")
+    title = cells[0].source.splitlines()[0].removeprefix("# ")
+    assert f"<h1>{title}<" in page
+    assert title in (site / "index.html").read_text(encoding="utf-8")
+    figures = re.findall(r'<img [^>]*src="(\.\./_images/[^"]+)"', page)
+    assert len(figures) == sum("image/png" in output.get("data", {}) for output in outputs) > 0
+    assert all((site / "notebooks" / figure).is_file() for figure in figures)
+    assert page.count('class="output stream') == sum(output.output_type == "stream" for output in outputs) > 0
+    assert page.count('class="dataframe"') == sum("text/html" in output.get("data", {}) for output in outputs)
 
 
 @pytest.mark.parametrize("page", ["README.md", "models/README.md"])
