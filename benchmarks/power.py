@@ -28,11 +28,11 @@ from benchmarks.machine import table
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.evaluation import read_part
-from stellar_emulator.gate.bootstrap import resample_counts, run_sums
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decide import limits_of, weigh
 from stellar_emulator.gate.evidence import Evidence
 from stellar_emulator.gate.measure import FluxErrors, Measured, measure
+from stellar_emulator.gate.statistics import error_sums, ratio_bounds
 from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.jobs.evaluate import unseen_rows
 
@@ -84,7 +84,7 @@ def main() -> None:
 
 def _at_the_margins(contract: Contract, measured: Measured, runs: int, simulations: int, seed: int) -> str:
     """The table of how often a label's ratio alone passes at its margin."""
-    squares = ratio_squares(measured)
+    squares = error_sums(measured)[:2]
     seeds = np.random.SeedSequence([seed, runs]).generate_state(simulations).tolist()
     with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
         passed = np.array(list(pool.map(partial(ratio_passes, contract, *squares, runs), seeds, chunksize=8)))
@@ -97,30 +97,21 @@ def _at_the_margins(contract: Contract, measured: Measured, runs: int, simulatio
     return table(f"The ratio alone, {simulations:,} simulated gate sets: passed", rows)
 
 
-def ratio_squares(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted squared errors of each run, (runs, labels), from computed and from generated spectra."""
-    pooled = [(error**2).mean(axis=0) for error in (measured.test, measured.generated)]
-    test, generated = (run_sums(measured.run, measured.weight[:, None] * squares) for squares in pooled)
-    return test, generated
-
-
 def ratio_passes(
     contract: Contract, test: NDArray[np.float64], generated: NDArray[np.float64], runs: int, seed: int
 ) -> NDArray[np.bool_]:
     """Draw one gate set of ``runs``; say for each way and label, (2, labels), whether it passes at its margin.
 
+    test, generated: squared errors from computed and from generated spectra, summed over each real run, (runs, labels).
     The bound grows as the ratio does, so the margin itself cancels.
     """
     limits, random = limits_of(contract), np.random.default_rng(seed)
     drawn, swapped = random.integers(len(test), size=runs), (random.random(runs) < 0.5)[:, None]
-    counts = resample_counts(runs, limits.resamples, contract.sampling.gate_seed)
     paired = generated * (test.sum(axis=0) / generated.sum(axis=0))
     exchanged = [np.where(swapped, one[drawn], other[drawn]) for one, other in ((generated, test), (test, generated))]
-    passes = []
-    for computed, made in ((test[drawn], paired[drawn]), exchanged):
-        ratio = np.sqrt((counts @ made) / (counts @ computed))
-        passes.append(np.quantile(ratio, limits.confidence, axis=0) < 1.0)
-    return np.array(passes)
+    ways = ((test[drawn], paired[drawn]), exchanged)
+    bounds = [ratio_bounds(limits, *squares, contract.sampling.gate_seed) for squares in ways]
+    return np.array([upper < 1.0 for _, upper in bounds])
 
 
 def _one_thread() -> None:

@@ -40,23 +40,22 @@ def label_statistics(contract: Contract, limits: GateLimits, measured: Measured,
     """Compute all figures; ``seed`` draws the bootstrap's resamples."""
     columns = contract.columns(contract.accuracy_labels)
     share = measured.weight / measured.weight.sum()
-    by_run = run_sums(measured.run, share[:, None] * _pooled(measured))
+    test, generated, difference, weight = error_sums(measured)
     counts = resample_counts(measured.runs, limits.resamples, seed)
-    whole, drawn = _ratio_and_bias(by_run.sum(axis=0)), _ratio_and_bias(counts @ by_run)
-    tails = (1.0 - limits.confidence, limits.confidence)
-    (ratio_lower, ratio_upper), (bias_lower, bias_upper) = (np.quantile(values, tails, axis=0) for values in drawn)
+    ratio_lower, ratio_upper = ratio_bounds(limits, test, generated, seed)
+    bias_lower, bias_upper = _bounds(limits, _bias(counts @ test, counts @ difference, counts @ weight))
+    mean_square, generated_square = test.sum(axis=0), generated.sum(axis=0)
     truth = measured.labels[:, columns]
     variance = share @ (truth - share @ truth) ** 2
-    mean_square, generated_square = np.split(by_run.sum(axis=0)[:-1], 3)[:2]
     flux_shift, determined_share = _flux_shift(contract, limits, measured, share)
     return LabelStatistics(
         skill=1.0 - mean_square / variance,
         rmse_test=np.sqrt(mean_square),
         rmse_generated=np.sqrt(generated_square),
-        ratio=whole[0],
+        ratio=_ratio(mean_square, generated_square),
         ratio_lower=ratio_lower,
         ratio_upper=ratio_upper,
-        bias=whole[1],
+        bias=_bias(mean_square, difference.sum(axis=0), weight.sum(axis=0)),
         bias_lower=bias_lower,
         bias_upper=bias_upper,
         judged_shift=np.sqrt(share @ ((measured.generated - measured.test) ** 2).mean(axis=0)),
@@ -65,20 +64,50 @@ def label_statistics(contract: Contract, limits: GateLimits, measured: Measured,
     )
 
 
-def _pooled(measured: Measured) -> NDArray[np.float64]:
-    """Columns whose weighted sums make all ratios and biases, shape (n, 1 + 3 labels), pooled over the judges.
+def error_sums(
+    measured: Measured,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What makes all ratios and biases, weighted to the box, pooled over the judges and summed over each run.
 
-    Squared errors from computed and from generated spectra, how much further up the latter lie, and 1 for the weight.
+    Squared errors from computed and from generated spectra and how much further up the latter lie, each (runs, labels),
+    and the weight, (runs, 1); the weights of all runs make 1.
     """
+    share = (measured.weight / measured.weight.sum())[:, None]
     test, generated = measured.test, measured.generated
-    columns = [(test**2).mean(axis=0), (generated**2).mean(axis=0), (generated - test).mean(axis=0)]
-    return np.hstack([*columns, np.ones((len(measured.run), 1))])
+    return (
+        run_sums(measured.run, share * (test**2).mean(axis=0)),
+        run_sums(measured.run, share * (generated**2).mean(axis=0)),
+        run_sums(measured.run, share * (generated - test).mean(axis=0)),
+        run_sums(measured.run, share),
+    )
 
 
-def _ratio_and_bias(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ratio of RMSE and difference of mean errors in units of RMSE, both (..., labels), from sums of `_pooled`."""
-    test, generated, difference = np.split(sums[..., :-1], 3, axis=-1)
-    return np.sqrt(generated / test), difference / np.sqrt(test * sums[..., -1:])
+def ratio_bounds(
+    limits: GateLimits, test: NDArray[np.float64], generated: NDArray[np.float64], seed: int
+) -> NDArray[np.float64]:
+    """One-sided bounds of each label's ratio of RMSE, (2, labels), lower then upper.
+
+    test, generated: squared errors from computed and from generated spectra, summed over each run, (runs, labels).
+    """
+    counts = resample_counts(len(test), limits.resamples, seed)
+    return _bounds(limits, _ratio(counts @ test, counts @ generated))
+
+
+def _bounds(limits: GateLimits, resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One-sided bounds, (2, labels), lower then upper, of what was resampled, (resamples, labels)."""
+    return np.quantile(resampled, (1.0 - limits.confidence, limits.confidence), axis=0)
+
+
+def _ratio(test: NDArray[np.float64], generated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ratio of RMSE from summed squared errors."""
+    return np.sqrt(generated / test)
+
+
+def _bias(
+    test: NDArray[np.float64], difference: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Difference of mean errors in units of the RMSE from computed spectra, from sums of `error_sums`."""
+    return difference / np.sqrt(test * weight)
 
 
 def _flux_shift(
