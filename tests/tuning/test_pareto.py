@@ -1,6 +1,10 @@
 """The figure of a search."""
 
+import csv
+
 import numpy as np
+from matplotlib.text import Text
+from synthetic import ROOT
 
 from stellar_emulator.figures import pareto
 
@@ -17,3 +21,28 @@ def test_every_trial_is_a_point_and_front_and_choice_are_marked() -> None:
     assert drawn["chosen"] == [[2.0, 1e-3]]
     assert {text.get_text(): text.xy for text in axes.texts} == {"paper": (3.0, 5e-3), "default": (1.0, 2e-3)}
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_names_cover_no_trial_and_their_lines_lead_past_the_others() -> None:
+    with (ROOT / "docs" / "search" / "trials.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["mae"]]
+    points = np.array([[float(row["milliseconds"]), float(row["mae"])] for row in rows])
+    chosen = next(i for i, row in enumerate(rows) if row["chosen"] == "True")
+    named = {i: row["origin"] for i, row in enumerate(rows) if row["origin"] != "searched"} | {chosen: "chosen"}
+    figure = pareto(*points.T, [row["family"] for row in rows], np.array([chosen]), chosen, named)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    places = axes.transData.transform(points)
+    boxes = [Text.get_window_extent(note) for note in axes.texts]
+    for row, note, box in zip(named, axes.texts, boxes, strict=True):
+        assert box.count_contains(places) == 0
+        assert box.count_overlaps(boxes) == 1
+        assert axes.bbox.count_contains(box.corners()) == 4
+        line = note.arrow_patch.get_transform().transform(note.arrow_patch.get_path().interpolated(200).vertices)
+        assert np.linalg.norm(line[:, None] - np.delete(places, row, axis=0), axis=2).min() > 3.0
+
+
+def test_names_are_written_where_no_place_is_free_too() -> None:
+    cost, error = np.meshgrid(np.geomspace(0.1, 1.0, 60), np.geomspace(1e-3, 1e-2, 30))
+    figure = pareto(cost.ravel(), error.ravel(), ["exact"] * cost.size, np.array([0]), 0, {7: "a", 8: "b"})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b"]

@@ -6,7 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stellar_emulator.figures.beside import write_beside
 from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, new_figure, styled
+
+MARK, RING = 4.5, 13.0
+"""Widths of a trial's mark and of the ring round the chosen one, in typographic points."""
 
 
 @styled
@@ -28,13 +32,11 @@ def pareto(
     kinds = sorted(set(groups))
     for kind, colour, marker in zip(kinds, (BLUE, GREY, COMPUTED), "osd", strict=False):
         rows = [row for row, group in enumerate(groups) if group == kind]
-        axes.plot(cost[rows], error[rows], marker, color=colour, markersize=4.5, alpha=0.8, label=f"{kind} broadening")
+        axes.plot(cost[rows], error[rows], marker, color=colour, markersize=MARK, alpha=0.8, label=f"{kind} broadening")
     axes.plot(cost[front], error[front], color=GENERATED, drawstyle="steps-post", zorder=0.5, label="Pareto front")
     axes.plot(
-        cost[chosen], error[chosen], "o", markersize=13, fillstyle="none", color=GENERATED, label="chosen", mew=1.5
+        cost[chosen], error[chosen], "o", markersize=RING, fillstyle="none", color=GENERATED, label="chosen", mew=1.5
     )
-    for row, text in named.items():
-        axes.annotate(text, (cost[row], error[row]), xytext=(6, 6), textcoords="offset points", fontsize=9)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(x=0.08)
@@ -42,4 +44,7 @@ def pareto(
     axes.set_xlabel("Milliseconds for one spectrum, one core")
     axes.set_ylabel("Mean absolute error of flux, uniform box")
     figure.legend(loc="outside lower center", ncols=len(kinds) + 2)
+    widths = np.full(len(cost), MARK)
+    widths[chosen] = RING
+    write_beside(figure, axes, np.stack([cost, error], axis=1), widths, named)
     return figure
