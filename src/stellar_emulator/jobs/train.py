@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from stellar_emulator.jobs.validation import require_validated, say
 from stellar_emulator.lock import locked, make_folder
 from stellar_emulator.measured import emulator_measures, validator_measures
 from stellar_emulator.model_card import NAME
+from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.networks.judging import TrainedValidator, train_judges
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.networks.other_axis import on_axis
@@ -46,6 +48,14 @@ NEW = "new"
 
 _DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "sampling", "split"}
 """Fields of a contract that the networks depend on, beside the grid."""
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Trained networks of another emulator, whose folder ``lender`` is, that serve this training's contract."""
+
+    lender: Bundle
+    network: ExactEmulatorNetwork
 
 
 def run(options: argparse.Namespace) -> None:
@@ -67,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
             "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
             "test_runs": _short_hashes(hashes[split.test]),
         }
-        lender = None if options.networks == NEW else _lender(options.networks, contract, runs["test_runs"])
-        emulator, judges = _trained(options, contract, preset, source, split, lender)
+        lent = None if options.networks == NEW else _lent(options.networks, contract, runs["test_runs"])
+        emulator, judges = _trained(options, contract, preset, source, split, lent)
         say("measuring both models on unseen runs, drawing figures")
         evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
         fits = {**emulator.fits, **judges[0].fits}
@@ -83,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
             "validation_run_id": validation_run,
             **runs,
         }
-        whose = {"emulator": _borrowed(metadata, lender), "validator": metadata}
+        whose = {"emulator": _borrowed(metadata, lent), "validator": metadata}
         parent.log_json(whose["emulator"]["seen_runs"], "seen_runs.json")
         say(f"registering both models in {store}")
         measured = _measured(contract, evaluation, judges[0])
@@ -102,24 +112,24 @@ def _trained(
     preset: Preset,
     source: Source,
     split: SplitRows,
-    lender: Bundle | None,
+    lent: Lent | None,
 ) -> tuple[TrainedEmulator, tuple[TrainedValidator, ...]]:
     """Emulator and validators, trained; the emulator's networks may be lent."""
     folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
     with Stages() as stages:
-        if lender is None:
+        if lent is None:
             emulator = train_emulator(
                 source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
             )
         else:
-            emulator = TrainedEmulator(on_axis(read_network(lender), contract), None, None, {})
+            emulator = TrainedEmulator(lent.network, None, None, {})
         return emulator, train_judges(source.grid, split, contract, preset.validator, folder, stages)
 
 
-def _lender(where: str, contract: Contract, test_runs: list[str]) -> Bundle:
-    """The emulator that lends its networks. Raises `InputError` if they don't fit, or know the runs that test them."""
+def _lent(where: str, contract: Contract, test_runs: list[str]) -> Lent:
+    """The networks of an emulator. Raises `InputError` if they don't fit, or know the runs that test them."""
     lender = read_bundle(find_model(where, "emulator"), "emulator")
-    on_axis(read_network(lender), contract)
+    network = on_axis(read_network(lender), contract)
     known = len(set(test_runs) & set(lender.metadata["seen_runs"]))
     if known:
         raise InputError(
@@ -127,16 +137,16 @@ def _lender(where: str, contract: Contract, test_runs: list[str]) -> Bundle:
             "grid's own training runs, or train new ones"
         )
     say(f"taking the networks of {lender.folder}, trained by contract {lender.contract.name}")
-    return lender
+    return Lent(lender, network)
 
 
-def _borrowed(metadata: dict[str, Any], lender: Bundle | None) -> dict[str, Any]:
+def _borrowed(metadata: dict[str, Any], lent: Lent | None) -> dict[str, Any]:
     """Metadata of an emulator: where its networks are lent, what they were trained on and how."""
-    if lender is None:
+    if lent is None:
         return metadata
-    theirs = lender.metadata
+    theirs = lent.lender.metadata
     runs = {name: sorted({*metadata[name], *theirs[name]}) for name in ("seen_runs", "test_runs")}
-    return {**metadata, **runs, "preset": theirs["preset"], "seed": theirs["seed"], "networks_of": lender.digest}
+    return {**metadata, **runs, "preset": theirs["preset"], "seed": theirs["seed"], "networks_of": lent.lender.digest}
 
 
 def require_parts(split: SplitRows, contract: Contract) -> None:

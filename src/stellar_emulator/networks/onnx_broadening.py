@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stellar_emulator.contract import SPEED_OF_LIGHT
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA
 from stellar_emulator.grid.rotation import RotationSeries
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
-from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
+from stellar_emulator.networks.onnx_synthesis import Rectangle, rectangle, synthesised
 
 
 @dataclass(frozen=True)
@@ -51,41 +50,38 @@ class Instrument:
 
 def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, run_labels: str) -> str:
     """Add nodes from labels (n, labels), and those of them that are the run's, to the flux; return its name."""
-    made = graph.chain(run_labels, "chain", network.chain, chain_outputs(network))
-    parts = broadening_parts(graph, network, labels, made)
-    rows, columns = rectangle(network.broadening.synthesis).number.shape
+    places = rectangle(network.broadening.synthesis)
+    made = graph.chain(run_labels, "chain", network.chain, chain_outputs(network, places))
+    parts = broadening_parts(graph, network, places, labels, made)
+    rows, columns = places.number.shape
     modes = graph.reshape(parts.modes, [-1, rows, 2, columns], "modes/placed")
     transfer = graph.reshape(parts.transfer, [-1, rows, 1, columns], "transfer/placed")
     return synthesised(graph, network.broadening.synthesis, graph.node("Mul", [modes, transfer], "passed"))
 
 
-def chain_outputs(network: ExactEmulatorNetwork) -> Outputs:
+def chain_outputs(network: ExactEmulatorNetwork, places: Rectangle) -> Outputs:
     """Of the chain's outputs (n, 2 modes + 1): modes on the rectangle, and limb darkening as it is."""
-    placed = rectangle(network.broadening.synthesis).parts
+    placed = places.parts
     limb = 2 * len(network.broadening.frequencies)
     return Outputs(np.append(placed.places, limb), np.append(placed.factors, np.float32(1.0)))
 
 
-def placed_modes(network: ExactEmulatorNetwork) -> NDArray[np.int64]:
-    """Number of the mode at each place of the rectangle, shape (rows x columns,)."""
-    return rectangle(network.broadening.synthesis).number.ravel()
-
-
-def broadening_parts(graph: Graph, network: ExactEmulatorNetwork, labels: str, made: str) -> Broadened:
+def broadening_parts(
+    graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, made: str
+) -> Broadened:
     """Add nodes for everything that broadening needs before the synthesis; ``made``: by `chain_outputs`."""
-    places = rectangle(network.broadening.synthesis).number.size
-    modes, limb = graph.split(made, [2 * places, 1], ["modes", "limb"], axis=1)
-    profile = _profile(graph, network, labels, limb)
+    modes, limb = graph.split(made, [2 * places.number.size, 1], ["modes", "limb"], axis=1)
+    profile = _profile(graph, network, places, labels, limb)
     rotation = mixed(graph, profile.disc, profile.difference, profile, "rotation")
-    instrument = _instrument(graph, network, labels)
+    instrument = _instrument(graph, network, places, labels)
     transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
     return Broadened(modes, transfer, rotation, profile, instrument)
 
 
-def _profile(graph: Graph, network: ExactEmulatorNetwork, labels: str, limb: str) -> Profile:
+def _profile(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, limb: str) -> Profile:
     """Parts of the transfer of Gray's profile, (n, places)."""
     vsini = graph.columns(labels, [network.vsini_column], "vsini")
-    series = network.broadening.rotation.at(placed_modes(network))
+    series = network.broadening.rotation.at(places.number.ravel())
     phi = graph.node("Asin", [graph.node("Div", [vsini, graph.number("fastest", series.fastest)], "speed")], "phi")
     disc, difference = series_parts(graph, series, "Cos", phi, ["disc", "limb-disc"])
     darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
@@ -109,7 +105,7 @@ def mixed(graph: Graph, disc: str, difference: str, profile: Profile, name: str)
     return graph.node("Div", [graph.node("Add", [disc, darkened], f"{name}/whole"), profile.norm], name)
 
 
-def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Instrument:
+def _instrument(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str) -> Instrument:
     """Transfer beyond the sharpest instrument's, (n, places): exp(-2 pi^2 (sigma^2 - sharpest sigma^2) f^2)."""
     sharpest = network.broadening.sharpest
     if network.contract.instrument:
@@ -120,7 +116,7 @@ def _instrument(graph: Graph, network: ExactEmulatorNetwork, labels: str) -> Ins
     squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
     sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
-    factors = -2.0 * np.pi**2 * sigma**2 * network.broadening.frequencies[placed_modes(network)] ** 2
+    factors = -2.0 * np.pi**2 * sigma**2 * network.broadening.frequencies[places.number.ravel()] ** 2
     exponents = graph.constant("exponents", factors[np.newaxis].astype(np.float32))
     transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
     return Instrument(transfer, exponents, squared, resolution)

@@ -16,11 +16,10 @@ from stellar_emulator.networks.onnx_broadening import (
     broadening_parts,
     chain_outputs,
     mixed,
-    placed_modes,
     series_parts,
 )
 from stellar_emulator.networks.onnx_graph import Graph, Outputs
-from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
+from stellar_emulator.networks.onnx_synthesis import Rectangle, rectangle, synthesised
 
 
 def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
@@ -40,17 +39,18 @@ def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
 def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
     """Derivatives of the broadened modes, (n, labels, rows, 2, columns) on the `Rectangle`."""
     run_labels = graph.columns("labels", network.run_columns, "run_labels")
-    made, slopes = _chain(graph, run_labels, network.chain, chain_outputs(network))
-    rows, columns = rectangle(network.broadening.synthesis).number.shape
+    places = rectangle(network.broadening.synthesis)
+    made, slopes = _chain(graph, run_labels, network.chain, chain_outputs(network, places))
+    rows, columns = places.number.shape
     names = ["modes/slope", "limb/slope"]
     mode_slopes, limb_slope = graph.split(slopes, [2 * rows * columns, 1], names, axis=2)
-    parts = broadening_parts(graph, network, "labels", made)
+    parts = broadening_parts(graph, network, places, "labels", made)
 
     def placed(value: str, labels: int, halves: int) -> str:
         return graph.reshape(value, [-1, labels, rows, halves, columns], f"{value}/placed")
 
     run, others = len(network.run_columns), len(network.contract.labels) - len(network.run_columns)
-    by_run, by_others = _transfer_slopes(graph, network, parts, limb_slope)
+    by_run, by_others = _transfer_slopes(graph, network, places, parts, limb_slope)
     modes = placed(parts.modes, 1, 2)
     own = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
     darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
@@ -66,13 +66,15 @@ def _order(network: ExactEmulatorNetwork) -> list[int]:
     return [found.index(name) for name in contract.label_names]
 
 
-def _transfer_slopes(graph: Graph, network: ExactEmulatorNetwork, parts: Broadened, limb_slope: str) -> tuple[str, str]:
+def _transfer_slopes(
+    graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, parts: Broadened, limb_slope: str
+) -> tuple[str, str]:
     """Derivatives of the transfer by the run's labels, through limb darkening, and by vsini and resolution."""
     profile, instrument = parts.profile, parts.instrument
     darkening_slope = graph.node("Div", [limb_slope, "limb/weight"], "darkening/slope")
     by_darkening = graph.node("Mul", [_by_darkening(graph, parts), instrument.transfer], "by_darkening")
     by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
-    turned = _rotation_by_vsini(graph, network, profile)
+    turned = _rotation_by_vsini(graph, network, places, profile)
     by_vsini = graph.node("Mul", [turned, instrument.transfer], "by_vsini")
     others = [graph.with_axis(by_vsini, "by_vsini/rows")]
     if "resolution" in network.contract.label_names:
@@ -87,10 +89,10 @@ def _by_darkening(graph: Graph, parts: Broadened) -> str:
     return graph.node("Div", [sum_, parts.profile.norm], "rotation/by_darkening")
 
 
-def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, profile: Profile) -> str:
+def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, profile: Profile) -> str:
     broadening = network.broadening
     slopes = rotation_slopes(broadening.frequencies, broadening.rotation.fastest)
-    series = slopes.at(placed_modes(network))
+    series = slopes.at(places.number.ravel())
     disc, difference = series_parts(graph, series, "Sin", profile.phi, ["disc/slope", "limb-disc/slope"])
     return mixed(graph, disc, difference, profile, "rotation/by_vsini")
 
