@@ -1,12 +1,12 @@
 """Copies of remote models on this machine, one folder each, named by the digest that names the model."""
 
 import shutil
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from stellar_emulator.bundle import read_bundle
+from stellar_emulator.cache import cache_folder, filled
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.parts import cache_folder
 
 
 def cached(digest: str) -> Path | None:
@@ -25,17 +25,7 @@ def cached(digest: str) -> Path | None:
 
 def keep(digest: str, downloaded: Path) -> Path:
     """Copy a model's folder to its place, at once or not at all, and return that."""
-    folder = _folder(digest)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        copy = shutil.copytree(downloaded, Path(scratch) / "copy")
-        try:
-            copy.rename(folder)
-        except OSError:
-            # Another process was faster, with the same model.
-            if not folder.is_dir():
-                raise
-    return folder
+    return filled(_folder(digest), partial(shutil.copytree, downloaded))
 
 
 def _folder(digest: str) -> Path:

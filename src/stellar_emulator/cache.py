@@ -1,0 +1,31 @@
+"""Folders that this machine keeps from command to command, each filled once."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Folder of all others: ``$STELLAR_EMULATOR_CACHE`` or ``~/.cache/stellar-emulator``."""
+    chosen = os.environ.get("STELLAR_EMULATOR_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "stellar-emulator"
+
+
+def filled(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return a folder that ``make`` has filled, now or before; it comes into being at once or not at all.
+
+    ``make`` is given a path to make, whose own folder is scratch space.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch) / "made"
+        make(made)
+        try:
+            made.rename(folder)
+        except OSError:  # another process was first
+            if not folder.is_dir():
+                raise
+    return folder
