@@ -3,7 +3,7 @@
 Importing this module imports Great Expectations, which takes seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -87,9 +87,10 @@ class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):  # type: ignore[m
     """Expect the content of a grid to be what its provenance recorded when it was written."""
 
 
-class _RankCorrelation(TableMetricProvider):  # type: ignore[misc]
-    metric_name = "table.stellar_rank_correlation"
-    value_keys = ("measure", "label", "others", "where", "values")
+class _TableMetric(TableMetricProvider):  # type: ignore[misc]
+    """What ``found`` makes of a whole table and of the metric's values."""
+
+    found: ClassVar[Callable[..., object]]
 
     @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(
@@ -99,50 +100,36 @@ class _RankCorrelation(TableMetricProvider):  # type: ignore[misc]
         metric_value_kwargs: dict[str, Any],
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
-    ) -> float | None:
-        return rank_correlation(_table(execution_engine, metric_domain_kwargs), **metric_value_kwargs)
+    ) -> object:
+        domain = dict(metric_domain_kwargs)
+        table, *_ = execution_engine.get_compute_domain(domain_kwargs=domain, domain_type=MetricDomainTypes.TABLE)
+        return cls.found(pd.DataFrame(table), **metric_value_kwargs)
 
 
-class _EmptyBins(TableMetricProvider):  # type: ignore[misc]
+class _RankCorrelation(_TableMetric):
+    metric_name = "table.stellar_rank_correlation"
+    value_keys = ("measure", "label", "others", "where", "values")
+    found = staticmethod(rank_correlation)
+
+
+class _EmptyBins(_TableMetric):
     metric_name = "table.stellar_empty_bins"
     value_keys = ("label", "bins", "values")
 
-    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(
-        cls,  # noqa: N805
-        execution_engine: Any,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> list[str] | None:
-        label = Label.model_validate(metric_value_kwargs["label"])
-        given = _table(execution_engine, metric_domain_kwargs)[label.name].to_numpy()
-        return empty_bins(label, given, metric_value_kwargs["bins"], metric_value_kwargs["values"])
+    @staticmethod
+    def found(table: pd.DataFrame, label: Mapping[str, Any], bins: int, values: int) -> list[str] | None:
+        known = Label.model_validate(label)
+        return empty_bins(known, table[known.name].to_numpy(), bins, values)
 
 
-class _AxisFault(TableMetricProvider):  # type: ignore[misc]
+class _AxisFault(_TableMetric):
     metric_name = "table.stellar_axis_fault"
     value_keys = ("axis",)
 
-    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(
-        cls,  # noqa: N805
-        execution_engine: Any,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> str:
-        table = _table(execution_engine, metric_domain_kwargs)
+    @staticmethod
+    def found(table: pd.DataFrame, axis: Mapping[str, Any]) -> str:
         medium = str(table["medium"].iloc[0]) if len(table) else ""
-        axis = WavelengthAxis.model_validate(metric_value_kwargs["axis"])
-        return axis_fault(table["wavelength"].to_numpy(), medium, axis)
-
-
-def _table(engine: Any, domain: Mapping[str, Any]) -> pd.DataFrame:
-    table, *_ = engine.get_compute_domain(domain_kwargs=dict(domain), domain_type=MetricDomainTypes.TABLE)
-    return pd.DataFrame(table)
+        return axis_fault(table["wavelength"].to_numpy(), medium, WavelengthAxis.model_validate(axis))
 
 
 class ExpectRankCorrelationToBeBetween(BatchExpectation):  # type: ignore[misc]
