@@ -59,6 +59,17 @@ def test_an_unnormalised_spectrum_gives_the_same_labels_as_a_normalised_one(arch
     assert np.abs((inferred.labels - star(ARCHIVE)[0]) / inferred.uncertainty).max() < 3.5
 
 
+@pytest.mark.parametrize("unit", [1e-13, 500.0, 1e30])
+def test_the_flux_s_unit_changes_nothing_but_the_continuum(unit: float, archive_pair: Pair) -> None:
+    normal = seen(100.0)
+    scaled = replace(normal, flux=normal.flux * unit, error=normal.error * unit)
+    one, other = (fit(spectrum, archive_pair, WITH_CONTINUUM, {}).solution for spectrum in (normal, scaled))
+    assert np.abs((one.parameters.labels - other.parameters.labels) / one.error).max() < 0.01
+    assert other.chi_square == pytest.approx(one.chi_square, rel=1e-3)
+    seen_so, seen_else = (infer(spectrum, archive_pair, WITH_CONTINUUM) for spectrum in (normal, scaled))
+    assert np.abs((seen_so.labels - seen_else.labels) / seen_so.uncertainty).max() < 0.01
+
+
 def test_masked_features_do_not_move_the_labels(archive_pair: Pair) -> None:
     clean = seen(100.0)
     band = (clean.wavelength > 8617.0) & (clean.wavelength < 8625.0)

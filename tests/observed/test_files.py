@@ -162,6 +162,18 @@ def test_missing_errors_come_from_the_scatter_or_from_the_user(tmp_path: Path, s
     assert spectrum.error[0] == pytest.approx(0.02, rel=0.05)
 
 
+@pytest.mark.parametrize("unit", [1e-17, 1e4])
+def test_missing_errors_are_in_the_flux_s_unit(unit: float, tmp_path: Path, seen: ArchiveSpectrum) -> None:
+    table = as_table(seen)["wavelength", "flux"]
+    table["flux"] = table["flux"].data * unit
+    table["flux"][1000] = np.inf
+    table.write(tmp_path / "a.csv", format="ascii.csv")
+    (spectrum,) = read(tmp_path / "a.csv")
+    assert spectrum.error[0] == pytest.approx(0.01 * unit, rel=0.1)
+    (spectrum,) = read(tmp_path / "a.csv", Stated(signal_to_noise=50.0))
+    assert spectrum.error[0] == pytest.approx(0.02 * unit, rel=0.05)
+
+
 def test_missing_pixels_inside_are_left_out_and_noted(tmp_path: Path, seen: ArchiveSpectrum) -> None:
     table = as_table(seen)
     table["flux"][1000:1012] = np.nan

@@ -78,7 +78,8 @@ def begin(
         basis = np.empty((len(spectrum.wavelength), 0))
         rough = np.ones(len(spectrum.wavelength))
     else:
-        basis = chebyshev_basis(spectrum.wavelength, treatment.degree)
+        # In the flux's own unit, so that coefficients are about 1 whether it counts photons or ergs.
+        basis = _upper(spectrum) * chebyshev_basis(spectrum.wavelength, treatment.degree)
         rough = basis @ upper_envelope(basis, spectrum.flux, spectrum.error)
         if not (rough > 0).all():
             raise InputError(f"{spectrum.name}: no continuum above 0 can be fitted: check the flux, or --continuum")
@@ -118,8 +119,12 @@ def _covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, le
     return share
 
 
+def _upper(spectrum: ObservedSpectrum) -> float:
+    return float(np.quantile(spectrum.flux[spectrum.usable], UPPER_QUANTILE))
+
+
 def _require_normalised(spectrum: ObservedSpectrum) -> None:
-    upper = float(np.quantile(spectrum.flux[spectrum.usable], UPPER_QUANTILE))
+    upper = _upper(spectrum)
     if not NORMALISED[0] <= upper <= NORMALISED[1]:
         raise InputError(
             f"{spectrum.name} is not normalised: {UPPER_QUANTILE:.0%} of its flux lie below {upper:.4g}, not about 1: "

@@ -10,6 +10,9 @@ ROUNDS = 8
 BELOW, ABOVE = 1.5, 4.0
 """Standard deviations beyond which a pixel is taken for a line, or for a spike."""
 
+LEAST_SPREAD = 1e-9
+"""Of the largest flux: rounding."""
+
 
 def chebyshev_basis(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
     """Polynomials of degree 0 to ``degree`` over the range of the wavelengths, shape (pixels, degree + 1)."""
@@ -36,7 +39,7 @@ def upper_envelope(
     for _ in range(ROUNDS):
         coefficients = np.linalg.lstsq(basis[kept], flux[kept], rcond=None)[0]
         residual = flux - basis @ coefficients
-        spread = max(float(np.std(residual[kept])), 1e-9)
+        spread = max(float(np.std(residual[kept])), LEAST_SPREAD * float(np.abs(flux[kept]).max()))
         kept = usable & (residual > -BELOW * spread) & (residual < ABOVE * spread)
         if kept.sum() < 3 * basis.shape[1]:
             break

@@ -19,6 +19,9 @@ from stellar_emulator.observed.units import fitting_unit, in_angstrom
 FEWEST = 50
 """Pixels with a flux; a spectrum of fewer says nothing."""
 
+LEAST_NOISE = 1e-6
+"""Of the flux, which no spectrum is free of."""
+
 FILE_MEDIA = {"awav": "air", "wave": "vacuum", "air": "air", "vacuum": "vacuum", "vac": "vacuum"}
 
 
@@ -194,9 +197,11 @@ def _errors(
     notes: list[str],
 ) -> NDArray[np.float64]:
     if given is None:
+        there = flux[np.isfinite(flux)]
+        level = float(np.quantile(np.abs(there), 0.9)) if len(there) else 0.0
         if stated.signal_to_noise is not None:
-            return np.full(len(flux), float(np.nanquantile(flux, 0.9)) / stated.signal_to_noise)
-        noise = max(noise_of(flux), 1e-6 * float(np.nanmax(np.abs(flux), initial=1e-6)))
+            return np.full(len(flux), level * max(1.0 / stated.signal_to_noise, LEAST_NOISE))
+        noise = max(noise_of(flux), level * LEAST_NOISE)
         notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}")
         return np.full(len(flux), noise)
     bad = np.isfinite(flux) & (given <= 0)
