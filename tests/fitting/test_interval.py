@@ -32,6 +32,19 @@ def test_no_draw_leaves_the_box_however_far_the_peak_lies_outside() -> None:
     assert labels[:, 1].min() > 4.95
 
 
+@pytest.mark.parametrize("resolution", [8000.0, 13000.0])
+def test_tied_labels_with_their_peak_outside_widen_no_other(resolution: float) -> None:
+    """V sin i and resolution broaden alike: all of the likelihood lies in a thin slice, or in a corner of the box."""
+    peak, spread = centre(resolution=resolution), SPREAD.copy()
+    peak[2], spread[5] = -0.01, 0.9
+    covariance = np.diag(spread**2)
+    covariance[2, 5] = covariance[5, 2] = 0.99999 * spread[2] * spread[5]
+    drawn = COORDINATES.of(draws(COORDINATES, peak, covariance))
+    others = [0, 1, 3, 4]
+    np.testing.assert_allclose(drawn[:, others].mean(axis=0), peak[others], atol=2e-3)
+    np.testing.assert_allclose(drawn[:, others].std(axis=0), 0.02, rtol=0.07)
+
+
 def test_labels_are_equally_likely_where_the_spectrum_says_nothing() -> None:
     drawn = draws(COORDINATES, np.full(6, 0.5), np.diag(np.full(6, 1e4)))
     for i, label in enumerate(GAIA.labels):

@@ -2,11 +2,13 @@
 
 The likelihood is taken as normal in the coordinates of `fitting.coordinates` and restricted to the box, inside which
 labels are equally likely beforehand. It is drawn from by hit-and-run sampling (Smith 1984): along random directions in
-turn, in which the unrestricted distribution is the same everywhere, however closely two labels are tied.
+turn, in which the unrestricted distribution is the same everywhere, however closely two labels are tied; and along each
+label alone, since no random direction leads out of a corner of the box.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
 from scipy.special import ndtr, ndtri
 
 from stellar_emulator.fitting.coordinates import Coordinates
@@ -30,12 +32,15 @@ def draws(
     random = np.random.default_rng(seed)
     labels = len(peak)
     root = np.linalg.cholesky(covariance)
-    place = np.tile(np.clip(peak, 0.0, 1.0), (CHAINS, 1))
-    whitened = np.linalg.solve(root, (place - peak).T).T
+    whitening = np.linalg.inv(root)
+    lengths = np.linalg.norm(whitening, axis=0)
+    alone = list(zip(np.diag(1.0 / lengths), (whitening / lengths).T, strict=True))
+    place = np.tile(_likeliest(peak, whitening), (CHAINS, 1))
+    whitened = (place - peak) @ whitening.T
     kept = np.empty((SWEEPS - DROPPED, CHAINS, labels))
     for sweep in range(SWEEPS):
-        for direction in np.linalg.qr(random.standard_normal((labels, labels)))[0]:
-            moves = root @ direction
+        turned = np.linalg.qr(random.standard_normal((labels, labels)))[0]
+        for moves, direction in [*zip(turned @ root.T, turned, strict=True), *alone]:
             along = whitened @ direction
             step = _steps(place, moves, along, random)
             whitened += step[:, None] * direction
@@ -44,6 +49,16 @@ def draws(
             kept[sweep - DROPPED] = place
     found = kept.reshape(-1, labels)
     return _flat_in_labels(coordinates, found, random)
+
+
+def _likeliest(peak: NDArray[np.float64], whitening: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Where in the box the likelihood is highest, (labels,); whitening: inverse root of its covariance.
+
+    Not the peak clipped to the box: where two labels are tied, that lies hundreds of standard deviations away, farther
+    than the chains get.
+    """
+    found = lsq_linear(whitening, whitening @ peak, bounds=(0.0, 1.0), method="bvls").x
+    return np.asarray(np.clip(found, 0.0, 1.0))
 
 
 def _steps(
