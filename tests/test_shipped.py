@@ -66,3 +66,14 @@ def test_a_star_without_the_calcium_triplet_is_warned_of(teff: float) -> None:
         assert any("outside the training grid" in warning for warning in inferred) == warned
         fitted = fit(spectrum, pair, Treatment(None, 3), {}).warnings
         assert any("nothing in the model's box fits" in warning for warning in fitted) == warned
+
+
+def test_a_continuum_to_fit_moves_no_inferred_label_far() -> None:
+    emulator = Emulator.load()
+    pair, pixels = Pair(emulator, Validator.load(), library(emulator)), emulator.contract.wavelength.pixels
+    error = np.full(len(pixels), 0.01)
+    flux = emulator(**SUN) + np.random.default_rng(0).normal(0.0, error)
+    spectrum = ObservedSpectrum("sun", pixels, emulator.medium, flux, error)
+    without, fitted = (infer(spectrum, pair, Treatment(None, degree)) for degree in (None, 3))
+    assert (np.abs(without.labels - fitted.labels) < without.uncertainty).all()
+    assert fitted.reconstruction_error < 1.05 * without.reconstruction_error

@@ -72,10 +72,12 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
         If the spectrum covers too little of the axis, isn't normalised or shows no lines; or as the validator says.
     """
     contract, library = pair.emulator.contract, pair.library
-    found = _inferred(begin(spectrum, contract, library, replace(treatment, velocity=None), INFER_SHARE), pair, None)
+    beginning = begin(spectrum, contract, library, replace(treatment, velocity=None), INFER_SHARE)
+    found = _inferred(_nearer(beginning, pair, None), pair, None)
     warnings = warn.about_velocity(contract.wavelength, found.velocity, found.velocity_error, treatment.velocity)
     if treatment.velocity is not None:
-        found = _inferred(begin(spectrum, contract, library, treatment, INFER_SHARE), pair, treatment.velocity)
+        beginning = begin(spectrum, contract, library, treatment, INFER_SHARE)
+        found = _inferred(_nearer(beginning, pair, treatment.velocity), pair, treatment.velocity)
     return replace(found, warnings=(*warnings, *found.warnings))
 
 
@@ -123,6 +125,18 @@ def _fitted(
     forward = Forward(emulator, spectrum.wavelength, beginning.basis, free, velocity is None)
     parameters = [Parameters(np.where(free, one, fixed), beginning.velocity, beginning.continuum) for one in starts]
     return fit_spectrum(forward, spectrum.flux, spectrum.error, parameters)
+
+
+def _nearer(beginning: Beginning, pair: Pair, velocity: float | None) -> Beginning:
+    """Begin from the spectrum that fits best, where a continuum is to be taken from it.
+
+    One from the library's nearest spectrum is wrong by a percent, which moves the validator's labels by three errors.
+    """
+    if not beginning.basis.shape[1]:
+        return beginning
+    unknown = np.full(len(pair.emulator.contract.labels), np.nan)
+    best = _fitted(beginning, pair.emulator, unknown, list(beginning.labels), velocity).parameters
+    return replace(beginning, labels=best.labels[None], velocity=best.velocity, continuum=best.continuum)
 
 
 def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Inferred:
