@@ -137,6 +137,111 @@ def test_fits_images_have_their_axis_and_medium_in_the_header(ctype: str, medium
     assert spectrum.error[0] == pytest.approx(0.01)
 
 
+def test_spectra_of_unequal_length_and_none_lie_in_one_file(tmp_path: Path, seen: ArchiveSpectrum) -> None:
+    arrays = {
+        "wavelength": [seen.wavelength, seen.wavelength[:2000], None],
+        "flux": [seen.flux, seen.flux[:2000], None],
+    }
+    pq.write_table(pa.table(arrays), tmp_path / "a.parquet")
+    (table,) = read_tables(tmp_path / "a.parquet")
+    long, short, absent = spectra_of(table, ARCHIVE.wavelength, Stated())
+    assert isinstance(long, ObservedSpectrum)
+    assert isinstance(short, ObservedSpectrum)
+    assert (len(long.flux), len(short.flux)) == (2401 - 12, 2000 - 6)
+    assert "a.parquet[2] has 0 pixels" in str(absent)
+
+
+@pytest.mark.parametrize("first", ["image", "nothing"])
+def test_an_image_is_found_beside_other_extensions(first: str, tmp_path: Path) -> None:
+    axis = {"CRVAL1": 8465.0, "CDELT1": 0.1, "CTYPE1": "AWAV", "CUNIT1": "Angstrom"}
+    kind = fits.PrimaryHDU if first == "image" else fits.ImageHDU
+    image = kind(np.ones((2, 2000), dtype=np.float32))
+    image.header.update(axis)
+    before = [] if first == "image" else [fits.PrimaryHDU()]
+    labels = fits.TableHDU.from_columns([fits.Column("teff", "F10.2", array=[5000.0, 6000.0])], name="LABELS")
+    fits.HDUList([*before, image, labels]).writeto(tmp_path / "a.fits")
+    assert [one.name[-3:] for one in read(tmp_path / "a.fits")] == ["[0]", "[1]"]
+
+
+def test_a_table_of_something_else_is_passed_over(tmp_path: Path, seen: ArchiveSpectrum) -> None:
+    other = fits.BinTableHDU(Table({"order": [1, 2]}))
+    fits.HDUList([fits.PrimaryHDU(), other, fits.BinTableHDU(as_table(seen))]).writeto(tmp_path / "a.fits")
+    assert len(read(tmp_path / "a.fits")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        ({"CTYPE1": "AWAV-LOG"}, "CTYPE1 = 'AWAV-LOG' is no linear axis"),
+        ({"CDELT1": "narrow"}, "CDELT1 = 'narrow' is no number"),
+        ({"CRVAL1": "8465"}, "CRVAL1 = '8465' is no number"),
+    ],
+)
+def test_axes_of_images_that_are_none_are_named(cards: dict[str, object], message: str, tmp_path: Path) -> None:
+    image = fits.PrimaryHDU(np.ones(2000, dtype=np.float32))
+    image.header.update({"CRVAL1": 8465.0, "CDELT1": 0.1, "CTYPE1": "AWAV", "CUNIT1": "Angstrom", **cards})
+    image.writeto(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "a.fits")
+
+
+def test_csv_of_spreadsheets_begins_with_a_byte_order_mark(tmp_path: Path, seen: ArchiveSpectrum) -> None:
+    individual_csv(tmp_path / "a.csv", seen)
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.csv").read_bytes())
+    assert len(read(tmp_path / "a.csv")) == 1
+
+
+def test_misspelt_errors_are_named_where_they_are_missed(tmp_path: Path, seen: ArchiveSpectrum) -> None:
+    renamed("flux_error", "flux_eror")(as_table(seen)).write(tmp_path / "a.ecsv", format="ascii.ecsv")
+    (spectrum,) = read(tmp_path / "a.ecsv")
+    assert "rename flux_eror if it is the flux_error" in spectrum.notes[0]
+
+
+PIXELS = np.linspace(8460.0, 8700.0, 100)
+ODD_ARRAYS: dict[str, tuple[dict[str, np.ndarray], str]] = {
+    "none": ({"wavelength": np.ones((1, 0)), "flux": np.ones((1, 0))}, "has 0 pixels"),
+    "rows of wavelengths": (
+        {"wavelength": PIXELS[None], "flux": np.ones((2, 100))},
+        "wavelength has 1 rows, the flux 2",
+    ),
+    "rows of errors": (
+        {"wavelength": PIXELS, "flux": np.ones((2, 100)), "flux_error": np.ones((3, 100))},
+        "flux_error has 3 rows, the flux 2",
+    ),
+    "a cube": ({"wavelength": np.ones((1, 1, 100)), "flux": np.ones((1, 1, 100))}, "fluxes of shape"),
+    "complex": ({"wavelength": PIXELS, "flux": np.ones(100, dtype=complex)}, "flux holds complex128: give real"),
+    "dates": ({"wavelength": PIXELS, "flux": np.zeros(100, dtype="M8[s]")}, "flux holds datetime64"),
+    "no size": ({"wavelength": PIXELS, "flux": np.full(100, 1e300)}, r"flux 1e\+300 at 8460.00 A is beyond 1e\+37"),
+    "no error": (
+        {"wavelength": PIXELS, "flux": np.ones(100), "flux_error": np.full(100, 1e-300)},
+        "flux error 1e-300 at 8460.00 A is not above 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ODD_ARRAYS)
+def test_arrays_that_are_no_spectra_are_refused_by_name(fault: str, tmp_path: Path) -> None:
+    arrays, message = ODD_ARRAYS[fault]
+    np.savez(tmp_path / "a.npz", medium="air", **arrays)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "a.npz")
+
+
+def test_names_of_another_number_are_not_taken(tmp_path: Path) -> None:
+    random = np.random.default_rng(0).normal(1.0, 0.01, (2, 100))
+    np.savez(tmp_path / "a.npz", medium="air", wavelength=PIXELS, flux=random, name=np.array(["a"]))
+    assert [one.name[-3:] for one in read(tmp_path / "a.npz")] == ["[0]", "[1]"]
+
+
+def test_a_beginning_in_the_metadata_that_is_no_number_is_named(tmp_path: Path) -> None:
+    table = pa.table({"flux": [np.ones(100)]}).replace_schema_metadata(
+        {"wavelength_start": "a", "wavelength_step": "1"}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="wavelength_start holds something that is no number"):
+        read(tmp_path / "a.parquet")
+
+
 def test_vacuum_becomes_air_for_a_model_in_air(tmp_path: Path, seen: ArchiveSpectrum) -> None:
     individual_csv(tmp_path / "a.csv", seen)
     (spectrum,) = read(tmp_path / "a.csv")

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stellar_emulator.errors import InputError
-from stellar_emulator.observed.raw import RawTable
+from stellar_emulator.observed.raw import FLUX, RawTable
 
 if TYPE_CHECKING:
     from astropy.io.fits import ImageHDU
     from astropy.table import Table
+
+IMAGES_OF_ERRORS = ("error", "uncertainty", "sigma")
 
 
 def read_tables(path: Path) -> list[RawTable]:
@@ -51,41 +53,57 @@ def _fits(path: Path) -> list[RawTable]:
     from astropy.io import fits
     from astropy.table import Table
 
-    tables = []
+    tables: list[RawTable] = []
+    images: list[ImageHDU] = []
+    errors: list[ImageHDU] = []
     with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
         warnings.simplefilter("ignore")
         for number, hdu in enumerate(hdus):
+            header = {**hdus[0].header, **hdu.header}
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-                header = {**hdus[0].header, **hdu.header}
                 tables.append(_from_astropy(_part(path, number), Table.read(hdu), header))
-        image = hdus[0] if hdus[0].data is not None else None
-        if not tables and image is not None:
-            error = next((hdu for hdu in hdus[1:] if hdu.name.lower() in ("error", "uncertainty", "sigma")), None)
-            tables.append(_image(path, image, error))
-    return tables
+            elif hdu.data is not None:
+                (errors if hdu.name.lower() in IMAGES_OF_ERRORS else images).append(hdu)
+        # Other tables may stand beside spectra, such as the labels that the verb generate writes.
+        spectra = [table for table in tables if table.column(FLUX)]
+        if images and not spectra:
+            return [_image(path, images[0], errors[0] if errors else None, dict(hdus[0].header))]
+    return spectra or tables
 
 
 def _part(path: Path, number: int) -> str:
     return str(path) if number <= 1 else f"{path}[{number}]"
 
 
-def _image(path: Path, image: "ImageHDU", error: "ImageHDU | None") -> RawTable:
+def _image(path: Path, image: "ImageHDU", error: "ImageHDU | None", shared: dict[str, Any]) -> RawTable:
     """Spectra (pixels,) or (n, pixels) with a linear or logarithmic wavelength axis in the header."""
-    header = image.header
+    header = {**shared, **image.header}
     flux = np.atleast_2d(np.asarray(image.data, dtype=float))
-    if flux.ndim != 2 or "CRVAL1" not in header:
+    if flux.ndim != 2:
+        raise InputError(f"{path} holds an image of shape {flux.shape}: give one row a spectrum")
+    if "CRVAL1" not in header:
         raise InputError(f"{path} holds an image of shape {flux.shape} without the wavelength axis CRVAL1, CDELT1")
-    step = header.get("CDELT1", header.get("CD1_1"))
+    if "-" in str(header.get("CTYPE1", "")).strip():
+        raise InputError(f"{path}: CTYPE1 = '{header['CTYPE1']}' is no linear axis: give the wavelengths in a table")
+    step = _header_number(path, header, "CDELT1" if "CDELT1" in header else "CD1_1")
     if not step:
         raise InputError(f"{path} states no step of its wavelength axis: CDELT1 or CD1_1")
-    wavelength = header["CRVAL1"] + step * (np.arange(flux.shape[1]) + 1.0 - header.get("CRPIX1", 1.0))
+    first = _header_number(path, header, "CRVAL1")
+    wavelength = first + step * (np.arange(flux.shape[1]) + 1.0 - _header_number(path, header, "CRPIX1", 1.0))
     if header.get("DC-FLAG", 0) == 1:
         wavelength = 10.0**wavelength
     columns = {"wavelength": wavelength, "flux": flux}
     if error is not None:
         columns["flux_error"] = np.atleast_2d(np.asarray(error.data, dtype=float))
     units = {"wavelength": str(header["CUNIT1"])} if header.get("CUNIT1") else {}
-    return RawTable(str(path), columns, units, dict(header))
+    return RawTable(str(path), columns, units, header)
+
+
+def _header_number(path: Path, header: dict[str, Any], keyword: str, otherwise: float = 0.0) -> float:
+    value = header.get(keyword, otherwise)
+    if not isinstance(value, int | float):
+        raise InputError(f"{path}: {keyword} = {value!r:.40} is no number")
+    return float(value)
 
 
 def _votable(path: Path) -> list[RawTable]:
@@ -111,7 +129,9 @@ def _text(style: str) -> Callable[[Path], list[RawTable]]:
     def read(path: Path) -> list[RawTable]:
         from astropy.table import Table
 
-        table = Table.read(path, format=style, comment="#") if style == "ascii.csv" else Table.read(path, format=style)
+        # A byte order mark, as spreadsheets begin with, is no part of the first column's name.
+        comment = {"comment": "#"} if style == "ascii.csv" else {}
+        table = Table.read(path, format=style, encoding="utf-8-sig", **comment)
         return [_from_astropy(str(path), table, dict(table.meta))]
 
     return read
@@ -122,7 +142,7 @@ def _csv(path: Path) -> list[RawTable]:
     import gzip
 
     opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rt") as file:
+    with opener(path, "rt", encoding="utf-8-sig") as file:
         first = file.readline()
     return _text("ascii.ecsv" if first.startswith("# %ECSV") else "ascii.csv")(path)
 
@@ -149,11 +169,20 @@ def _parquet(path: Path) -> list[RawTable]:
     for name in table.column_names:
         cells = table[name].combine_chunks()
         if hasattr(cells, "flatten") and hasattr(cells.type, "value_type"):
-            columns[name] = np.array([np.asarray(cell, dtype=float) for cell in cells.to_pylist()])
+            columns[name] = _rows([np.asarray([] if cell is None else cell, float) for cell in cells.to_pylist()])
         else:
             columns[name] = cells.to_numpy(zero_copy_only=False)
     metadata = {key.decode(): value.decode(errors="replace") for key, value in (table.schema.metadata or {}).items()}
     return [RawTable(str(path), columns, {}, metadata)]
+
+
+def _rows(cells: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Arrays of one column, as one array where all are of equal length."""
+    if len({cell.shape for cell in cells}) == 1:
+        return np.array(cells)
+    column = np.empty(len(cells), dtype=object)
+    column[:] = cells
+    return column
 
 
 def _npz(path: Path) -> list[RawTable]:

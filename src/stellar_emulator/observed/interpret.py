@@ -19,6 +19,12 @@ from stellar_emulator.observed.units import fitting_unit, in_angstrom
 FEWEST = 50
 """Pixels with a flux; a spectrum of fewer says nothing."""
 
+NUMERIC = "fiuUSO"
+"""Kinds of arrays that may hold numbers; others, such as complex numbers and dates, would be cast to some."""
+
+SMALLEST, LARGEST = 1e-37, 1e37
+"""About what single precision holds; squares of numbers far beyond it are none."""
+
 LEAST_NOISE = 1e-6
 """Of the flux, which no spectrum is free of."""
 
@@ -70,14 +76,22 @@ def _pieces(table: RawTable) -> Iterator[_Piece]:
     if not len(flux):
         raise InputError(f"{table.name} has no rows")
     names = None if name_column is None else table.columns[name_column]
-    if flux[0].ndim == 1:
-        yield from _rows(table, flux, wavelength, error, names)
+    if names is not None and len(names) != len(flux):
+        names = None
+    if _by_row(flux):
+        for row, spectrum in enumerate(flux):
+            name = str(names[row]) if names is not None else table.name + (f"[{row}]" if len(flux) > 1 else "")
+            own, one_error = (
+                None if array is None else _of_row(table, str(column), array, row, len(flux))
+                for column, array in ((wavelength_name, wavelength), (error_name, error))
+            )
+            yield _Piece(name, own, _floats(table, flux_name, spectrum), one_error)
         return
     wavelength = _numbers(table, table.needed(WAVELENGTH))
-    for name, array in ((wavelength_name, wavelength), (error_name, error)):
+    for column, array in ((wavelength_name, wavelength), (error_name, error)):
         if array is not None and len(array) != len(flux):
-            raise InputError(f"{table.name}: {name} has {len(array)} values, {flux_name} {len(flux)}")
-    if names is None or len(names) != len(flux):
+            raise InputError(f"{table.name}: {column} has {len(array)} values, {flux_name} {len(flux)}")
+    if names is None:
         yield _Piece(table.stated(*NAME) or table.name, wavelength, flux, error)
         return
     for source in dict.fromkeys(names.tolist()):
@@ -85,22 +99,20 @@ def _pieces(table: RawTable) -> Iterator[_Piece]:
         yield _Piece(str(source), wavelength[rows], flux[rows], None if error is None else error[rows])
 
 
-def _rows(
-    table: RawTable,
-    flux: NDArray[Any],
-    wavelength: NDArray[Any] | None,
-    error: NDArray[Any] | None,
-    names: NDArray[Any] | None,
-) -> Iterator[_Piece]:
-    """One spectrum a row; wavelengths for each row or one for all."""
-    for row, spectrum in enumerate(flux):
-        own = wavelength if wavelength is None or wavelength[0].ndim == 0 else wavelength[row]
-        name = str(names[row]) if names is not None else table.name + (f"[{row}]" if len(flux) > 1 else "")
-        one_error = None if error is None else np.asarray(error[row] if error[0].ndim else error, dtype=float)
-        for what, array in (("wavelengths", own), ("errors", one_error)):
-            if array is not None and len(array) != len(spectrum):
-                raise InputError(f"{name} has {len(spectrum)} fluxes and {len(array)} {what}")
-        yield _Piece(name, own, np.asarray(spectrum, dtype=float), one_error)
+def _by_row(column: NDArray[Any]) -> bool:
+    """Whether each row is an array, not a number."""
+    return column.ndim > 1 or column.dtype.kind == "O"
+
+
+def _of_row(table: RawTable, name: str, column: NDArray[Any], row: int, rows: int) -> NDArray[np.float64]:
+    """A row's own numbers, or those that all rows share."""
+    if not _by_row(column):
+        return column
+    if len(column) != rows:
+        raise InputError(
+            f"{table.name}: {name} has {len(column)} rows, the flux {rows}: give one for each, or one for all"
+        )
+    return _floats(table, name, column[row])
 
 
 def _numbers(table: RawTable, name: str) -> NDArray[Any]:
@@ -108,14 +120,17 @@ def _numbers(table: RawTable, name: str) -> NDArray[Any]:
     column = table.columns[name]
     if column.dtype.kind in "US" and len(column) and re.match(r"\s*[\[({]", str(column[0])):
         column = np.array([_array(table, name, str(cell)) for cell in column] + [None], dtype=object)[:-1]
-    if column.dtype.kind == "O":
-        return column if column.ndim == 1 and isinstance(column[0], np.ndarray | list) else _floats(table, name, column)
+    if column.dtype.kind == "O" and column.ndim == 1 and len(column) and isinstance(column[0], np.ndarray | list):
+        return column
     return _floats(table, name, column)
 
 
 def _floats(table: RawTable, name: str, values: Any) -> NDArray[np.float64]:
+    given = np.asarray(values)
+    if given.dtype.kind not in NUMERIC:
+        raise InputError(f"{table.name}: column {name} holds {given.dtype}: give real numbers")
     try:
-        return np.asarray(values, dtype=np.float64)
+        return np.asarray(given, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise InputError(f"{table.name}: column {name} holds something that is no number: {error}") from error
 
@@ -129,6 +144,7 @@ def _spectrum(piece: _Piece, table: RawTable, axis: WavelengthAxis, stated: Stat
     notes: list[str] = []
     name = piece.name
     wavelength, unit = _wavelength(piece, table, stated)
+    _check_shapes(piece, wavelength)
     if not np.isfinite(wavelength).all():
         raise InputError(f"{name}: wavelength of pixel {int(np.argmin(np.isfinite(wavelength)))} is not finite")
     if unit is None:
@@ -147,11 +163,32 @@ def _spectrum(piece: _Piece, table: RawTable, axis: WavelengthAxis, stated: Stat
         twice = float(angstroms[int(np.argmax(np.diff(angstroms) <= 0))])
         raise InputError(f"{name}: wavelength {twice:.4f} A stands twice: give one spectrum, orders merged")
     given = None if piece.error is None else piece.error[order]
-    error = _errors(name, angstroms, flux, given, stated, notes)
+    huge = np.isfinite(flux) & (np.abs(flux) > LARGEST)
+    if huge.any():
+        pixel = int(np.argmax(huge))
+        raise InputError(
+            f"{name}: flux {flux[pixel]:g} at {angstroms[pixel]:.2f} A is beyond {LARGEST:g}: leave the pixel out "
+            "(NaN), or give the flux in another unit"
+        )
+    error = _errors(name, angstroms, flux, given, stated, notes, table.misspelt(ERROR))
     error = np.where(np.isfinite(flux), error, np.inf)
     angstroms, flux, error = _trimmed(name, angstroms, flux, error, notes)
     medium = _medium(name, angstroms, table, stated)
     return ObservedSpectrum(name, angstroms, medium, flux, error, tuple(notes))
+
+
+def _check_shapes(piece: _Piece, wavelength: NDArray[np.float64]) -> None:
+    for what, array in (("wavelengths", wavelength), ("errors", piece.error)):
+        if array is not None and len(array) != len(piece.flux):
+            raise InputError(f"{piece.name} has {len(piece.flux)} fluxes and {len(array)} {what}")
+        if array is not None and (array.ndim != 1 or piece.flux.ndim != 1):
+            raise InputError(f"{piece.name} has fluxes of shape {piece.flux.shape}, {what} of {array.shape}: give rows")
+    if len(wavelength) < FEWEST:
+        raise _too_few(piece.name, len(wavelength))
+
+
+def _too_few(name: str, pixels: int) -> InputError:
+    return InputError(f"{name} has {pixels} pixels with a flux and an error: at least {FEWEST} are needed")
 
 
 def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray[np.float64], str | None]:
@@ -161,8 +198,8 @@ def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray
         return piece.wavelength, stated.unit or table.units.get(column) or table.stated("wavelength_unit", "cunit1")
     start, step = table.stated("wavelength_start"), table.stated("wavelength_step")
     if start and step:
-        wavelength = np.asarray(float(start) + float(step) * np.arange(len(piece.flux)), dtype=np.float64)
-        return wavelength, stated.unit or table.stated("wavelength_unit")
+        first, width = _floats(table, "wavelength_start", start), _floats(table, "wavelength_step", step)
+        return first + width * np.arange(len(piece.flux)), stated.unit or table.stated("wavelength_unit")
     if len(piece.flux) == archive.COUNT and table.column(("source_id",)):
         return archive.archive_wavelengths(), archive.UNIT
     return _numbers(table, table.needed(WAVELENGTH)), None
@@ -195,6 +232,7 @@ def _errors(
     given: NDArray[np.float64] | None,
     stated: Stated,
     notes: list[str],
+    hint: str,
 ) -> NDArray[np.float64]:
     if given is None:
         there = flux[np.isfinite(flux)]
@@ -202,16 +240,16 @@ def _errors(
         if stated.signal_to_noise is not None:
             return np.full(len(flux), level * max(1.0 / stated.signal_to_noise, LEAST_NOISE))
         noise = max(noise_of(flux), level * LEAST_NOISE)
-        notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}")
+        notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}{hint}")
         return np.full(len(flux), noise)
-    bad = np.isfinite(flux) & (given <= 0)
+    bad = np.isfinite(flux) & (given < SMALLEST)
     if bad.any():
         pixel = int(np.argmax(bad))
         raise InputError(
             f"{name}: flux error {given[pixel]:g} at {wavelength[pixel]:.2f} A is not above 0: leave the pixel out "
             "(NaN) or give its standard deviation"
         )
-    return np.where(np.isfinite(given), given, np.inf)
+    return np.where(given < LARGEST, given, np.inf)
 
 
 def _trimmed(
@@ -224,9 +262,7 @@ def _trimmed(
     """Cut missing pixels off both ends, and note those that are missing inside."""
     usable = np.isfinite(error)
     if usable.sum() < FEWEST:
-        raise InputError(
-            f"{name} has {int(usable.sum())} pixels with a flux and an error: at least {FEWEST} are needed"
-        )
+        raise _too_few(name, int(usable.sum()))
     ends = np.flatnonzero(usable)
     part = slice(ends[0], ends[-1] + 1)
     wavelength, flux, error, usable = wavelength[part], flux[part], error[part], usable[part]

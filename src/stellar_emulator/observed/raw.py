@@ -1,6 +1,6 @@
 """What a file holds, before anything is known about it: named columns with their units, and the file's metadata."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,17 @@ class RawTable:
         """
         found = self.column(names)
         if found is None:
-            raise InputError(f"{self.name} has no column {names[0]}: {_hint(names, self.columns)}")
+            has = ", ".join(self.columns) or "none"
+            raise InputError(f"{self.name} has no column {names[0]}: it has {has}{self.misspelt(names)}")
         return found
+
+    def misspelt(self, names: tuple[str, ...]) -> str:
+        """A hint at a column whose name is nearly one of some names, to end a message with; empty if there is none."""
+        for column in self.columns:
+            known = column.lower() in (*WAVELENGTH, *FLUX, *ERROR, *NAME)
+            if not known and "did you mean" in unknown(column.lower(), names):
+                return f"; rename {column} if it is the {names[0]}"
+        return ""
 
     def stated(self, *names: str) -> str | None:
         """Find what the metadata state under the first of some names that is there, as text; whatever its case."""
@@ -52,11 +61,3 @@ class RawTable:
             if name in by_name:
                 return str(by_name[name]).strip()
         return None
-
-
-def _hint(names: tuple[str, ...], columns: Iterable[str]) -> str:
-    has = ", ".join(columns) or "none"
-    for column in columns:
-        if "did you mean" in unknown(column.lower(), names):
-            return f"it has {has}; rename {column} if it is the {names[0]}"
-    return f"it has {has}"
