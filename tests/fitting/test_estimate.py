@@ -1,6 +1,7 @@
 """Archive spectra with known labels: what infer and fit make of them, and what they warn of or refuse."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,20 @@ def test_masked_features_do_not_move_the_labels(archive_pair: Pair) -> None:
     assert any("nothing in the model's box fits" in warning for warning in open_.warnings)
     filled = infer(marred, archive_pair, replace(AS_IT_IS, masks=masked.masks))
     assert np.abs((filled.labels - truth) / filled.uncertainty).max() < 3.5
+
+
+@pytest.mark.parametrize("estimate", [infer, lambda *given: fit(*given, {})])
+def test_masks_that_leave_too_little_are_refused(estimate: Callable[..., object], archive_pair: Pair) -> None:
+    for upper, left in ((9000.0, "0%"), (8680.0, "8%")):
+        with pytest.raises(InputError, match=f"a star: the masks leave {left} of the model's axis, 15% are needed"):
+            estimate(seen(50.0), archive_pair, Treatment(None, None, ((8000.0, upper),)))
+
+
+def test_flux_that_the_validator_refuses_is_named(archive_pair: Pair) -> None:
+    spiked = seen(50.0)
+    spiked.flux[1200] = 5.0
+    with pytest.raises(InputError, match="a star: flux = "):
+        infer(spiked, archive_pair, AS_IT_IS)
 
 
 def test_known_labels_stay_and_sharpen_the_others(archive_pair: Pair) -> None:

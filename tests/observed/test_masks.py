@@ -18,7 +18,13 @@ def test_ranges_hide_their_pixels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("Ca II 8554", "did you mean Ca II 8544"), ("DIB", "Known are"), ("8627-8615", "is empty")]
+    ("text", "message"),
+    [
+        ("Ca II 8554", "did you mean Ca II 8544"),
+        ("DIB", "Known are"),
+        ("8627-8615", "is empty"),
+        ("861.5-862.7", "861.5-862.7 hides nothing of the model's 8460 to 8700 Angstrom: give it in Angstrom"),
+    ],
 )
 def test_unknown_and_empty_masks_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):

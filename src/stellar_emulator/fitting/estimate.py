@@ -151,7 +151,10 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
         made = pair.emulator.flux(frame.parameters.labels[None])[0]
         flux = np.where(np.isfinite(error), seen, made).astype(np.float32)
         noise = float(np.median(error[np.isfinite(error)]))
-        raw = pair.validator.labels(flux[None], noise)[0].astype(np.float64)
+        try:
+            raw = pair.validator.labels(flux[None], noise)[0].astype(np.float64)
+        except InputError as error:
+            raise InputError(f"{beginning.spectrum.name}: {error}") from error
         labels = np.clip(raw, contract.lower, contract.upper)
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
     warnings = [

@@ -18,6 +18,9 @@ NORMALISED = (0.5, 1.5)
 UPPER_QUANTILE = 0.9
 """Of the flux, robust against spikes and near the continuum of all but the coolest stars."""
 
+LEAST_SEEN = 0.15
+"""Of the model's axis, that masks must leave."""
+
 LEAST_GAIN = 50.0
 """Of chi-square by the best spectrum of the library over a featureless one, below which no star's lines are seen."""
 
@@ -90,6 +93,12 @@ def begin(
     velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity
     hidden = masked(at_rest(spectrum.wavelength, velocity), list(treatment.masks))
     if hidden.any():
+        left = share * float(np.mean(~hidden[spectrum.usable]))
+        if left < LEAST_SEEN:
+            raise InputError(
+                f"{spectrum.name}: the masks leave {left:.0%} of the model's axis, {LEAST_SEEN:.0%} are needed: mask "
+                "less"
+            )
         spectrum = spectrum.without(hidden)
         matches = library.matches(spectrum.wavelength, flux, np.where(hidden, np.inf, error), starts)
         velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity

@@ -21,8 +21,9 @@ def parse_masks(contract: Contract, text: str) -> list[tuple[float, float]]:
     Raises
     ------
     InputError
-        If a name is unknown or a range is empty.
+        If a name is unknown, or a range is empty or lies off the model's axis.
     """
+    axis = contract.wavelength
     half, cores = contract.regions.line_core_half_width, contract.regions.line_cores
     found = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -30,6 +31,11 @@ def parse_masks(contract: Contract, text: str) -> list[tuple[float, float]]:
             lower, upper = map(float, given.groups())
             if not lower < upper:
                 raise InputError(f"mask {part} is empty: give the shorter wavelength first")
+            if upper < axis.start or lower > axis.stop:
+                raise InputError(
+                    f"mask {part} hides nothing of the model's {axis.start:g} to {axis.stop:g} {axis.unit}: give it in "
+                    f"{axis.unit}"
+                )
             found.append((lower, upper))
             continue
         centres = [centre for name, centre in cores.items() if name.lower().startswith(part.lower())]
