@@ -22,6 +22,9 @@ from stellar_emulator.version import VERSION
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+UNREAD = 141
+"""Exit code when whoever reads the output has closed it, as shells have it."""
+
 LABELS = "Any other option is a label of the model: --NAME NUMBER, in the label's unit."
 
 MAXIMUM_SEED = 2**32 - 1
@@ -29,6 +32,8 @@ MAXIMUM_PORT = 2**16 - 1
 MAXIMUM_DEGREE = 10
 SPEED_LIMIT = 30000.0
 """km/s."""
+
+MAXIMUM_SNR = 1e9
 
 T = TypeVar("T")
 
@@ -67,11 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     options.given, options.command = labels, shlex.join(["stellar-emulator", *given])
     try:
+        _open_closed_streams()
         with _quiet():
             verb = import_module(f"stellar_emulator.jobs.{options.verb}")
         verb.run(options)
+        sys.stdout.flush()
     except StellarEmulatorError as error:
         return _failure(error)
+    except BrokenPipeError:
+        _give_up_output()
+        return UNREAD
+    except OSError as error:
+        _give_up_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return _failure(SetupError(f"{where}{error.strerror or error}: mend that, or choose another place"))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("stellar_emulator"):
             raise
@@ -137,6 +151,26 @@ def take_labels(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[
                 parser.error(f"option {name} wants one number: {'it is given twice' if value else 'none follows'}")
             labels[name[2:]] = value
     return rest, labels
+
+
+def _open_closed_streams() -> None:
+    """Let what a caller has closed of streams 0 to 2 lead nowhere, lest the next file opened be printed into."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
+
+
+def _give_up_output() -> None:
+    """Turn an output that takes no more to nowhere: Python, which flushes it at its end, would fail once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -231,16 +265,16 @@ def _path(text: str) -> Path:
     return Path(_text(text))
 
 
-def _number(above: float) -> Callable[[str], float]:
-    """Make a reader of finite numbers above some bound."""
+def _number(above: float, below: float) -> Callable[[str], float]:
+    """Make a reader of numbers between two bounds."""
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not above < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"'{text}' is no number above {above:g}")
+        if not above < value < below:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number above {above:g} and below {below:g}")
         return value
 
     return read
@@ -292,11 +326,16 @@ def _observed(output: str, continuum: str) -> tuple[Option, ...]:
         Option("output", output, _path, "table to write: .csv, .ecsv, .fits or .parquet"),
         Option("unit", "file", _or_none("file", _text), "of wavelengths: 'file' says, or Angstrom, nm or um"),
         Option("medium", "file", _or_none("file", _either("air", "vacuum")), "'file' says, or 'air' or 'vacuum'"),
-        Option("snr", "file", _or_none("file", _number(0.0)), "by pixel, for files without errors; else their scatter"),
+        Option(
+            "snr",
+            "file",
+            _or_none("file", _number(0.0, MAXIMUM_SNR)),
+            "by pixel, for files without errors; else their scatter",
+        ),
         Option(
             "radial_velocity",
             "measure",
-            _or_none("measure", _number(-SPEED_LIMIT)),
+            _or_none("measure", _number(-SPEED_LIMIT, SPEED_LIMIT)),
             "'measure', or km/s; 0 for spectra at rest",
         ),
         Option("continuum", continuum, _or_none("none", _degree), "degree of a polynomial to fit, or 'none'"),
@@ -463,7 +502,7 @@ VERBS = (
         "Print how precisely labels can be measured at one point of the label box (Cramer-Rao limits).",
         (
             _PAIR,
-            Option("snr", "100", _number(0.0), "signal-to-noise ratio by pixel"),
+            Option("snr", "100", _number(0.0, MAXIMUM_SNR), "signal-to-noise ratio by pixel"),
             Option("continuum", "3", _degree, "degree of the continuum in the last column"),
             _MASK,
         ),

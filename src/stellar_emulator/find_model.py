@@ -33,7 +33,7 @@ def find_model(where: str | Path | None, kind: Kind) -> Path:
     """
     if where is None:
         return shipped(SHIPPED, kind)
-    if Path(where).is_dir():
+    if is_folder(where):
         folder = Path(where)
         return folder / kind if not (folder / DESCRIPTION).is_file() and (folder / kind).is_dir() else folder
     if is_address(str(where)):
@@ -41,6 +41,14 @@ def find_model(where: str | Path | None, kind: Kind) -> Path:
 
         return resolve("", str(where))
     return shipped(str(where), kind)
+
+
+def is_folder(where: str | Path) -> bool:
+    """Whether a text names a folder that can be seen; one too long for a name does not."""
+    try:
+        return Path(where).is_dir()
+    except OSError:
+        return False
 
 
 def is_address(where: str) -> bool:
@@ -51,7 +59,7 @@ def is_address(where: str) -> bool:
 def shipped(name: str, kind: Kind) -> Path:
     """Folder of a model that comes with the package. Raises `InputError` if there is none of that name."""
     for place in _PLACES:
-        if (place / name / kind / DESCRIPTION).is_file():
+        if is_folder(place / name / kind) and (place / name / kind / DESCRIPTION).is_file():
             return place / name / kind
     names = ", ".join(shipped_names())
     raise InputError(

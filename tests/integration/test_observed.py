@@ -1,5 +1,6 @@
 """The verbs infer, fit and precision as a user calls them, on files of the archive's form."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
-from stars import ARCHIVE, archive_spectrum, pair_folder, star
+from stars import ARCHIVE, SUN, archive_spectrum, pair_folder, star
 
 from stellar_emulator.cli import main
+from stellar_emulator.writers.file import whole
 
 Command = Callable[..., tuple[int, str, str]]
+
+COMMAND = "import sys; from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture
@@ -106,6 +110,74 @@ def test_labels_given_to_fit_are_checked(words: list[str], message: str, seen: P
     code, _, err = command("fit", seen, *words)
     assert code == 2
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("folder.csv", "folder.csv is a folder: give a file"),
+        ("file/labels.csv", "file can't be made a folder: File exists: give another file"),
+        (f"{'a' * 300}.csv", "can't be written: File name too long: give another file"),
+    ],
+)
+def test_a_table_that_can_not_be_written_is_refused_before_any_work(
+    output: str, message: str, seen: Path, command: Command
+) -> None:
+    (seen.parent / "folder.csv").mkdir()
+    (seen.parent / "file").write_text("")
+    code, out, err = command("fit", seen, "--output", seen.parent / output)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert message in line
+
+
+def test_a_table_that_another_process_writes_is_left_to_it(seen: Path, command: Command) -> None:
+    output = seen.with_name("labels.csv")
+    with whole(output) as partial:
+        code, _, err = command("infer", seen, "--output", output)
+        assert partial.exists()
+    assert code == 2
+    assert "labels.csv is being written by another process" in err
+
+
+def test_a_spectrum_whose_name_can_not_be_one_is_refused(seen: Path, command: Command) -> None:
+    code, _, err = command("infer", f"{'a' * 300}.csv")
+    assert code == 2
+    assert "can't be read: File name too long" in err
+
+
+POINT = [word for name, value in SUN.items() if name in ARCHIVE.label_names for word in (f"--{name}", str(value))]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("verb", ["infer", "precision"])
+def test_closed_streams_are_done_without(verb: str, closed: str, seen: Path) -> None:
+    words = [str(seen), "--output", str(seen.with_name("labels.csv"))] if verb == "infer" else POINT
+    words = [verb, *words, "--model", str(pair_folder(ARCHIVE))]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-c", COMMAND, *words], check=False)
+    assert done.returncode == 0
+    assert verb == "precision" or len(Table.read(seen.with_name("labels.csv"))) == 1
+
+
+def test_output_that_nobody_reads_is_no_error_and_that_none_can_hold_is_one_line() -> None:
+    words = [sys.executable, "-c", COMMAND, "precision", *POINT, "--model", str(pair_folder(ARCHIVE))]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert "error: No space left on device" in line
+
+
+@pytest.mark.parametrize("words", [["--snr", "1e300"], ["--snr", "nan"], ["--snr", "0"]])
+def test_a_signal_to_noise_ratio_that_is_none_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["precision", *POINT, *words])
+    assert f"'{words[1]}' is no number above 0 and below 1e+09" in capsys.readouterr().err
 
 
 def test_precision_prints_limits_that_fall_with_noise(command: Command) -> None:

@@ -152,6 +152,8 @@ def test_places_that_can_not_be_written_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file can't be made a folder"):
         check_output(tmp_path / "file" / "stars.fits")
+    with pytest.raises(InputError, match="can't be written: File name too long: give another file"):
+        check_output(tmp_path / f"{'a' * 300}.fits")
     check_output(tmp_path / "new" / "stars.FITS")
     assert (tmp_path / "new").is_dir()
     with pytest.raises(SetupError, match=r"stars\.fits can't be written: No such file or directory"):

@@ -4,21 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.writers.file import check_output, whole
 
 FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a file's name before long work is done for it.
-
-    Raises
-    ------
-    InputError
-        If its suffix is none that can be written.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: the suffix '{path.suffix}' is not known: give one of {', '.join(FORMATS)}")
 
 
 def write_table(
@@ -29,23 +17,16 @@ def write_table(
     Raises
     ------
     InputError
-        If the suffix is unknown.
+        If the suffix is unknown, or another process is writing the file.
     SetupError
         If the file can't be written.
     """
-    check_suffix(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, FORMATS)
+    with whole(path) as partial:
         if path.suffix.lower() == ".parquet":
             _write_parquet(partial, columns, units, metadata)
         else:
             _write_astropy(partial, FORMATS[path.suffix.lower()], columns, units, metadata)
-        partial.replace(path)
-    except OSError as error:
-        raise SetupError(f"{path} can't be written: {error.strerror or error}: choose another --output") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_parquet(

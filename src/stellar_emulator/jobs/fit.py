@@ -11,7 +11,7 @@ import numpy as np
 
 from stellar_emulator.errors import SetupError
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit
-from stellar_emulator.fitting.table import check_suffix, write_table
+from stellar_emulator.fitting.table import FORMATS, write_table
 from stellar_emulator.jobs.observations import (
     Row,
     answered,
@@ -22,11 +22,12 @@ from stellar_emulator.jobs.observations import (
     treatment,
     values_of,
 )
+from stellar_emulator.writers.file import check_output
 
 
 def run(options: argparse.Namespace) -> None:
     """Write a table of labels, one row a spectrum, and a figure of each if asked to. Raises like the verb infer."""
-    check_suffix(options.output)
+    check_output(options.output, FORMATS)
     pair = load_pair(options)
     contract = pair.emulator.contract
     known, treated = known_labels(options.given, contract), treatment(options, contract)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
-from stellar_emulator.fitting.table import check_suffix, write_table
+from stellar_emulator.fitting.table import FORMATS, write_table
 from stellar_emulator.jobs.observations import Row, answered, load_pair, report, require_some, treatment, values_of
+from stellar_emulator.writers.file import check_output
 
 
 def run(options: argparse.Namespace) -> None:
@@ -21,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     RefusedError
         If some can't.
     """
-    check_suffix(options.output)
+    check_output(options.output, FORMATS)
     pair = load_pair(options)
     contract = pair.emulator.contract
     treated = treatment(options, contract)

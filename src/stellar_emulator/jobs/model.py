@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stellar_emulator.contract import read_contract
-from stellar_emulator.find_model import SHIPPED, Kind, find_model, is_address, shipped_names
+from stellar_emulator.find_model import SHIPPED, Kind, find_model, is_address, is_folder, shipped_names
 
 
 def chosen_folder(which: str, contract: Path, kind: Kind = "emulator") -> Path:
@@ -11,7 +11,7 @@ def chosen_folder(which: str, contract: Path, kind: Kind = "emulator") -> Path:
 
     The contract, which knows the registered name, is read only for the latter. Raises like `find_model`.
     """
-    if which in (SHIPPED, *shipped_names()) or is_address(which) or Path(which).is_dir():
+    if which in (SHIPPED, *shipped_names()) or is_address(which) or is_folder(which):
         return find_model(which, kind)
     from stellar_emulator.registry import resolve
 

@@ -29,10 +29,13 @@ def read_tables(path: Path) -> list[RawTable]:
     suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     if suffix not in READERS:
         raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
-    if not path.is_file():
-        raise InputError(f"{path} is no file: check its name")
-    if not path.stat().st_size:
-        raise InputError(f"{path} is empty")
+    try:
+        if not path.is_file():
+            raise InputError(f"{path} is no file: check its name")
+        if not path.stat().st_size:
+            raise InputError(f"{path} is empty")
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}") from error
     kind, read = READERS[suffix]
     try:
         tables = read(path)

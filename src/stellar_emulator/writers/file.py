@@ -1,7 +1,7 @@
-"""Writes a file of spectra in the format of its suffix, at once or not at all."""
+"""Writes files at once or not at all, spectra in the format of their suffix."""
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -12,22 +12,26 @@ from stellar_emulator.writers.batch import Generated
 SUFFIXES = (".fits", ".parquet", ".csv", ".png")
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, suffixes: Iterable[str] = SUFFIXES) -> None:
     """Refuse a file that can't be written, before anything is computed.
 
     Raises
     ------
     InputError
-        If its suffix is not one of `SUFFIXES`, it is a folder, or its folder can't be made.
+        If its suffix is not one of ``suffixes``, it is a folder, its name can't be one, or its folder can't be made.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: the suffix '{path.suffix}' is not known: give {', '.join(SUFFIXES)}")
-    if path.is_dir():
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the suffix '{path.suffix}' is not known: give {', '.join(suffixes)}")
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror}: give another file") from error
+    if folder:
         raise InputError(f"{path} is a folder: give a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path.parent} can't be made a folder: {error.strerror}") from error
+        raise InputError(f"{path.parent} can't be made a folder: {error.strerror}: give another file") from error
 
 
 def write_spectra(path: Path, generated: Generated) -> None:
@@ -42,13 +46,16 @@ def write_spectra(path: Path, generated: Generated) -> None:
     """
     write: Callable[[Path, Generated], None]
     write = import_module(f"stellar_emulator.writers.as_{path.suffix.lower()[1:]}").write
-    with _whole(path) as partial:
+    with whole(path) as partial:
         write(partial, generated)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a place to write to, held by this process alone, which becomes ``path`` in the end or vanishes."""
+def whole(path: Path) -> Iterator[Path]:
+    """Give a place to write to, held by this process alone, which becomes ``path`` in the end or vanishes.
+
+    Raises `InputError` and `SetupError` as `write_spectra`.
+    """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         with partial.open("ab") as held:
