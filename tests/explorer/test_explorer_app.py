@@ -1,6 +1,8 @@
 """The explorer's answers over real HTTP: the very numbers of the emulator and validator, and refusals that say why."""
 
 import re
+import socket
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -149,6 +151,15 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     assert message.startswith(said)
     assert "\n" not in message
     assert gettempdir() not in message
+
+
+def test_an_upload_that_is_broken_off_ends_without_a_word(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    begun = b"POST /observed?name=a.csv HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\nwavelength"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(begun)
+    time.sleep(0.2)
+    assert get(server, "/spectrum").status == 200
+    assert not caplog.records
 
 
 def test_only_the_first_spectrum_of_a_file_is_taken_and_said_so(server: Server) -> None:

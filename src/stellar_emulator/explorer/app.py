@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -148,13 +148,18 @@ def explorer_app(emulator: Emulator, validator: Validator) -> Starlette:
             Route("/observed", explorer.observed, methods=["POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        exception_handlers={StellarEmulatorError: _refusal},
+        exception_handlers={StellarEmulatorError: _refusal, ClientDisconnect: _unread},
     )
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
     status = HTTPStatus.BAD_REQUEST if isinstance(error, InputError) else HTTPStatus.INTERNAL_SERVER_ERROR
     return JSONResponse({"message": " ".join(str(error).split())}, status)
+
+
+async def _unread(request: Request, error: Exception) -> Response:
+    """The answer to a page that was closed or loaded again while it sent a file: nobody reads it."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def _estimate(labels: NDArray[np.floating], errors: NDArray[np.floating]) -> Mapping[str, list[float]]:
