@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from astropy import units
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
 from synthetic import TINY
 
 from stellar_emulator import Emulator, find_model
@@ -94,11 +95,33 @@ def test_scalars_give_one_spectrum_and_arrays_are_broadcast(emulator: Emulator) 
         ({**COLUMNS, "teff": 5777.0 * units.m}, "label teff has unit m: give it in K"),
         ({**COLUMNS, "m_h": 0.1 * units.K}, "label m_h has unit K: give it in dex"),
         ({**COLUMNS, "teff": MaskedColumn([5000.0, 5000.0, 5000.0], mask=[0, 0, 1])}, "teff = nan K in row 2"),
+        ({**COLUMNS, "teff": MaskedColumn(["5", "6", "7"], mask=[1, 0, 0])}, "teff = None in row 0 is no number"),
+        ({**COLUMNS, "teff": Masked([5.0, 5.0, 5.0] * units.kK, mask=[0, 1, 0])}, "teff = nan K in row 1"),
+        ({**COLUMNS, "teff": [[5000.0], [5000.0, 6000.0]]}, "label teff is no array: give numbers, rows of equal"),
+        ({**COLUMNS, "teff": [5.0 * units.kK, 6.0 * units.kK]}, "label teff is no array: .* or one quantity"),
+        ({**COLUMNS, "TEFF": 5000.0}, "label TEFF is unknown: did you mean teff?"),
+        ({**COLUMNS, " m_h": 0.0}, "label ' m_h' is unknown: did you mean m_h?"),
     ],
 )
 def test_wrong_labels_are_named(emulator: Emulator, given: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         emulator(**given)
+
+
+@pytest.mark.parametrize("ask", ["flux", "jacobian", "error", "__call__", "spectra"])
+def test_masked_labels_are_never_used(ask: str, emulator: Emulator) -> None:
+    mask = np.zeros(LABELS.shape, dtype=bool)
+    mask[1, 2] = True
+    for table in (np.ma.array(LABELS, mask=mask), Masked(LABELS, mask=mask)):
+        with pytest.raises(InputError, match="vsini = nan km/s in row 1 is not finite"):
+            getattr(emulator, ask)(table)
+
+
+def test_wavelengths_are_the_caller_s_own(emulator: Emulator) -> None:
+    moved = emulator.wavelength
+    moved *= 1.001
+    assert emulator.wavelength[0].value == TINY.wavelength.start
+    assert emulator.spectra(LABELS)[0].spectral_axis[0].value == pytest.approx(TINY.wavelength.start)
 
 
 def test_wrong_tables_are_named(emulator: Emulator) -> None:

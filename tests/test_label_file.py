@@ -128,6 +128,25 @@ def test_cells_that_are_no_numbers_are_named(suffix: str, tmp_path: Path) -> Non
     assert "teff = '" in refusal(write(path, labels(3), teff=text))
 
 
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (pa.array([True, False, True]), "vsini = True in row 0 is no number"),
+        (pa.array([1, 2, 3], pa.timestamp("s")), "vsini = datetime.date"),
+        (pa.array([[1.0], [2.0], [3.0]]), "vsini = array([1.]) in row 0 is no number"),
+    ],
+)
+def test_columns_of_no_numbers_are_named(cells: pa.Array, said: str, tmp_path: Path) -> None:
+    assert said in refusal(write(tmp_path / "stars.parquet", labels(3), vsini=cells))
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv"])
+def test_the_column_of_text_is_named_and_no_other(suffix: str, tmp_path: Path) -> None:
+    table = Table({**dict(zip(TINY.label_names, labels(2).T, strict=True)), "vsini": ["2", "3"]})
+    table.write(tmp_path / f"stars{suffix}")
+    assert "vsini = " in refusal(tmp_path / f"stars{suffix}")
+
+
 @FORMATS
 def test_missing_extra_and_misspelt_labels_are_named(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"stars{suffix}"

@@ -48,6 +48,26 @@ def test_labels_are_those_of_the_network(validator: Validator) -> None:
     assert validator.medium == "vacuum"
 
 
+def test_masked_flux_is_never_used(validator: Validator) -> None:
+    flux = ROWS.flux[:2].copy()
+    mask = np.arange(flux.shape[1]) == np.array([[-1], [5]])
+    for asked in (validator.labels, validator.reconstruction_error):
+        with pytest.raises(InputError, match=r"flux = nan in row 1, pixel 5 .* is not finite"):
+            asked(np.ma.array(flux, mask=mask))
+
+
+@pytest.mark.parametrize("noise", [-0.01, np.nan, 50.0, "0.01", [0.01]])
+def test_a_noise_that_is_none_is_refused_everywhere(noise: object, validator: Validator) -> None:
+    for ask in (
+        lambda: validator.labels(ROWS.flux[:2], noise),
+        lambda: validator.uncertainty(ROWS.labels[:2], noise),
+        lambda: validator.reconstruction_error(ROWS.flux[:2], noise),
+        lambda: validator.reconstruction_limit(noise),
+    ):
+        with pytest.raises(InputError, match=r"noise = .* is no standard deviation of a flux"):
+            ask()
+
+
 def test_the_uncertainty_is_the_error_that_it_made_and_grows_with_noise(validator: Validator) -> None:
     error = validator.labels(ROWS.flux) - ROWS.labels
     known = np.sqrt(np.mean(error**2, axis=0))

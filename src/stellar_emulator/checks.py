@@ -46,8 +46,9 @@ def check_labels(
         If a column is missing, unknown or given twice, or a value is no number, not finite or out of bounds; the
         message names label, value, row, bounds and remedy.
     """
+    names = list(names)
     check_names(contract, names)
-    table = _array(values, "labels")
+    table = unmasked(values, "labels")
     if table.ndim != 2 or table.shape[1] != len(names):
         raise InputError(
             f"labels have shape {table.shape}: give one row a spectrum and {len(names)} columns ({', '.join(names)})"
@@ -91,8 +92,9 @@ def check_names(contract: Contract, names: Sequence[str]) -> None:
 def unknown(name: str, known: Sequence[str]) -> str:
     """Begin a message about an unknown name, with the known one that may be meant."""
     name = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"{name} is unknown: " + (f"did you mean {close[0]}? " if close else "")
+    close = difflib.get_close_matches(name.strip().lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
+    shown = name if name and name == name.strip() else repr(name)
+    return f"{shown} is unknown: " + (f"did you mean {close[0]}? " if close else "")
 
 
 def is_number(value: object) -> bool:
@@ -128,12 +130,8 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
         If the pixels are not the contract's, or a value is no number, not finite or out of range; the message names
         value, row, pixel and wavelength.
     """
-    widest = contract.flux.upper - contract.flux.lower
-    if not 0.0 <= noise <= widest:
-        raise InputError(
-            f"noise = {noise:g} is no standard deviation of a flux: give 0 to {_number(widest)}, such as 0.02 at S/N 50"
-        )
-    spectra = _array(flux, "flux")
+    check_noise(contract, noise)
+    spectra = unmasked(flux, "flux")
     axis = contract.wavelength
     if spectra.ndim != 2:
         raise InputError(f"flux has shape {spectra.shape}: give one row a spectrum, shape (n, {axis.count})")
@@ -167,11 +165,39 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
     return checked
 
 
-def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+def check_noise(contract: Contract, noise: float) -> None:
+    """Raise `InputError` if a noise is no standard deviation of a normalised flux."""
+    widest = contract.flux.upper - contract.flux.lower
+    if not (is_number(noise) and 0.0 <= noise <= widest):
+        shown = f"{noise:g}" if is_number(noise) else reprlib.repr(noise)
+        raise InputError(
+            f"noise = {shown} is no standard deviation of a flux: give 0 to {_number(widest)}, such as 0.02 at S/N 50"
+        )
+
+
+def unmasked(values: Any, what: str) -> NDArray[Any]:
+    """Anything as a plain array, in which masked values are NaN, or None among those that are no numbers.
+
+    Raises
+    ------
+    InputError
+        If it is no array, such as rows of unequal lengths; ``what`` names it.
+    """
+    mask: Any = False
+    if isinstance(values, np.ma.MaskedArray):
+        values, mask = np.ma.getdata(values), np.ma.getmaskarray(values)
+    elif hasattr(values, "unmasked"):  # Of astropy.
+        values, mask = values.unmasked, values.mask
     try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"{what} is no table: give rows of equal length") from error
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what} is no array: give numbers, rows of equal length, or one quantity") from error
+    if not np.any(mask):
+        return array
+    numeric = array.dtype.kind in "fiu"
+    filled = array.astype(np.result_type(array.dtype, np.float32) if numeric else object)
+    filled[mask] = np.nan if numeric else None
+    return filled
 
 
 def _check_numbers(contract: Contract, table: NDArray[Any], first_row: int) -> None:

@@ -46,7 +46,7 @@ def label_batches(
         for names, columns in _parts(path, contract, list(common)):
             rows = len(columns[0])
             shared = [np.full(rows, value) for value in common.values()]
-            yield check_labels(contract, [*names, *common], np.column_stack([*columns, *shared]), first)
+            yield check_labels(contract, [*names, *common], _together([*columns, *shared]), first)
             first += rows
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"labels {path} can't be read: {' '.join(str(error).split())[:200]}") from error
@@ -108,6 +108,12 @@ def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[
     columns = [as_double(column) if column.dtype.kind == "f" else column for column in columns]
     for start in range(0, len(table), ROWS):
         yield names, [column[start : start + ROWS] for column in columns]
+
+
+def _together(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    """Columns as one table; as objects where one holds no numbers, since they would be cast to one kind."""
+    kind = np.float64 if all(column.dtype.kind in "fiu" for column in columns) else object
+    return np.column_stack([column.astype(kind) for column in columns])
 
 
 def _cells(column: pa.Array) -> NDArray[np.generic]:

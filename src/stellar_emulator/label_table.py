@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.checks import check_names
+from stellar_emulator.checks import check_names, unmasked
 from stellar_emulator.contract import Contract, Label
 from stellar_emulator.errors import InputError
 
@@ -50,7 +50,7 @@ def _table_columns(contract: Contract, table: Any) -> Columns:
         names = getattr(table, "columns", None)
     if names is not None:
         return [(str(name), table[name]) for name in names]
-    array = np.asarray(table)
+    array = unmasked(table, "the table of labels")
     if array.ndim != 2 or array.shape[1] != len(contract.labels):
         raise InputError(
             f"labels have shape {array.shape}: give one row a spectrum and {len(contract.labels)} columns "
@@ -87,14 +87,12 @@ def in_unit(label: Label, value: Any) -> NDArray[Any]:
     Raises
     ------
     InputError
-        If it has a unit that can't be converted.
+        If it is no array, or has a unit that can't be converted.
     """
     scale = 1.0
     if getattr(value, "unit", None) is not None:
         value, scale = getattr(value, "value", value), _scale(label, value.unit)
-    if isinstance(value, np.ma.MaskedArray):
-        value = np.ma.filled(value.astype(np.float64), np.nan)
-    values = np.asarray(value)
+    values = unmasked(value, f"label {label.name}")
     return values if scale == 1.0 else values * scale
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stellar_emulator.bundle import Bundle
@@ -41,9 +40,9 @@ class LoadedModel:
         """Registered name and first digits of the digest, to tell in short what model this is."""
         return f"{getattr(self.contract.models, self.bundle.kind)} {self.digest[:12]}"
 
-    @cached_property
+    @property
     def wavelength(self) -> "Quantity":
-        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells."""
+        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells; the caller's own to change."""
         from astropy.units import Quantity
 
         return Quantity(self.contract.wavelength.pixels, self.contract.wavelength.unit)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stellar_emulator.bundle import read_bundle
-from stellar_emulator.checks import check_flux, check_labels
+from stellar_emulator.checks import check_flux, check_labels, check_noise
 from stellar_emulator.find_model import find_model
 from stellar_emulator.fingerprint import require_same_answers
 from stellar_emulator.loaded_model import LoadedModel
@@ -59,8 +59,9 @@ class Validator(LoadedModel):
         Raises
         ------
         InputError
-            If a label is out of bounds, or the model was saved without measured errors.
+            If a label is out of bounds, the noise is none, or the model was saved without measured errors.
         """
+        check_noise(self.contract, noise)
         checked = check_labels(self.contract, self.contract.label_names, labels)
         table = at_noise(self._measured["noise"], self._measured["label_rms"], noise)
         return at_labels(self.contract, table, checked)
@@ -86,8 +87,10 @@ class Validator(LoadedModel):
     def reconstruction_limit(self, noise: float = 0.0) -> float:
         """Reconstruction error beyond which a spectrum with this noise is unlike any of the grid.
 
-        The largest of `reconstruction_quantiles`, and the noise of as many pixels, added in squares.
+        The largest of `reconstruction_quantiles`, and the noise of as many pixels, added in squares. Raises
+        `InputError` for a noise that is none.
         """
+        check_noise(self.contract, noise)
         largest = max(self.reconstruction_quantiles.values())
         excess = 1.0 + NOISE_MARGIN * np.sqrt(2.0 / self.contract.wavelength.count)
         return float(np.sqrt(largest**2 + excess * noise**2))
