@@ -131,7 +131,7 @@ def in_parts(function: Callable[..., Array], *arrays: NDArray[np.floating]) -> A
 
 
 def _ways(emulator: Emulator) -> Iterator[Way]:
-    """Each made when its turn comes, ours first: with TensorFlow in the process ONNX Runtime is slower."""
+    """Each made when its turn comes, ours first: nothing of Keras is in the process then, as nobody needs it there."""
     network = read_network(emulator.bundle)
     assert isinstance(network, Network)
     costs = network.multiply_adds
