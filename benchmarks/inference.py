@@ -1,12 +1,11 @@
 """Start-up, latency and throughput of a trained emulator, beside the machine's matrix-product rate."""
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.machine import Row, product_rates, seconds, spread, table
+from benchmarks.machine import Row, milliseconds, product_rates, seconds, spread, table
 from stellar_emulator import Emulator
 
 _OWN_LOADER = """
@@ -51,11 +50,11 @@ def measured(folder: Path, uri: str | None = None) -> list[Row]:
     random = np.random.default_rng(1)
     labels = contract.lower + random.random((16384, len(contract.labels))) * (contract.upper - contract.lower)
     middle = ((contract.lower + contract.upper) / 2).tolist()
-    single = [_milliseconds(emulator, labels[:1], 300) for _ in range(5)]
-    batch = [1000.0 * 1024 / _milliseconds(emulator, labels[:1024], 5) for _ in range(5)]
-    many = [1000.0 * 16384 / _milliseconds(emulator, labels, 1) for _ in range(5)]
+    single = milliseconds(lambda: emulator(labels[:1]))
+    batch = [1000.0 * 1024 / taken for taken in milliseconds(lambda: emulator(labels[:1024]))]
+    many = [1000.0 * 16384 / taken for taken in milliseconds(lambda: emulator(labels))]
     own = [seconds(_OWN_LOADER.format(folder=str(folder))) for _ in range(5)]
-    slopes = [_milliseconds(emulator.jacobian, labels[:1], 100) for _ in range(5)]
+    slopes = milliseconds(lambda: emulator.jacobian(labels[:1]))
     files = [seconds(_GENERATE.format(folder=str(folder), stars=_star(emulator))) for _ in range(5)]
     limit = max(product_rates().values())
     rows = [
@@ -78,15 +77,6 @@ def _star(emulator: Emulator) -> list[str]:
     contract = emulator.contract
     middle = (contract.lower + contract.upper) / 2
     return [f"--{name}={value}" for name, value in zip(contract.label_names, middle.tolist(), strict=True)]
-
-
-def _milliseconds(emulator: object, labels: np.ndarray, repeats: int) -> float:
-    assert callable(emulator)
-    emulator(labels)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        emulator(labels)
-    return 1000.0 * (time.perf_counter() - start) / repeats
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from benchmarks.machine import table
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.evaluation import read_part
+from stellar_emulator.gate.bootstrap import resample_counts
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decide import limits_of, weigh
 from stellar_emulator.gate.evidence import Evidence
@@ -110,7 +111,8 @@ def ratio_passes(
     paired = generated * (test.sum(axis=0) / generated.sum(axis=0))
     exchanged = [np.where(swapped, one[drawn], other[drawn]) for one, other in ((generated, test), (test, generated))]
     ways = ((test[drawn], paired[drawn]), exchanged)
-    bounds = [ratio_bounds(limits, *squares, contract.sampling.gate_seed) for squares in ways]
+    counts = resample_counts(runs, limits.resamples, contract.sampling.gate_seed)
+    bounds = [ratio_bounds(limits, counts, *squares) for squares in ways]
     return np.array([upper < 1.0 for _, upper in bounds])
 
 

@@ -71,13 +71,11 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
     InputError
         If the spectrum covers too little of the axis, isn't normalised or shows no lines; or as the validator says.
     """
-    contract, library = pair.emulator.contract, pair.library
-    beginning = begin(spectrum, contract, library, replace(treatment, velocity=None), INFER_SHARE)
-    found = _inferred(_nearer(beginning, pair, None), pair, None)
+    found = _inferred(_near(spectrum, pair, replace(treatment, velocity=None)), pair, None)
+    contract = pair.emulator.contract
     warnings = warn.about_velocity(contract.wavelength, found.velocity, found.velocity_error, treatment.velocity)
     if treatment.velocity is not None:
-        beginning = begin(spectrum, contract, library, treatment, INFER_SHARE)
-        found = _inferred(_nearer(beginning, pair, treatment.velocity), pair, treatment.velocity)
+        found = _inferred(_near(spectrum, pair, treatment), pair, treatment.velocity)
     return replace(found, warnings=(*warnings, *found.warnings))
 
 
@@ -127,15 +125,16 @@ def _fitted(
     return fit_spectrum(forward, spectrum.flux, spectrum.error, parameters)
 
 
-def _nearer(beginning: Beginning, pair: Pair, velocity: float | None) -> Beginning:
+def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Beginning:
     """Begin from the spectrum that fits best, where a continuum is to be taken from it.
 
     One from the library's nearest spectrum is wrong by a percent, which moves the validator's labels by three errors.
     """
+    beginning = begin(spectrum, pair.emulator.contract, pair.library, treatment, INFER_SHARE)
     if not beginning.basis.shape[1]:
         return beginning
     unknown = np.full(len(pair.emulator.contract.labels), np.nan)
-    best = _fitted(beginning, pair.emulator, unknown, list(beginning.labels), velocity).parameters
+    best = _fitted(beginning, pair.emulator, unknown, list(beginning.labels), treatment.velocity).parameters
     return replace(beginning, labels=best.labels[None], velocity=best.velocity, continuum=best.continuum)
 
 

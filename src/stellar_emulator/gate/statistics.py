@@ -42,7 +42,7 @@ def label_statistics(contract: Contract, limits: GateLimits, measured: Measured,
     share = measured.weight / measured.weight.sum()
     test, generated, difference, weight = error_sums(measured)
     counts = resample_counts(measured.runs, limits.resamples, seed)
-    ratio_lower, ratio_upper = ratio_bounds(limits, test, generated, seed)
+    ratio_lower, ratio_upper = ratio_bounds(limits, counts, test, generated)
     bias_lower, bias_upper = _bounds(limits, _bias(counts @ test, counts @ difference, counts @ weight))
     mean_square, generated_square = test.sum(axis=0), generated.sum(axis=0)
     truth = measured.labels[:, columns]
@@ -83,13 +83,13 @@ def error_sums(
 
 
 def ratio_bounds(
-    limits: GateLimits, test: NDArray[np.float64], generated: NDArray[np.float64], seed: int
+    limits: GateLimits, counts: NDArray[np.float64], test: NDArray[np.float64], generated: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """One-sided bounds of each label's ratio of RMSE, (2, labels), lower then upper.
 
-    test, generated: squared errors from computed and from generated spectra, summed over each run, (runs, labels).
+    counts: by `resample_counts`, (resamples, runs); test, generated: squared errors from computed and from generated
+    spectra, summed over each run, (runs, labels).
     """
-    counts = resample_counts(len(test), limits.resamples, seed)
     return _bounds(limits, _ratio(counts @ test, counts @ generated))
 
 
