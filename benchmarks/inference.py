@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"), help="bundle's folder")
     parser.add_argument("--uri", default="models:/stellar-emulator/1", help="registered emulator")
     options = parser.parse_args()
-    print(table("Generation", measured(options.emulator, options.uri)))
+    print(table("Loading, generation and Jacobian of one emulator", measured(options.emulator, options.uri)))
 
 
 def measured(folder: Path, uri: str | None = None) -> list[Row]:
