@@ -7,10 +7,11 @@ import pytest
 
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.grid import intrinsic, sampling, synspec
-from stellar_emulator.grid.shards import read_intrinsic_grid
+from stellar_emulator.grid.shards import read_intrinsic_grid, read_provenance, write_provenance
 from stellar_emulator.grid.source import CHECKOUT, embedded_folder
+from stellar_emulator.grid.synthesis import synthesize_runs
 
-LARGEST_FILE, LARGEST_TOTAL = 25e6, 80e6
+LARGEST_FILE, LARGEST_TOTAL = 25e6, 95e6
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def contract() -> Contract:
 
 @pytest.mark.synspec
 @pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
-@pytest.mark.parametrize("number", [7, 700])
+@pytest.mark.parametrize("number", [7, 700, 9000])
 def test_synspec_gives_an_embedded_run_again(contract, number):
     grid = read_intrinsic_grid(embedded_folder(contract), contract)
     installation = synspec.install(*intrinsic.synthesis_range(contract.intrinsic))
@@ -35,6 +36,15 @@ def test_labels_are_those_of_the_contracts_sequence(contract):
     drawn = sampling.run_labels(contract, contract.sampling.seed, 0, int(grid.run_id[-1]) + 1)
     np.testing.assert_array_equal(grid.labels, drawn[grid.run_id])
     assert len(grid.run_id) >= 4096
+
+
+@pytest.mark.parametrize("sequence", ["seed", "gate"])
+def test_an_embedded_grid_can_be_extended(contract, sequence, tmp_path):
+    """Its provenance agrees with all that decides a spectrum today: a copy of the folder takes further runs."""
+    kept = read_provenance(embedded_folder(contract, sequence))
+    write_provenance(tmp_path, kept)
+    found = synthesize_runs(contract, kept["seed"], 1, tmp_path)
+    assert (found.runs, found.computed) == (kept["runs"], 0)
 
 
 def test_files_are_small_enough_to_live_in_the_repository(contract):
