@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.split import SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, Rows
 from stellar_emulator.networks import layers
-from stellar_emulator.networks.basis import fit_basis, fit_grid_basis, project_grid
+from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.dense import DenseChain, from_keras, scale_inputs
 from stellar_emulator.networks.inference import (
     LIMB_DARKENING_WEIGHT,
@@ -27,8 +27,9 @@ from stellar_emulator.networks.inference import (
     ExactEmulatorNetwork,
     exact_emulator,
 )
-from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Training
+from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Teacher, Training
 from stellar_emulator.networks.space import PixelSpace, Space, basis_space
+from stellar_emulator.networks.teacher import Lessons, teach
 from stellar_emulator.training import Fit, Report, fit
 
 Array = NDArray[np.float32]
@@ -120,8 +121,15 @@ def train_emulator(
             f"preset {preset.name} broadens exactly and needs a grid with intrinsic spectra; this one has broadened "
             "spectra alone: choose --preset learned"
         )
-    space = _exact_space(intrinsic, contract, preset, seed)
-    return train_on(exact_examples(intrinsic, contract, space), preset, fitting)
+    targets, rows = intrinsic_targets(contract, intrinsic), intrinsic_split(contract, intrinsic)
+    basis = fit_basis(targets[rows.train], preset.basis or 1, seed)
+    coefficients = basis.project(targets)
+    lessons = None
+    if preset.teacher is not None:
+        lessons = _lessons(intrinsic, contract, coefficients, preset.teacher, seed, folder)
+        report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
+    examples = exact_examples(intrinsic, contract, basis, coefficients, seed, lessons)
+    return train_on(examples, preset, fitting)
 
 
 def train_on(examples: Examples, preset: Preset, fitting: Fitting) -> TrainedEmulator:
@@ -145,11 +153,20 @@ def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> S
     return basis_space(basis, project_grid(grid, basis), split, seed)
 
 
-def _exact_space(intrinsic: IntrinsicGrid, contract: Contract, preset: Preset, seed: int) -> Space:
-    split = intrinsic_split(contract, intrinsic)
-    targets = intrinsic_targets(contract, intrinsic)
-    basis = fit_basis(targets[split.train], preset.basis or 1, seed)
-    return basis_space(basis, basis.project(targets), split, seed)
+def _lessons(
+    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: Teacher, seed: int, folder: Path
+) -> Lessons:
+    """What a teacher says of a grid's runs, computed once for all calls on one folder."""
+    path = folder / "lessons.npz"
+    if not path.is_file():
+        made = exact_lessons(intrinsic, contract, coefficients, teacher, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, labels=made.labels, targets=made.targets, error=made.error)
+        partial.rename(path)
+    with np.load(path) as kept:
+        return Lessons(kept["labels"], kept["targets"], float(kept["error"]))
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space) -> Examples:
@@ -157,15 +174,34 @@ def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Sp
     return Examples(unit_labels(contract.labels, grid.labels), contract.labels, space, split, EmulatorNetwork)
 
 
-def exact_examples(intrinsic: IntrinsicGrid, contract: Contract, space: Space) -> Examples:
-    """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening."""
-    return Examples(
-        unit_labels(contract.run_labels, intrinsic.labels),
-        contract.run_labels,
-        space,
-        intrinsic_split(contract, intrinsic),
-        lambda chain: exact_emulator(chain, contract),
-    )
+def exact_examples(
+    intrinsic: IntrinsicGrid,
+    contract: Contract,
+    basis: Basis,
+    coefficients: Array,
+    seed: int,
+    lessons: Lessons | None = None,
+) -> Examples:
+    """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening.
+
+    coefficients: of all runs in the basis, (runs, components); lessons: further examples to train on.
+    """
+    labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
+    if lessons is not None:
+        more = np.arange(len(labels), len(labels) + len(lessons.labels))
+        split = replace(split, train=np.concatenate([split.train, more]))
+        labels = np.concatenate([labels, lessons.labels])
+        coefficients = np.concatenate([coefficients, lessons.targets])
+    space = basis_space(basis, coefficients, split, seed)
+    return Examples(labels, contract.run_labels, space, split, lambda chain: exact_emulator(chain, contract))
+
+
+def exact_lessons(
+    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: Teacher, seed: int
+) -> Lessons:
+    """What a teacher makes of the training runs' coefficients in a basis, (runs, components)."""
+    labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
+    return teach(labels, contract.run_labels, coefficients, split, teacher.draws, seed)
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:

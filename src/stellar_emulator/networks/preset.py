@@ -64,6 +64,12 @@ class LabelNetwork(_Frozen):
         return self
 
 
+class Teacher(_Frozen):
+    """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
+
+    draws: int = Field(ge=1, description="Predictions, evenly over the label box, beside the training runs.")
+
+
 class Validator(_Frozen):
     """Principal components of the flux to labels (Table 4).
 
@@ -86,6 +92,7 @@ class Preset(_Frozen):
     intrinsic spectra from the run's own labels, rotation and instrument are a fixed last layer.
     ``basis``: number of principal components in which autoencoder and label network work (the projections are fixed
     first and last layers); absent (learned family only): they work on the pixels themselves.
+    ``teacher``: a Gaussian process between the runs (exact family only); absent: networks learn from the runs alone.
     ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
     ``search_run``: MLflow run of the search that found the preset.
     """
@@ -93,6 +100,7 @@ class Preset(_Frozen):
     name: str
     family: Literal["learned", "exact"]
     basis: int | None = Field(default=None, ge=1)
+    teacher: Teacher | None = None
     autoencoder: Autoencoder
     label_network: LabelNetwork
     fine_tuning: Training | None = None
@@ -103,6 +111,12 @@ class Preset(_Frozen):
     def _exact_has_basis(self) -> Self:
         if self.family == "exact" and self.basis is None:
             raise ValueError("the exact family works in a basis: give a number of principal components")
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_has_its_family(self) -> Self:
+        if self.family != "exact" and self.teacher is not None:
+            raise ValueError("a teacher belongs to the exact family: leave teacher out, or choose family exact")
         return self
 
 

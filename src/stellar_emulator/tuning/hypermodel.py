@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import keras_tuner
 
-from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Training
+from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Teacher, Training
 from stellar_emulator.tuning.plan import Target
 
 Value = str | int | float | bool
@@ -121,6 +121,7 @@ def _chain(space: SearchSpace, hp: Any) -> Preset:
             "name": "searched",
             "family": family,
             "basis": basis,
+            "teacher": _teacher(space, family),
             "autoencoder": _autoencoder(hp, activation, _training(hp, prepared)),
             "label_network": _label_network(hp, activation, _training(hp, prepared)),
             "fine_tuning": _training(hp, space.epochs),
@@ -132,8 +133,8 @@ def _only_autoencoder(space: SearchSpace, hp: Any) -> Preset:
     family, basis = _family_and_basis(space, hp)
     activation = hp.Choice("activation", list(ACTIVATIONS))
     autoencoder = _autoencoder(hp, activation, _training(hp, space.epochs))
-    update = {"name": "searched", "family": family, "basis": basis, "autoencoder": autoencoder}
-    return space.base.model_copy(update=update)
+    update = {"name": "searched", "family": family, "basis": basis, "teacher": _teacher(space, family)}
+    return space.base.model_copy(update={**update, "autoencoder": autoencoder})
 
 
 def _only_label_network(space: SearchSpace, hp: Any) -> Preset:
@@ -147,6 +148,11 @@ _PRESETS = {"chain": _chain, "autoencoder": _only_autoencoder, "label_network": 
 
 def _family_and_basis(space: SearchSpace, hp: Any) -> tuple[Family, int]:
     return hp.Choice("family", list(space.families)), hp.Choice("basis", list(BASES), default=256)
+
+
+def _teacher(space: SearchSpace, family: Family) -> Teacher | None:
+    """Not searched: trials of the exact family have the base's."""
+    return space.base.teacher if family == "exact" else None
 
 
 def _autoencoder(hp: Any, activation: Any, training: Training) -> Autoencoder:

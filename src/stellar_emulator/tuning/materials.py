@@ -1,6 +1,6 @@
 """What all trials of a search read, prepared once: principal components, targets, and the spectra that judge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,14 @@ from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, pr
 from stellar_emulator.networks.learning import (
     Examples,
     exact_examples,
+    exact_lessons,
     intrinsic_split,
     intrinsic_targets,
     learned_examples,
 )
-from stellar_emulator.networks.preset import Preset
+from stellar_emulator.networks.preset import Preset, Teacher
 from stellar_emulator.networks.space import PixelSpace, basis_space
+from stellar_emulator.networks.teacher import Lessons
 from stellar_emulator.tuning.hypermodel import BASES
 
 Array = NDArray[np.float32]
@@ -44,10 +46,12 @@ class Materials:
     """Training and validation runs of a grid as trials need them; nothing is taken from test runs.
 
     Principal components are fitted once, to the largest number that a trial may ask for: fewer are the leading ones.
+    So is a teacher.
     """
 
     def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int) -> None:
         self.source, self.contract, self.split, self.seed = source, contract, split, seed
+        self._lessons: dict[Teacher, Lessons] = {}
 
     @cached_property
     def validation(self) -> Rows:
@@ -59,9 +63,8 @@ class Materials:
         if preset.family == "exact":
             assert self.source.intrinsic is not None
             basis, coefficients = self._exact.first(preset.basis or 1)
-            split = intrinsic_split(self.contract, self.source.intrinsic)
-            space = basis_space(basis, coefficients, split, self.seed)
-            return exact_examples(self.source.intrinsic, self.contract, space)
+            lessons = None if preset.teacher is None else self._taught(preset.teacher, len(basis.components))
+            return exact_examples(self.source.intrinsic, self.contract, basis, coefficients, self.seed, lessons)
         if preset.basis is None:
             pixels = PixelSpace(self.source.grid, self.split, self.seed)
             return learned_examples(self.source.grid, self.split, self.contract, pixels)
@@ -76,6 +79,17 @@ class Materials:
         train = intrinsic_split(self.contract, self.source.intrinsic).train
         basis = fit_basis(targets[train], max(BASES), self.seed)
         return _Projected(basis, basis.project(targets))
+
+    def _taught(self, teacher: Teacher, components: int) -> Lessons:
+        """What a teacher says, in the leading components."""
+        if teacher not in self._lessons:
+            assert self.source.intrinsic is not None
+            coefficients = self._exact.coefficients
+            self._lessons[teacher] = exact_lessons(
+                self.source.intrinsic, self.contract, coefficients, teacher, self.seed
+            )
+        lessons = self._lessons[teacher]
+        return replace(lessons, targets=lessons.targets[:, :components])
 
     @cached_property
     def _learned(self) -> _Projected:

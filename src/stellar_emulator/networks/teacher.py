@@ -1,0 +1,134 @@
+"""A Gaussian process between the training runs, from which networks of the exact family learn beside the runs.
+
+With some thousands of runs a network's error is that of interpolating between them, and a Gaussian process
+interpolates smooth functions of few labels better; but it needs all runs for each prediction, and networks don't.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
+from tqdm import tqdm
+
+from stellar_emulator.contract import Label
+from stellar_emulator.grid.split import SplitRows
+
+Array = NDArray[np.float32]
+
+RUNS_LEARNED = 12288
+"""Runs of a larger grid that the process learns, drawn by seed: its covariance matrix takes 8 bytes a pair."""
+
+RUNS_SCALED = 1024
+COMPONENTS_SCALED = 8
+"""Runs and leading components by whose likelihood the length scales are chosen."""
+
+LENGTHS = (0.05, 100.0)
+"""Bounds of the length scales, in units of half a coordinate's range."""
+
+ROWS_PREDICTED = 2048
+"""Predictions made at once, for whose covariances with all runs there must be memory."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher says: labels scaled to [-1, 1], shape (n, labels), and their targets, shape (n, components).
+
+    error: mean squared error of its targets on the validation runs.
+    """
+
+    labels: Array
+    targets: Array
+    error: float
+
+
+def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
+    """Learn the training runs, then say what ``count`` labels between them would give.
+
+    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
+    """
+    teacher = Teacher(labels[split.train], inputs, targets[split.train], seed)
+    known = teacher(labels[split.validation])
+    asked = spread_labels(inputs, count, seed)
+    return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)))
+
+
+class Teacher:
+    """Targets of any labels, by a Gaussian process that has learned some runs.
+
+    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components), the
+    leading ones first. (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eq. 2.25 and 5.9.)
+    """
+
+    def __init__(self, labels: Array, inputs: tuple[Label, ...], targets: Array, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        chosen = random.permutation(len(labels))[:RUNS_LEARNED]
+        self.inputs = inputs
+        points, self._mean = coordinates(labels[chosen], inputs), targets[chosen].mean(axis=0)
+        learned = (targets[chosen] - self._mean).astype(np.float64)
+        kernel = _scaled_kernel(points[:RUNS_SCALED], learned[:RUNS_SCALED, :COMPONENTS_SCALED], seed)
+        self._process = GaussianProcessRegressor(kernel, optimizer=None, copy_X_train=False).fit(points, learned)
+
+    def __call__(self, labels: Array) -> Array:
+        """Targets of labels scaled to [-1, 1], shape (n, labels) to (n, components)."""
+        made = np.empty((len(labels), len(self._mean)), dtype=np.float32)
+        with tqdm(total=len(labels), desc="teacher", unit="spectra", mininterval=1.0) as bar:
+            for first in range(0, len(labels), ROWS_PREDICTED):
+                part = slice(first, first + ROWS_PREDICTED)
+                made[part] = self._process.predict(coordinates(labels[part], self.inputs)) + self._mean
+                bar.update(len(labels[part]))
+        return made
+
+
+def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
+    """Labels evenly over the box, scaled to [-1, 1], shape (count, labels)."""
+    sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
+    drawn = sequence.random(1 << max(0, (count - 1).bit_length()))[:count]
+    return np.asarray(2.0 * drawn - 1.0, dtype=np.float32)
+
+
+def coordinates(labels: Array, inputs: tuple[Label, ...]) -> NDArray[np.float64]:
+    """Where spectra change evenly, each scaled to [-1, 1], shape (n, coordinates).
+
+    Populations follow Boltzmann's exponentials of 1 / T, opacities the abundance itself, not its logarithm: positive
+    labels enter as their reciprocals, logarithmic ones (dex) also as powers of ten, others as they are.
+    """
+    columns = []
+    for label, unit in zip(inputs, labels.astype(np.float64).T, strict=True):
+        bounds = np.array([label.lower, label.upper])
+        values = bounds.mean() + 0.5 * np.ptp(bounds) * unit
+        for shape in _shapes(label):
+            lower, upper = shape(bounds)
+            columns.append(2.0 * (shape(values) - lower) / (upper - lower) - 1.0)
+    return np.stack(columns, axis=1)
+
+
+_Shape = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _shapes(label: Label) -> tuple[_Shape, ...]:
+    if label.unit == "dex":
+        return (lambda x: x, lambda x: 10.0**x)
+    if label.lower > 0:
+        return (np.reciprocal,)
+    return (lambda x: x,)
+
+
+def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:
+    """The kernel whose length scales and noise make some targets (runs, components), of equal weight, likeliest.
+
+    A smooth part, and one with kinks, which the networks of the atmospheres' structures have (leaky ReLU).
+    """
+    spread = np.maximum(targets.std(axis=0), np.finfo(np.float32).tiny)
+    scales, shares = np.ones(points.shape[1]), (1e-4, 1e4)
+    smooth = ConstantKernel(1.0, shares) * RBF(scales, LENGTHS)
+    kinked = ConstantKernel(1.0, shares) * Matern(4.0 * scales, LENGTHS, nu=1.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound: the label hardly matters
+        process = GaussianProcessRegressor(smooth + kinked + WhiteKernel(1e-5, (1e-9, 1e-1)), random_state=seed)
+        return process.fit(points, targets / spread).kernel_
