@@ -201,7 +201,7 @@ def exact_lessons(
 ) -> Lessons:
     """What a teacher makes of the training runs' coefficients in a basis, (runs, components)."""
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
-    return teach(labels, contract.run_labels, coefficients, split, teacher.draws, seed)
+    return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:

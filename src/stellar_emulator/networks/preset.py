@@ -67,7 +67,7 @@ class LabelNetwork(_Frozen):
 class Teacher(_Frozen):
     """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
 
-    draws: int = Field(ge=1, description="Predictions, evenly over the label box, beside the training runs.")
+    draws: int = Field(ge=1, description="Predictions for each training run, evenly over the label box.")
 
 
 class Validator(_Frozen):
