@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 RUNS_LEARNED = 12288
 """Runs of a larger grid that the process learns, drawn by seed: its covariance matrix takes 8 bytes a pair."""
 
-RUNS_SCALED = 1024
+RUNS_SCALED = 768
 COMPONENTS_SCALED = 8
 """Runs and leading components by whose likelihood the length scales are chosen."""
 
