@@ -72,6 +72,20 @@ def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_pat
         np.testing.assert_array_equal(emulator.flux(labels[:, ::-1], contract.label_names[::-1]), flux)
 
 
+def test_a_validator_is_remembered_by_spectra_that_it_knows(tmp_path: Path) -> None:
+    """Others have faint components of thousands of deviations, for which rounding alone moves labels too far."""
+    basis = np.linalg.qr(normal(GAIA.wavelength.count, 15).astype(np.float64))[0]
+    kernel = basis / np.geomspace(3.0, 0.05, 15)
+    heads = tuple(linear_map(normal(15, 1, seed=seed), normal(1)) for seed in range(len(GAIA.labels)))
+    network = ValidatorNetwork(linear_map(kernel, -0.95 * kernel.sum(axis=0)), heads)
+    save_validator(tmp_path / "model", network, GAIA, {})
+    inputs = read_bundle(tmp_path / "model").fingerprint["inputs"]
+    assert inputs.shape == (3, 4000)
+    components = (inputs - 0.95) @ kernel
+    assert 0.9 < np.abs(components).max() < 1.1
+    Validator.load(tmp_path / "model")
+
+
 @CONTRACTS
 def test_loaded_validator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
     network = validator_network(contract)

@@ -136,9 +136,7 @@ def save_validator(
     widths = [_inputs(network.projection), sum(_outputs(head) for head in network.heads)]
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
-    # Lines of three widths: any spectra will do, as long as no two pixels are interchangeable.
-    place = np.linspace(0.0, 1.0, contract.wavelength.count)
-    inputs = np.stack([1.0 - 0.2 * np.cos(40.0 * place**power) ** 2 for power in range(1, FINGERPRINT_ROWS + 1)])
+    inputs = _known_spectra(network.projection)
     arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
     _save(Path(folder), "validator", parts, validator_onnx(network), contract, metadata, arrays)
 
@@ -202,6 +200,17 @@ def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
         )
         for part, layers in bundle.description["network"].items()
     }
+
+
+def _known_spectra(projection: "DenseChain") -> NDArray[np.float64]:
+    """Spectra whose principal components, standardised, lie between -1 and 1, shape (rows, pixels).
+
+    Of others the heads were never asked, and answer with numbers that blow up rounding.
+    """
+    (layer,) = projection.layers
+    kernel, bias = layer.kernel.astype(np.float64), layer.bias.astype(np.float64)
+    wanted = np.cos(np.outer(np.arange(1, FINGERPRINT_ROWS + 1), np.arange(1, len(bias) + 1)))
+    return np.asarray(np.linalg.lstsq(kernel.T, (wanted - bias).T, rcond=None)[0].T)
 
 
 def _beside(fingerprint: Arrays, measured: Arrays | None) -> dict[str, Arrays]:
