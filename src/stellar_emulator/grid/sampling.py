@@ -21,7 +21,7 @@ def run_labels(contract: Contract, seed: int, first: int, count: int) -> NDArray
     sequence = qmc.Sobol(len(contract.run_labels), scramble=True, rng=np.random.default_rng(seed))
     if first:
         sequence.fast_forward(first)
-    unit = _points(sequence, count)
+    unit = sobol_points(sequence, count)
     columns = [warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)]
     return np.asarray(np.round(np.stack(columns, axis=1), DECIMALS), dtype=np.float64)
 
@@ -36,14 +36,15 @@ def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], re
     if not labels:
         return np.zeros((len(runs), realisations, 0))
     sequence = qmc.Sobol(len(labels), scramble=True, rng=np.random.default_rng([seed, 1]))
-    points = _points(sequence, realisations)
+    points = sobol_points(sequence, realisations)
     offsets = np.stack([np.random.default_rng([seed, 2, int(run)]).random(len(labels)) for run in runs])
     unit = (points[np.newaxis] + offsets[:, np.newaxis]) % 1.0
     columns = [warped(label, unit[..., column]) for column, label in enumerate(labels)]
     return np.asarray(np.round(np.stack(columns, axis=-1), DECIMALS), dtype=np.float64)
 
 
-def _points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
+def sobol_points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
+    """The next points of a sequence in the unit cube, shape (count, dimensions)."""
     # SciPy warns unless a power of two is drawn; balance matters less here than extending a grid by any number.
     power = 1 << max(0, (count - 1).bit_length())
     if sequence.num_generated == 0:

@@ -17,6 +17,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern
 from tqdm import tqdm
 
 from stellar_emulator.contract import Label
+from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 
 Array = NDArray[np.float32]
@@ -88,8 +89,7 @@ class Teacher:
 def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
     """Labels evenly over the box, scaled to [-1, 1], shape (count, labels)."""
     sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
-    drawn = sequence.random(1 << max(0, (count - 1).bit_length()))[:count]
-    return np.asarray(2.0 * drawn - 1.0, dtype=np.float32)
+    return np.asarray(2.0 * sobol_points(sequence, count) - 1.0, dtype=np.float32)
 
 
 def coordinates(labels: Array, inputs: tuple[Label, ...]) -> NDArray[np.float64]:
