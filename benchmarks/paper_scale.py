@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.machine import describe
+from benchmarks.machine import table
 from stellar_emulator import Validator
 from stellar_emulator.accuracy import accuracy_table
 from stellar_emulator.contract import Contract, read_contract
@@ -42,9 +42,11 @@ def main() -> None:
     contract = read_contract("data_contracts/gaia_rvs.yaml")
     grid, intrinsic = _grid(contract, options.runs, options.realisations, options.output)
     emulator, evaluation = _trained(contract, grid, intrinsic, options.preset, options.output)
-    print(f"### Preset `{options.preset}` on {grid.rows:,} spectra of {len(intrinsic.run_id):,} runs\n\n{_where()}\n")
-    print("\n".join(_fit_table(emulator.fits)))
-    print(f"\n```\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n```")
+    title = (
+        f"Preset `{options.preset}` on {grid.rows:,} spectra of {len(intrinsic.run_id):,} runs, Keras on {_device()}"
+    )
+    print(table(title, _fit_rows(emulator.fits), HEADER))
+    print(f"```\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n```")
 
 
 def _grid(contract: Contract, runs: int, realisations: int, folder: Path) -> tuple[Grid, IntrinsicGrid]:
@@ -79,17 +81,17 @@ def _told(network: str) -> Report:
     return report
 
 
-def _where() -> str:
-    device = ""
-    if keras.config.backend() == "jax":
-        import jax
+def _device() -> str:
+    backend = str(keras.config.backend())
+    if backend != "jax":
+        return backend
+    import jax
 
-        device = f", {jax.devices()[0].device_kind}"
-    return f"{describe()}, Keras on {keras.config.backend()}{device}."
+    return f"{backend}, {jax.devices()[0].device_kind}"
 
 
-def _fit_table(fits: dict[str, Fit]) -> list[str]:
-    rows = [
+def _fit_rows(fits: dict[str, Fit]) -> list[tuple[str, ...]]:
+    return [
         (
             name,
             f"{fit.epochs}",
@@ -99,8 +101,6 @@ def _fit_table(fits: dict[str, Fit]) -> list[str]:
         )
         for name, fit in fits.items()
     ]
-    lines = [HEADER, ("---",) * len(HEADER), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 if __name__ == "__main__":
