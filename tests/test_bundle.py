@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stellar_emulator import Emulator, Validator
+from stellar_emulator import Emulator, Validator, bundle
 from stellar_emulator.bundle import read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.emulator import FLUX_TOLERANCE
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.fingerprint import require_same_answers
+from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.runtime import CHUNK_ROWS
@@ -149,10 +150,40 @@ def test_wrong_kind_wrong_format_and_no_folder(saved: Path, tmp_path: Path, monk
         Validator.load(saved)
     with pytest.raises(InputError, match="nowhere is no model's folder"):
         Emulator.load(tmp_path / "nowhere")
-    for version, remedy in ((1, "upgrade it"), (3, "train the model again")):
-        monkeypatch.setattr("stellar_emulator.bundle.FORMAT", version)
-        with pytest.raises(InputError, match=rf"has format 2, .* reads format {version}: {remedy}"):
+    for oldest, newest, remedy in ((1, 2, "upgrade it"), (4, 5, "train the model again")):
+        monkeypatch.setattr("stellar_emulator.bundle.OLDEST_FORMAT", oldest)
+        monkeypatch.setattr("stellar_emulator.bundle.FORMAT", newest)
+        with pytest.raises(InputError, match=rf"has format 3, .* reads formats {oldest} to {newest}: {remedy}"):
             Emulator.load(saved)
+
+
+def test_a_folder_of_the_format_before_is_still_read(saved: Path) -> None:
+    path = saved / "model.json"
+    description = json.loads(path.read_text())
+    del description["digest"], description["coordinates"]
+    description["format"] = 2
+    path.write_text(json.dumps({**description, "digest": bundle._digest(description)}))
+    labels = labels_of(TINY, 5)
+    network = read_network(saved)
+    assert isinstance(network, EmulatorNetwork)
+    np.testing.assert_array_equal(network(labels), emulator_network(TINY)(labels))
+    np.testing.assert_allclose(Emulator.load(saved)(labels), network(labels), atol=FLUX_TOLERANCE)
+
+
+def test_coordinates_of_labels_are_kept(tmp_path: Path) -> None:
+    layers, coordinates = emulator_network(TINY).chain.layers, (Coordinate("itself", 2), Coordinate("reciprocal", 0))
+    coordinates = (*coordinates, Coordinate("power", 1))
+    given = EmulatorNetwork(DenseChain(layers, coordinates))
+    assert TINY.lower[0] > 0
+    save_emulator(tmp_path / "emulator", given, TINY, {})
+    labels = labels_of(TINY, 5)
+    again = read_network(tmp_path / "emulator")
+    assert isinstance(again, EmulatorNetwork)
+    assert again.chain.coordinates == coordinates
+    expected = given(labels)
+    np.testing.assert_array_equal(again(labels), expected)
+    found = Emulator.load(tmp_path / "emulator")(labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
 def test_a_model_is_replaced_but_nothing_else(saved: Path, tmp_path: Path) -> None:

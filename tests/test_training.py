@@ -37,9 +37,8 @@ def settings(**changed: object) -> Training:
 
 def small_model(seed: int = 1) -> keras.Sequential:
     keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [keras.Input((2,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(2)], name="label_network"
-    )
+    hidden = [keras.layers.Dense(width, activation="tanh") for width in (8, 6)]
+    return keras.Sequential([keras.Input((2,)), *hidden, keras.layers.Dense(2)], name="label_network")
 
 
 class Told:
@@ -111,11 +110,36 @@ def test_a_cosine_schedule_ends_near_zero(tmp_path: Path) -> None:
     assert rates == pytest.approx([0.01, 0.005, 0.0], abs=1e-6)  # 48 rows in batches of 16, 4 epochs
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamax", "Adamax"), ("adamw", "AdamW")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", "Adam"), ("adamax", "Adamax"), ("adamw", "AdamW"), ("muon", "Muon")]
+)
 def test_optimizers_are_those_named(name: str, kind: str) -> None:
-    made = training._optimizer(settings(optimizer=name, learning_rate=0.25), steps=3)
+    made = training._optimizer(small_model(), settings(optimizer=name, learning_rate=0.25), steps=3)
     assert type(made) is getattr(keras.optimizers, kind)
     assert float(keras.ops.convert_to_numpy(made.learning_rate)) == 0.25
+
+
+def test_muon_leaves_the_ends_of_a_network_to_adam() -> None:
+    """Their names must not be taken for the beginnings of others: dense_1 is not dense_11."""
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(3, name=f"dense_{number}") for number in (1, 11, 12, 2)]
+    decoder = keras.Sequential([keras.Input((3,)), *layers[2:]])
+    model = keras.Sequential([keras.Input((3,)), *layers[:2], *decoder.layers])
+    made = training._optimizer(model, settings(optimizer="muon", beta_2=0.99), steps=3)
+    made.build(model.trainable_variables)
+    by_adam = [velocity is not None for velocity in made.adam_velocities]
+    assert by_adam == [True, True, False, True, False, True, True, True]  # kernel and bias of each layer
+    assert (made.adam_beta_2, made.weight_decay) == (0.99, None)
+
+
+def test_the_root_of_each_examples_error_is_a_loss_of_its_own(tmp_path: Path) -> None:
+    wanted, made = np.zeros((3, 2), np.float32), np.array([[3.0, 4.0], [1.0, 1.0], [0.0, 0.0]], np.float32)
+    found = keras.ops.convert_to_numpy(training.root_mean_squared_error(wanted, made))
+    np.testing.assert_allclose(found, [12.5**0.5, 1.0, 0.0], atol=1e-5)
+    model = small_model()
+    done = fit(model, TRAINING, VALIDATION, settings(loss="root_mean_squared_error"), tmp_path, Told())
+    errors = keras.ops.convert_to_numpy(model(VALIDATION[0])) - VALIDATION[1]
+    assert min(done.history["val_loss"]) == pytest.approx(np.sqrt((errors**2).mean(axis=1)).mean(), rel=1e-4)
 
 
 def test_a_divergence_is_named_with_its_remedy(tmp_path: Path) -> None:
@@ -125,13 +149,14 @@ def test_a_divergence_is_named_with_its_remedy(tmp_path: Path) -> None:
     assert not (tmp_path / "fit.json").exists()
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("worth", [1, 10**9], ids=["compiled", "plain"])
 def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(
-    worth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worth: int, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Full batches: no order of rows, so that the uninterrupted fit is the same to rounding."""
     monkeypatch.setattr(training, "WORTH_COMPILING", worth)
-    full = settings(epochs=6, batch_size=48, schedule="cosine")
+    full = settings(optimizer=optimizer, epochs=6, batch_size=48, schedule="cosine")
     whole = fit(small_model(), TRAINING, VALIDATION, full, tmp_path / "whole", Told())
 
     def stop(epoch: int, metrics: dict[str, float]) -> None:
@@ -252,7 +277,7 @@ def test_compiled_steps_learn_what_single_ones_do(tmp_path: Path, monkeypatch: p
 
 
 def test_decay_and_memory_reach_the_optimizer() -> None:
-    made = training._optimizer(settings(optimizer="adamw", weight_decay=0.02, beta_2=0.99), steps=3)
+    made = training._optimizer(small_model(), settings(optimizer="adamw", weight_decay=0.02, beta_2=0.99), steps=3)
     assert (made.weight_decay, made.beta_2) == (0.02, 0.99)
-    untouched = training._optimizer(settings(optimizer="adamw"), steps=3)
+    untouched = training._optimizer(small_model(), settings(optimizer="adamw"), steps=3)
     assert (untouched.weight_decay, untouched.beta_2) == (0.004, 0.999)  # Keras's own

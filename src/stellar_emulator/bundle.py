@@ -1,9 +1,10 @@
 """Trained models on disk, one folder each.
 
 A folder holds ``contract.yaml``, ``model.onnx``, ``fingerprint.npz`` (some inputs with their outputs), ``measured.npz``
-(what the test set told, see `measured`; absent where nothing was measured) and ``model.json``: kind, layers, where each
-weight stands in ``model.onnx``, metadata, package version, SHA-256 of the other files and of itself. Nothing is
-pickled, and no weight is stored twice. Reading a folder needs NumPy alone, answering from it ONNX Runtime too.
+(what the test set told, see `measured`; absent where nothing was measured) and ``model.json``: kind, layers, what the
+first is given, where each weight stands in ``model.onnx``, metadata, package version, SHA-256 of the other files and
+of itself. Nothing is pickled, and no weight is stored twice. Reading a folder needs NumPy alone, answering from it
+ONNX Runtime too.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ GRAPH = "model.onnx"
 FINGERPRINT = "fingerprint.npz"
 MEASURED = "measured.npz"
 
-FORMAT = 2
+FORMAT = 3
 """Raised when folders written from then on can't be read by older versions."""
+
+OLDEST_FORMAT = 2
+"""Folders without coordinates, whose networks are given their inputs as they are."""
 
 FINGERPRINT_ROWS = 3
 
@@ -115,7 +119,7 @@ def save_emulator(
         family, wanted = "learned", [len(contract.labels), contract.wavelength.count]
     else:
         family, wanted = "exact", [len(contract.run_labels), 2 * len(network.broadening.frequencies) + 1]
-    _check_widths(contract, [_inputs(network.chain), _outputs(network.chain)], wanted)
+    _check_widths(contract, [network.chain.inputs, network.chain.outputs], wanted)
     shares = np.linspace(0.1, 0.9, FINGERPRINT_ROWS)[:, np.newaxis]
     inputs = contract.lower + shares * (contract.upper - contract.lower)
     arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
@@ -133,7 +137,7 @@ def save_validator(
     """Write a validator's folder. As `save_emulator`, with `measured.validator_measures`."""
     from stellar_emulator.networks.onnx_export import validator_onnx
 
-    widths = [_inputs(network.projection), sum(_outputs(head) for head in network.heads)]
+    widths = [network.projection.inputs, sum(head.outputs for head in network.heads)]
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
     inputs = _known_spectra(network.projection)
@@ -159,11 +163,12 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
         raise InputError(f"{folder / DESCRIPTION} is damaged: copy or download the model again") from error
     if not isinstance(description, dict) or description.pop("digest", None) != (digest := _digest(description)):
         raise InputError(f"{folder / DESCRIPTION} was changed after it was saved: copy or download the model again")
-    if description["format"] != FORMAT:
+    if not OLDEST_FORMAT <= description["format"] <= FORMAT:
         remedy = "upgrade it" if description["format"] > FORMAT else "train the model again, or use that version"
         raise InputError(
             f"{folder} has format {description['format']}, written by stellar-emulator "
-            f"{description['package']['version']}; version {VERSION} reads format {FORMAT}: {remedy}"
+            f"{description['package']['version']}; version {VERSION} reads formats {OLDEST_FORMAT} to {FORMAT}: "
+            f"{remedy}"
         )
     require_signed(folder)
     if kind not in (None, description["kind"]):
@@ -187,6 +192,7 @@ def read_network(bundle: "Bundle | str | Path") -> "EmulatorNetwork | ExactEmula
 
 
 def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
+    from stellar_emulator.networks.coordinates import Coordinate
     from stellar_emulator.networks.dense import DenseChain, DenseLayer
 
     return {
@@ -196,7 +202,8 @@ def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
                     bundle.weight(part, number, "kernel"), bundle.weight(part, number, "bias"), layer["activation"]
                 )
                 for number, layer in enumerate(layers)
-            )
+            ),
+            tuple(Coordinate(**coordinate) for coordinate in bundle.description.get("coordinates", {}).get(part, [])),
         )
         for part, layers in bundle.description["network"].items()
     }
@@ -234,6 +241,7 @@ def _save(
         "kind": kind,
         "package": {"name": "stellar-emulator", "version": VERSION},
         "network": {part: _layers(chain) for part, chain in parts.items()},
+        "coordinates": {part: [asdict(one) for one in chain.coordinates] for part, chain in parts.items()},
         "weights": _places(files[GRAPH], parts),
         "metadata": dict(metadata),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -305,14 +313,6 @@ def _layers(chain: "DenseChain") -> list[dict[str, Any]]:
         {"inputs": layer.kernel.shape[0], "outputs": layer.kernel.shape[1], "activation": layer.activation}
         for layer in chain.layers
     ]
-
-
-def _inputs(chain: "DenseChain") -> int:
-    return int(chain.layers[0].kernel.shape[0])
-
-
-def _outputs(chain: "DenseChain") -> int:
-    return int(chain.layers[-1].kernel.shape[1])
 
 
 def _check_widths(contract: Contract, found: list[int], wanted: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stellar_emulator.errors import InputError
-from stellar_emulator.networks.preset import Training
+from stellar_emulator.networks.preset import Loss, Training
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
@@ -30,6 +31,19 @@ STEPS_AT_ONCE = 16
 
 WORTH_COMPILING = 1000
 """Steps of a fit from which on compiling with XLA, some seconds, is won back."""
+
+
+def root_mean_squared_error(wanted: Any, made: Any) -> Any:
+    """Of each example, tensors (n, values) to (n,); Keras takes their mean."""
+    # Without the little more, the root's slope would be infinite where an example is hit exactly.
+    return keras.ops.sqrt(keras.ops.mean(keras.ops.square(made - wanted), axis=-1) + 1e-12)
+
+
+LOSSES: dict[Loss, Any] = {
+    "mean_squared_error": "mean_squared_error",
+    "root_mean_squared_error": root_mean_squared_error,
+}
+"""Losses of presets as Keras takes them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ def fit(
     report: Report,
     seconds: float | None = None,
 ) -> Fit:
-    """Fit ``model`` in place to the mean squared error and restore its best weights on validation.
+    """Fit ``model`` in place to its preset's loss and restore its best weights on validation.
 
     training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the
     state after every epoch: the same call goes on where a killed one stopped, and returns at once where one ended.
@@ -105,7 +119,7 @@ def compile_for(model: keras.Model, settings: Training, steps: int, streamed: bo
     # Batches of a dataset come in many sizes, each of which XLA would compile anew.
     long = not streamed and steps * settings.epochs >= WORTH_COMPILING
     fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
-    model.compile(optimizer=_optimizer(settings, None if paced else steps), loss="mean_squared_error", **fast)
+    model.compile(optimizer=_optimizer(model, settings, None if paced else steps), loss=LOSSES[settings.loss], **fast)
 
 
 def _restore(model: keras.Model, latest: Path, steps: int) -> int:
@@ -136,16 +150,26 @@ def _steps(training: Any, settings: Training) -> int:
     return int(np.ceil(len(training[0]) / settings.batch_size))
 
 
-def _optimizer(settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
+def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
     """The optimizer of a preset; without the ``steps`` of an epoch its learning rate is left to `_Pace`."""
-    kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine" and steps is not None:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
+    if settings.optimizer == "muon":
+        return _muon(model, settings, rate)
+    kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     chosen = {"weight_decay": settings.weight_decay, "beta_2": settings.beta_2}
     return kinds[settings.optimizer](
         learning_rate=rate, **{name: value for name, value in chosen.items() if value is not None}
     )
+
+
+def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
+    """Muon of a model's inner kernels; first and last layer, and all that is no matrix, are left to its Adam."""
+    ends = {model.layers[0].name, model.layers[-1].name}
+    memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
+    outer = [rf"(^|/){re.escape(name)}/" for name in sorted(ends)]
+    return keras.optimizers.Muon(learning_rate=rate, weight_decay=None, exclude_layers=outer, **memory)
 
 
 def _replay(history: History, report: Report) -> None:

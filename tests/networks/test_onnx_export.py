@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import ACTIVATIONS, DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.onnx_export import emulator_onnx, validator_onnx
@@ -39,6 +40,22 @@ def test_emulator_graph_agrees_with_its_layers(activation: str, rows: int) -> No
     labels = 3 * np.random.default_rng(1).normal(size=(rows, 6)).astype(np.float32)
     expected = network(labels)
     assert np.abs(run(emulator_onnx(network), "labels", labels) - expected).max() < RELATIVE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_emulator_graph_makes_the_coordinates_that_its_layers_are_given(rows: int) -> None:
+    coordinates = (
+        Coordinate("itself", 0),
+        Coordinate("itself", 1),
+        Coordinate("reciprocal", 0),
+        Coordinate("power", 2),
+    )
+    network = EmulatorNetwork(DenseChain(random_chain([4, 32, 50], "gelu").layers, coordinates))
+    labels = np.random.default_rng(1).uniform(0.5, 1.5, size=(rows, 3)).astype(np.float32)
+    expected = network(labels)
+    assert np.abs(run(emulator_onnx(network), "labels", labels) - expected).max() < RELATIVE * np.abs(expected).max()
+    as_they_are = EmulatorNetwork(random_chain([3, 32, 50], "gelu"))
+    assert len(emulator_onnx(as_they_are).graph.node) < len(emulator_onnx(network).graph.node)
 
 
 @pytest.mark.parametrize("outputs", [[6], [1, 1, 1]])

@@ -8,8 +8,14 @@ from synthetic import GAIA, ROOT, SMALL
 from stellar_emulator.contract import Contract, read_contract
 from stellar_emulator.grid.broadening import instrument_sigma, pixel_velocities, resolutions
 from stellar_emulator.grid.rotation import rotation_transfer
-from stellar_emulator.networks.dense import DenseChain, DenseLayer
-from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, EmulatorNetwork, ExactEmulatorNetwork
+from stellar_emulator.networks.coordinates import Coordinate, bounds, physical_coordinates
+from stellar_emulator.networks.dense import DenseChain, DenseLayer, scale_inputs
+from stellar_emulator.networks.inference import (
+    LIMB_DARKENING_WEIGHT,
+    EmulatorNetwork,
+    ExactEmulatorNetwork,
+    exact_emulator,
+)
 from stellar_emulator.networks.onnx_jacobian import jacobian_onnx
 from stellar_emulator.runtime import open_network
 
@@ -97,3 +103,37 @@ def test_learned_broadening_is_differentiated_through_any_activation(activation:
     found = open_network(jacobian_onnx(EmulatorNetwork(chain)).SerializeToString(), 3, 20)(labels)
     expected = np.stack([(chain(labels + move) - chain(labels - move)) / 2e-6 for move in 1e-6 * np.eye(3)], axis=1)
     assert_close(found, expected)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_learned_broadening_is_differentiated_through_coordinates(linear: bool) -> None:
+    random = np.random.default_rng(5)
+    shapes = ((4, 20),) if linear else ((4, 9), (9, 20))
+    layers = [
+        DenseLayer(random.normal(size=shape).astype(np.float32), random.normal(size=shape[1]).astype(np.float32), kind)
+        for shape, kind in zip(shapes, ("gelu", "linear")[-len(shapes) :], strict=True)
+    ]
+    coordinates = (
+        Coordinate("itself", 1),
+        Coordinate("reciprocal", 0),
+        Coordinate("reciprocal", 2),
+        Coordinate("power", 0),
+    )
+    chain = DenseChain(tuple(layers), coordinates)
+    labels = random.uniform(0.5, 1.5, size=(5, 3))
+    found = open_network(jacobian_onnx(EmulatorNetwork(chain)).SerializeToString(), 3, 20)(labels)
+    expected = np.stack([(chain(labels + move) - chain(labels - move)) / 2e-6 for move in 1e-6 * np.eye(3)], axis=1)
+    assert_close(found, expected)
+
+
+def test_exact_broadening_is_differentiated_through_coordinates() -> None:
+    network = random_network(SMALL)
+    coordinates = physical_coordinates(SMALL.run_labels)
+    lower, upper = bounds(coordinates, SMALL.run_labels)
+    kernel = np.random.default_rng(6).normal(size=(len(coordinates), 6)).astype(np.float32)
+    first = DenseLayer(kernel, np.zeros(6, np.float32), "tanh")
+    scaled = scale_inputs(DenseChain((first,), coordinates), 2.0 / (upper - lower), -(upper + lower) / (upper - lower))
+    given = exact_emulator(scaled + DenseChain(network.chain.layers[1:]), SMALL)
+    labels = inside(SMALL, 6)
+    found = open_network(jacobian_onnx(given).SerializeToString(), len(SMALL.labels), SMALL.wavelength.count)(labels)
+    assert_close(found, differences(SMALL, lambda moved: in_double(given, moved), labels))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from synthetic import SMALL, synthetic_runs
 
-from stellar_emulator.contract import Label
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.source import Source, broaden
@@ -21,11 +20,10 @@ from stellar_emulator.networks.learning import (
     intrinsic_split,
     intrinsic_targets,
     train_emulator,
-    unit_labels,
 )
 from stellar_emulator.networks.preset import Preset, Teacher, Training, read_preset
 from stellar_emulator.networks.space import BasisSpace
-from stellar_emulator.networks.teacher import Lessons, coordinates, spread_labels
+from stellar_emulator.networks.teacher import Lessons, spread_labels
 from stellar_emulator.training import Report
 from stellar_emulator.tuning.materials import Materials
 
@@ -70,22 +68,6 @@ def test_a_teacher_is_given_training_runs_alone(shown: Shown) -> None:
     assert other.error > 1000.0
 
 
-def test_coordinates_are_where_spectra_change_evenly() -> None:
-    assert [(label.name, label.unit) for label in INPUTS[:3]] == [("teff", "K"), ("logg", "dex"), ("m_h", "dex")]
-    inner = np.array([[7000.0, 3.0, 0.0, 1.0]])
-    found = coordinates(unit_labels(INPUTS, inner), INPUTS)
-    teff = [(1 / 7000 - 1 / 3600) / (1 / 15000 - 1 / 3600)]
-    logg, m_h = [1 / 3, (1e3 - 1e2) / (1e5 - 1e2)], [0.5, (1 - 10**-1.5) / (10**1.5 - 10**-1.5)]
-    np.testing.assert_allclose(found, [2 * np.array([*teff, *logg, *m_h, 0.25]) - 1], atol=1e-6)
-    ends = coordinates(np.array([[-1.0] * 4, [1.0] * 4], dtype=np.float32), INPUTS)
-    np.testing.assert_allclose(ends, [[-1.0] * 6, [1.0] * 6], atol=1e-6)
-
-
-def test_labels_of_any_unit_have_coordinates() -> None:
-    label = Label(name="x", symbol="x", unit="km/s", lower=0.0, upper=4.0, kind="run", accuracy=True)
-    np.testing.assert_allclose(coordinates(np.array([[0.5]], dtype=np.float32), (label,)), [[0.5]])
-
-
 def test_lessons_fill_the_box_evenly() -> None:
     asked = spread_labels(INPUTS, 1000, SEED)
     assert asked.shape == (1000, 4)
@@ -98,18 +80,18 @@ def test_lessons_fill_the_box_evenly() -> None:
 
 def test_networks_are_shown_the_runs_and_the_lessons(shown: Shown) -> None:
     lessons = shown.lessons()
-    alone = exact_examples(shown.grid, SMALL, shown.basis, shown.coefficients.copy(), SEED)
-    more = exact_examples(shown.grid, SMALL, shown.basis, shown.coefficients.copy(), SEED, lessons)
+    alone = exact_examples(shown.grid, SMALL, shown.basis, shown.coefficients.copy(), SEED, "labels")
+    more = exact_examples(shown.grid, SMALL, shown.basis, shown.coefficients.copy(), SEED, "labels", lessons)
     assert isinstance(alone.space, BasisSpace)
     assert isinstance(more.space, BasisSpace)
-    np.testing.assert_array_equal(more.labels, np.concatenate([alone.labels, lessons.labels]))
+    np.testing.assert_array_equal(more.given, np.concatenate([alone.given, lessons.labels]))
     np.testing.assert_array_equal(more.space.targets[:200], alone.space.targets)
     np.testing.assert_allclose(more.space.targets[200:], lessons.targets / more.space.scale, rtol=1e-6)
     asked = len(lessons.labels)
     np.testing.assert_array_equal(more.split.train, [*alone.split.train, *range(200, 200 + asked)])
     for part in ("validation", "test"):
         np.testing.assert_array_equal(more.split[part], alone.split[part])
-    inputs, targets = more.space.examples("train", more.labels, 32)
+    inputs, targets = more.space.examples("train", more.given, 32)
     assert len(inputs) == len(targets) == len(alone.split.train) + asked
 
 
@@ -164,12 +146,12 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path) -> None:
     )
     assert isinstance(few.space, BasisSpace)
     assert isinstance(many.space, BasisSpace)
-    np.testing.assert_array_equal(few.labels, many.labels)
-    assert len(few.labels) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
+    np.testing.assert_array_equal(few.given, many.given)
+    assert len(few.given) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
     unscaled = [examples.space.targets * examples.space.scale for examples in (few, many)]
     np.testing.assert_allclose(unscaled[0], unscaled[1][:, :4], rtol=1e-5, atol=1e-6)
     alone = materials.examples(small_preset(None, 1))
-    assert len(alone.labels) == 60
+    assert len(alone.given) == 60
 
 
 def test_a_preset_states_its_teacher(tmp_path: Path) -> None:

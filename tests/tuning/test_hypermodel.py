@@ -81,6 +81,8 @@ def test_a_search_of_the_chain_spans_what_it_must(
         {preset.label_network.dropout[0] for preset in presets},
         {training.batch_size for training in tuned},
         {training.beta_2 for training in tuned},
+        {training.loss for training in tuned},
+        {preset.inputs for preset in presets},
     ):
         assert len(seen) > 1
 
@@ -106,6 +108,7 @@ def test_nearest_values_make_the_nearest_preset(name: str, target: Target) -> No
         assert made.autoencoder.encoder == wanted.autoencoder.encoder
         assert made.autoencoder.latent == wanted.autoencoder.latent
         assert made.label_network.hidden == wanted.label_network.hidden
+        assert (made.inputs, last_fit(made, target).loss) == (wanted.inputs, last_fit(wanted, target).loss)
 
 
 def test_epochs_are_shared_in_proportion_and_never_nothing() -> None:

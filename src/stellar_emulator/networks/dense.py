@@ -1,12 +1,14 @@
 """Trained networks as plain dense layers: what is saved, exported to ONNX, folded and evaluated without Keras."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, expit
+
+from stellar_emulator.networks.coordinates import Coordinates, along
 
 Array = NDArray[np.float32]
 
@@ -33,18 +35,36 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class DenseChain:
-    """Dense layers one after the other."""
+    """Dense layers one after the other.
+
+    coordinates: of the inputs, which the first layer is given; empty: the inputs as they are.
+    """
 
     layers: tuple[DenseLayer, ...]
+    coordinates: Coordinates = ()
 
     def __call__(self, x: Array) -> Array:
+        if self.coordinates:
+            x = along(self.coordinates, x)
         for layer in self.layers:
             x = layer(x)
         return x
 
     def __add__(self, after: "DenseChain") -> "DenseChain":
         """This chain, then ``after``; linear layers that meet stay two, since a narrow waist costs less."""
-        return DenseChain(self.layers + after.layers)
+        return DenseChain(self.layers + after.layers, self.coordinates)
+
+    @property
+    def inputs(self) -> int:
+        """Number of values that the chain takes."""
+        if self.coordinates:
+            return 1 + max(coordinate.column for coordinate in self.coordinates)
+        return int(self.layers[0].kernel.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that it gives."""
+        return int(self.layers[-1].kernel.shape[1])
 
     @property
     def weights(self) -> int:
@@ -58,11 +78,11 @@ def linear_map(kernel: NDArray[np.floating], bias: NDArray[np.floating]) -> Dens
 
 
 def scale_inputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
-    """The chain that applies x * scale + shift first, folded into its first kernel."""
+    """The chain whose first layer is given x * scale + shift, folded into its kernel."""
     first = chain.layers[0]
     kernel = first.kernel.astype(np.float64)
     folded = _layer(kernel * scale[:, np.newaxis], first.bias + shift @ kernel, first.activation)
-    return DenseChain((folded, *chain.layers[1:]))
+    return replace(chain, layers=(folded, *chain.layers[1:]))
 
 
 def scale_outputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
@@ -71,7 +91,7 @@ def scale_outputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[
     if last.activation != "linear":
         raise ValueError(f"outputs of a {last.activation} layer can't be scaled inside it")
     folded = _layer(last.kernel * scale, last.bias * scale + shift, "linear")
-    return DenseChain((*chain.layers[:-1], folded))
+    return replace(chain, layers=(*chain.layers[:-1], folded))
 
 
 def from_keras(model: Any) -> DenseChain:

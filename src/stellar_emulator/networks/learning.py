@@ -20,6 +20,13 @@ from stellar_emulator.grid.split import SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, Rows
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
+from stellar_emulator.networks.coordinates import (
+    Coordinates,
+    bounds,
+    own_coordinates,
+    physical_coordinates,
+    scaled_coordinates,
+)
 from stellar_emulator.networks.dense import DenseChain, from_keras, scale_inputs
 from stellar_emulator.networks.inference import (
     LIMB_DARKENING_WEIGHT,
@@ -27,7 +34,7 @@ from stellar_emulator.networks.inference import (
     ExactEmulatorNetwork,
     exact_emulator,
 )
-from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Teacher, Training
+from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, Teacher, Training
 from stellar_emulator.networks.space import PixelSpace, Space, basis_space
 from stellar_emulator.networks.teacher import Lessons, teach
 from stellar_emulator.training import Fit, Report, fit
@@ -56,13 +63,15 @@ class TrainedEmulator:
 
 @dataclass(frozen=True)
 class Examples:
-    """What the networks of one family learn from: labels scaled to [-1, 1] (n, inputs), what they are, and targets.
+    """What the networks of one family learn from: labels scaled to [-1, 1], what they are, and targets.
 
+    given: labels, or coordinates of them, scaled to [-1, 1], shape (n, inputs); coordinates: which; empty: the labels.
     wrap: makes the family's emulator of a chain from physical inputs to physical targets.
     """
 
-    labels: Array
-    inputs: tuple[Label, ...]
+    given: Array
+    labels: tuple[Label, ...]
+    coordinates: Coordinates
     space: Space
     split: SplitRows
     wrap: Callable[[DenseChain], EmulatorNetwork | ExactEmulatorNetwork]
@@ -115,7 +124,7 @@ def train_emulator(
     fitting = Fitting(folder, report)
     if preset.family == "learned":
         space = _learned_space(grid, split, preset, seed)
-        return train_on(learned_examples(grid, split, contract, space), preset, fitting)
+        return train_on(learned_examples(grid, split, contract, space, preset.inputs), preset, fitting)
     if intrinsic is None:
         raise InputError(
             f"preset {preset.name} broadens exactly and needs a grid with intrinsic spectra; this one has broadened "
@@ -128,7 +137,7 @@ def train_emulator(
     if preset.teacher is not None:
         lessons = _lessons(intrinsic, contract, coefficients, preset.teacher, seed, folder)
         report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
-    examples = exact_examples(intrinsic, contract, basis, coefficients, seed, lessons)
+    examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons)
     return train_on(examples, preset, fitting)
 
 
@@ -169,9 +178,10 @@ def _lessons(
         return Lessons(kept["labels"], kept["targets"], float(kept["error"]))
 
 
-def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space) -> Examples:
+def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:
     """One example a spectrum of a grid: all its labels, its flux."""
-    return Examples(unit_labels(contract.labels, grid.labels), contract.labels, space, split, EmulatorNetwork)
+    given, coordinates = _given(unit_labels(contract.labels, grid.labels), contract.labels, inputs)
+    return Examples(given, contract.labels, coordinates, space, split, EmulatorNetwork)
 
 
 def exact_examples(
@@ -180,6 +190,7 @@ def exact_examples(
     basis: Basis,
     coefficients: Array,
     seed: int,
+    inputs: Inputs,
     lessons: Lessons | None = None,
 ) -> Examples:
     """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening.
@@ -193,7 +204,17 @@ def exact_examples(
         labels = np.concatenate([labels, lessons.labels])
         coefficients = np.concatenate([coefficients, lessons.targets])
     space = basis_space(basis, coefficients, split, seed)
-    return Examples(labels, contract.run_labels, space, split, lambda chain: exact_emulator(chain, contract))
+    given, coordinates = _given(labels, contract.run_labels, inputs)
+    return Examples(
+        given, contract.run_labels, coordinates, space, split, lambda chain: exact_emulator(chain, contract)
+    )
+
+
+def _given(unit: Array, labels: tuple[Label, ...], inputs: Inputs) -> tuple[Array, Coordinates]:
+    """What a label network is given of labels scaled to [-1, 1], and which coordinates these are."""
+    if inputs == "labels":
+        return unit, ()
+    return scaled_coordinates(labels, unit).astype(np.float32), physical_coordinates(labels)
 
 
 def exact_lessons(
@@ -247,8 +268,8 @@ def build_autoencoder(examples: Examples, preset: Autoencoder) -> tuple[keras.Se
 
 
 def build_label_network(examples: Examples, preset: Preset) -> keras.Sequential:
-    """Label network from the examples' labels to the autoencoder's latent values."""
-    return layers.build_label_network(examples.labels.shape[1], preset.autoencoder.latent, preset.label_network)
+    """Label network from what the examples are given to the autoencoder's latent values."""
+    return layers.build_label_network(examples.given.shape[1], preset.autoencoder.latent, preset.label_network)
 
 
 def fit_autoencoder(
@@ -264,8 +285,8 @@ def fit_label_network(
     examples: Examples, encoder: keras.Sequential, model: keras.Sequential, preset: LabelNetwork, fitting: Fitting
 ) -> None:
     """Fit a label network to the latent values of a trained encoder."""
-    labels, split, latent = examples.labels, examples.split, examples.space.encode(from_keras(encoder))
-    training, validation = ((labels[split[part]], latent[split[part]]) for part in ("train", "validation"))
+    given, split, latent = examples.given, examples.split, examples.space.encode(from_keras(encoder))
+    training, validation = ((given[split[part]], latent[split[part]]) for part in ("train", "validation"))
     fitting(model, training, validation, preset.training)
 
 
@@ -273,7 +294,7 @@ def fit_chain(examples: Examples, whole: keras.Sequential, settings: Training, f
     """Fit label network and decoder end to end."""
     space = examples.space
     training, validation = (
-        space.examples(part, examples.labels, settings.batch_size) for part in ("train", "validation")
+        space.examples(part, examples.given, settings.batch_size) for part in ("train", "validation")
     )
     fitting(whole, training, validation, settings)
 
@@ -282,9 +303,8 @@ def trained_emulator(
     examples: Examples, encoding: DenseChain, decoding: DenseChain, chain: DenseChain, fitting: Fitting
 ) -> TrainedEmulator:
     """Networks of the examples' space and scaled labels as what takes and gives physical values."""
-    lower = np.array([label.lower for label in examples.inputs])
-    upper = np.array([label.upper for label in examples.inputs])
+    lower, upper = bounds(examples.coordinates or own_coordinates(examples.labels), examples.labels)
     scale, shift = 2.0 / (upper - lower), -(upper + lower) / (upper - lower)
     space = examples.space
-    physical = scale_inputs(space.leave(chain), scale, shift)
+    physical = replace(scale_inputs(space.leave(chain), scale, shift), coordinates=examples.coordinates)
     return TrainedEmulator(examples.wrap(physical), space.enter(encoding), space.leave(decoding), fitting.fits)

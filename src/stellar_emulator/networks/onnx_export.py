@@ -2,7 +2,6 @@
 
 import onnx
 
-from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.onnx_broadening import broadened
 from stellar_emulator.networks.onnx_graph import Graph
@@ -16,7 +15,7 @@ def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
         graph.rename(broadened(graph, network, "labels", own), "flux")
         return graph.model("emulator", ("labels", len(network.contract.labels)), ("flux", network.broadening.pixels))
     graph.rename(graph.chain("labels", "chain", network.chain), "flux")
-    return graph.model("emulator", ("labels", _inputs(network.chain)), ("flux", _outputs(network.chain)))
+    return graph.model("emulator", ("labels", network.chain.inputs), ("flux", network.chain.outputs))
 
 
 def validator_onnx(network: ValidatorNetwork) -> onnx.ModelProto:
@@ -25,13 +24,5 @@ def validator_onnx(network: ValidatorNetwork) -> onnx.ModelProto:
     coefficients = graph.chain("flux", "projection", network.projection)
     labels = [graph.chain(coefficients, f"head{number}", head) for number, head in enumerate(network.heads)]
     graph.concat(labels, "labels", axis=1)
-    outputs = sum(_outputs(head) for head in network.heads)
-    return graph.model("validator", ("flux", _inputs(network.projection)), ("labels", outputs))
-
-
-def _inputs(chain: DenseChain) -> int:
-    return int(chain.layers[0].kernel.shape[0])
-
-
-def _outputs(chain: DenseChain) -> int:
-    return int(chain.layers[-1].kernel.shape[1])
+    outputs = sum(head.outputs for head in network.heads)
+    return graph.model("validator", ("flux", network.projection.inputs), ("labels", outputs))

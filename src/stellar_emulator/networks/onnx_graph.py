@@ -6,12 +6,14 @@ Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from stellar_emulator.networks.coordinates import Coordinates, Shape
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.version import VERSION
 
@@ -36,12 +38,31 @@ class Graph:
 
     def chain(self, value: str, name: str, chain: DenseChain, outputs: Outputs | None = None) -> str:
         """Dense layers one after the other; ``outputs`` of the last one, where not all as they come."""
+        if chain.coordinates:
+            value, _ = self.coordinates(value, name, chain.coordinates)
         for number, layer in enumerate(chain.layers):
             last = number == len(chain.layers) - 1
             prefix = f"{name}/{number}"
             kernel, bias = self.layer_weights(prefix, layer, outputs if last else None)
             value = self.activation(self.node("Gemm", [value, kernel, bias], prefix), layer.activation)
         return value
+
+    def coordinates(self, value: str, name: str, coordinates: Coordinates) -> tuple[str, list[tuple[Shape, str]]]:
+        """Coordinates of physical labels; also the parts they are put together from, by shape."""
+        parts: list[tuple[Shape, str]] = []
+        for shape, same in groupby(coordinates, key=lambda coordinate: coordinate.shape):
+            prefix = f"{name}/{len(parts)}/{shape}"
+            columns = self.columns(value, [coordinate.column for coordinate in same], f"{prefix}/labels")
+            parts.append((shape, self.shaped(columns, shape, prefix)))
+        return self.concat([part for _, part in parts], f"{name}/coordinates", axis=1), parts
+
+    def shaped(self, value: str, shape: Shape, name: str) -> str:
+        """Labels as coordinates of one shape."""
+        if shape == "itself":
+            return value
+        if shape == "reciprocal":
+            return self.node("Reciprocal", [value], name)
+        return self.node("Pow", [self.number(f"{name}/base", 10.0), value], name)
 
     def layer_weights(self, prefix: str, layer: DenseLayer, outputs: Outputs | None) -> tuple[str, str]:
         """Kernel and bias of a layer (linear, where ``outputs`` are given): kept as they are, arranged on loading."""

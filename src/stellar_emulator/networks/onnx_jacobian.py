@@ -5,9 +5,11 @@ Forward differentiation, exact like the flux itself; derivatives have the shape 
 
 import math
 
+import numpy as np
 import onnx
 
 from stellar_emulator.grid.rotation import rotation_slopes
+from stellar_emulator.networks.coordinates import Shape
 from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_broadening import (
@@ -30,7 +32,7 @@ def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
         flat = synthesised(graph, network.broadening.synthesis, _mode_slopes(graph, network))
         slopes = graph.reshape(flat, [-1, labels, pixels], "slopes")
     else:
-        labels, pixels = network.chain.layers[0].kernel.shape[0], network.chain.layers[-1].kernel.shape[1]
+        labels, pixels = network.chain.inputs, network.chain.outputs
         _, slopes = _chain(graph, "labels", network.chain, None)
     graph.rename(slopes, "jacobian")
     return graph.model("jacobian", ("labels", labels), ("jacobian", labels, pixels))
@@ -109,6 +111,8 @@ def _by_resolution(graph: Graph, parts: Broadened) -> str:
 def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None) -> tuple[str, str]:
     """As `Graph.chain`, with the derivatives of its outputs by the inputs, (n, inputs, outputs)."""
     slopes = ""
+    if chain.coordinates:
+        value, slopes = _coordinates(graph, value, chain)
     for number, layer in enumerate(chain.layers):
         last = number == len(chain.layers) - 1
         prefix = f"chain/{number}"
@@ -123,6 +127,28 @@ def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None)
             slope = graph.with_axis(_slope(graph, before, value, layer.activation), f"{prefix}/slope/rows")
             slopes = graph.node("Mul", [slopes, slope], f"{prefix}/slopes/passed")
     return value, slopes
+
+
+def _coordinates(graph: Graph, labels: str, chain: DenseChain) -> tuple[str, str]:
+    """Coordinates of labels, and their derivatives by the labels, (n, labels, coordinates)."""
+    value, parts = graph.coordinates(labels, "chain", chain.coordinates)
+    own = graph.concat([_coordinate_slope(graph, *part) for part in parts], "chain/coordinates/slope", axis=1)
+    place = np.zeros((chain.inputs, len(chain.coordinates)), dtype=np.float32)
+    for number, coordinate in enumerate(chain.coordinates):
+        place[coordinate.column, number] = 1.0
+    rows = graph.with_axis(own, "chain/coordinates/slope/rows")
+    return value, graph.node("Mul", [rows, graph.constant("chain/place", place)], "chain/coordinates/slopes")
+
+
+def _coordinate_slope(graph: Graph, shape: Shape, value: str) -> str:
+    """Derivatives of coordinates (n, coordinates of one shape) by the label that each is made of."""
+    name = f"{value}/slope"
+    if shape == "reciprocal":
+        return graph.node("Neg", [graph.node("Mul", [value, value], f"{name}/squared")], name)
+    if shape == "power":
+        return graph.node("Mul", [value, graph.number(f"{name}/log", math.log(10.0))], name)
+    nothing = graph.node("Mul", [value, graph.number(f"{name}/zero", 0.0)], f"{name}/nothing")
+    return graph.node("Add", [nothing, graph.number(f"{name}/one", 1.0)], name)
 
 
 def _first_slopes(graph: Graph, rows: str, kernel: str) -> str:

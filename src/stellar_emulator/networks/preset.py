@@ -11,6 +11,8 @@ from stellar_emulator.contract import first_fault
 from stellar_emulator.errors import InputError
 
 Activation = Literal["relu", "silu", "gelu", "tanh", "linear"]
+Loss = Literal["mean_squared_error", "root_mean_squared_error"]
+Inputs = Literal["labels", "coordinates"]
 Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -20,9 +22,16 @@ class _Frozen(BaseModel):
 
 
 class Training(_Frozen):
-    """How one network is fitted; the loss is the mean squared error."""
+    """How one network is fitted.
 
-    optimizer: Literal["adam", "adamax", "adamw"]
+    ``loss``: ``mean_squared_error``, over all values of all examples alike; ``root_mean_squared_error``: of each
+    example, then their mean, so that the few worst examples weigh less, and the many that are nearly right more.
+    """
+
+    loss: Loss = "mean_squared_error"
+    optimizer: Literal["adam", "adamax", "adamw", "muon"] = Field(
+        description="muon: of the kernels between first and last layer (Jordan 2024); the others have Adam."
+    )
     learning_rate: float = Field(gt=0)
     schedule: Literal["constant", "cosine"] = Field(description="cosine: falls to zero over all epochs.")
     batch_size: int = Field(ge=1)
@@ -92,6 +101,8 @@ class Preset(_Frozen):
     intrinsic spectra from the run's own labels, rotation and instrument are a fixed last layer.
     ``basis``: number of principal components in which autoencoder and label network work (the projections are fixed
     first and last layers); absent (learned family only): they work on the pixels themselves.
+    ``inputs``: what the label network is given: the ``labels`` themselves, or ``coordinates`` along which spectra
+    change evenly (among them 1 / T and powers of ten of logarithmic labels; see `networks.coordinates`).
     ``teacher``: a Gaussian process between the runs (exact family only); absent: networks learn from the runs alone.
     ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
     ``search_run``: MLflow run of the search that found the preset.
@@ -100,6 +111,7 @@ class Preset(_Frozen):
     name: str
     family: Literal["learned", "exact"]
     basis: int | None = Field(default=None, ge=1)
+    inputs: Inputs = "labels"
     teacher: Teacher | None = None
     autoencoder: Autoencoder
     label_network: LabelNetwork

@@ -5,7 +5,6 @@ interpolates smooth functions of few labels better; but it needs all runs for ea
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from stellar_emulator.contract import Label
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
+from stellar_emulator.networks.coordinates import scaled_coordinates
 
 Array = NDArray[np.float32]
 
@@ -70,7 +70,7 @@ class Teacher:
         random = np.random.default_rng(seed)
         chosen = random.permutation(len(labels))[:RUNS_LEARNED]
         self.inputs = inputs
-        points, self._mean = coordinates(labels[chosen], inputs), targets[chosen].mean(axis=0)
+        points, self._mean = scaled_coordinates(inputs, labels[chosen]), targets[chosen].mean(axis=0)
         learned = (targets[chosen] - self._mean).astype(np.float64)
         kernel = _scaled_kernel(points[:RUNS_SCALED], learned[:RUNS_SCALED, :COMPONENTS_SCALED], seed)
         self._process = GaussianProcessRegressor(kernel, optimizer=None, copy_X_train=False).fit(points, learned)
@@ -81,7 +81,7 @@ class Teacher:
         with tqdm(total=len(labels), desc="teacher", unit="spectra", mininterval=1.0) as bar:
             for first in range(0, len(labels), ROWS_PREDICTED):
                 part = slice(first, first + ROWS_PREDICTED)
-                made[part] = self._process.predict(coordinates(labels[part], self.inputs)) + self._mean
+                made[part] = self._process.predict(scaled_coordinates(self.inputs, labels[part])) + self._mean
                 bar.update(len(labels[part]))
         return made
 
@@ -90,33 +90,6 @@ def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
     """Labels evenly over the box, scaled to [-1, 1], shape (count, labels)."""
     sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
     return np.asarray(2.0 * sobol_points(sequence, count) - 1.0, dtype=np.float32)
-
-
-def coordinates(labels: Array, inputs: tuple[Label, ...]) -> NDArray[np.float64]:
-    """Where spectra change evenly, each scaled to [-1, 1], shape (n, coordinates).
-
-    Populations follow Boltzmann's exponentials of 1 / T, opacities the abundance itself, not its logarithm: positive
-    labels enter as their reciprocals, logarithmic ones (dex) also as powers of ten, others as they are.
-    """
-    columns = []
-    for label, unit in zip(inputs, labels.astype(np.float64).T, strict=True):
-        bounds = np.array([label.lower, label.upper])
-        values = bounds.mean() + 0.5 * np.ptp(bounds) * unit
-        for shape in _shapes(label):
-            lower, upper = shape(bounds)
-            columns.append(2.0 * (shape(values) - lower) / (upper - lower) - 1.0)
-    return np.stack(columns, axis=1)
-
-
-_Shape = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-def _shapes(label: Label) -> tuple[_Shape, ...]:
-    if label.unit == "dex":
-        return (lambda x: x, lambda x: 10.0**x)
-    if label.lower > 0:
-        return (np.reciprocal,)
-    return (lambda x: x,)
 
 
 def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:

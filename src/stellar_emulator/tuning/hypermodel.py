@@ -19,8 +19,10 @@ WIDTHS = (64, 128, 256, 512, 1024)
 BATCHES = (32, 64, 128, 256, 512)
 ACTIVATIONS = ("gelu", "silu", "relu")
 LATENT_ACTIVATIONS = ("linear", "gelu", "silu", "relu")
-OPTIMIZERS = ("adamw", "adam", "adamax")
+OPTIMIZERS = ("adamw", "adam", "adamax", "muon")
 SCHEDULES = ("cosine", "constant")
+LOSSES = ("mean_squared_error", "root_mean_squared_error")
+INPUTS = ("labels", "coordinates")
 DROPOUTS = (0.0, 0.02, 0.1, 0.3)
 BETAS = (0.99, 0.999)
 """What the hyperparameters may be; numbers ascend, of words the first is the default."""
@@ -121,6 +123,7 @@ def _chain(space: SearchSpace, hp: Any) -> Preset:
             "name": "searched",
             "family": family,
             "basis": basis,
+            "inputs": hp.Choice("inputs", list(INPUTS)),
             "teacher": _teacher(space, family),
             "autoencoder": _autoencoder(hp, activation, _training(hp, prepared)),
             "label_network": _label_network(hp, activation, _training(hp, prepared)),
@@ -140,7 +143,8 @@ def _only_autoencoder(space: SearchSpace, hp: Any) -> Preset:
 def _only_label_network(space: SearchSpace, hp: Any) -> Preset:
     activation = hp.Choice("activation", list(ACTIVATIONS))
     label_network = _label_network(hp, activation, _training(hp, space.epochs))
-    return space.base.model_copy(update={"name": "searched", "label_network": label_network})
+    inputs = hp.Choice("inputs", list(INPUTS))
+    return space.base.model_copy(update={"name": "searched", "inputs": inputs, "label_network": label_network})
 
 
 _PRESETS = {"chain": _chain, "autoencoder": _only_autoencoder, "label_network": _only_label_network}
@@ -183,6 +187,7 @@ def _training(hp: Any, epochs: int) -> Training:
     with hp.conditional_scope("optimizer", ["adamw"]):
         decay = hp.Float("weight_decay", *DECAYS, sampling="log", default=0.02)
     return Training(
+        loss=hp.Choice("loss", list(LOSSES)),
         optimizer=optimizer,
         learning_rate=hp.Float("learning_rate", *RATES, sampling="log", default=0.003),
         schedule=hp.Choice("schedule", list(SCHEDULES)),
@@ -211,6 +216,7 @@ def _described(preset: Preset, target: Target) -> dict[str, Value | None]:
     return {
         "family": preset.family,
         "basis": preset.basis or max(BASES),
+        "inputs": preset.inputs,
         "activation": part.activation,
         "autoencoder_depth": len(autoencoder.encoder),
         "autoencoder_width": max(autoencoder.encoder, default=None),
@@ -219,6 +225,7 @@ def _described(preset: Preset, target: Target) -> dict[str, Value | None]:
         "label_depth": len(labels.hidden),
         "label_width": max(labels.hidden, default=None),
         "dropout": max(labels.dropout, default=None),
+        "loss": training.loss,
         "optimizer": training.optimizer,
         "weight_decay": training.weight_decay,
         "learning_rate": training.learning_rate,

@@ -64,13 +64,14 @@ class Materials:
             assert self.source.intrinsic is not None
             basis, coefficients = self._exact.first(preset.basis or 1)
             lessons = None if preset.teacher is None else self._taught(preset.teacher, len(basis.components))
-            return exact_examples(self.source.intrinsic, self.contract, basis, coefficients, self.seed, lessons)
+            intrinsic, inputs = self.source.intrinsic, preset.inputs
+            return exact_examples(intrinsic, self.contract, basis, coefficients, self.seed, inputs, lessons)
         if preset.basis is None:
             pixels = PixelSpace(self.source.grid, self.split, self.seed)
-            return learned_examples(self.source.grid, self.split, self.contract, pixels)
+            return learned_examples(self.source.grid, self.split, self.contract, pixels, preset.inputs)
         basis, coefficients = self._learned.first(preset.basis)
         space = basis_space(basis, coefficients, self.split, self.seed)
-        return learned_examples(self.source.grid, self.split, self.contract, space)
+        return learned_examples(self.source.grid, self.split, self.contract, space, preset.inputs)
 
     @cached_property
     def _exact(self) -> _Projected:

@@ -68,7 +68,7 @@ class Workshop:
         fit_autoencoder(examples, encoder, decoder, preset.autoencoder, fitting)
         decoding = from_keras(decoder)
         # A network from labels to flux needs a label network: what costs nothing and knows nothing stands for it.
-        inputs, latent = len(examples.inputs), preset.autoencoder.latent
+        inputs, latent = examples.given.shape[1], preset.autoencoder.latent
         unlearned = linear_map(np.zeros((inputs, latent)), np.zeros(latent))
         emulator = trained_emulator(examples, from_keras(encoder), decoding, unlearned + decoding, fitting)
         validation = self.materials.validation

@@ -1,0 +1,77 @@
+"""Coordinates of labels along which spectra change evenly: given to a teacher, and to networks whose preset says so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract import Label
+
+Shape = Literal["itself", "reciprocal", "power"]
+
+SHAPES: dict[Shape, Callable[[NDArray[np.floating]], NDArray[np.floating]]] = {
+    "itself": lambda x: x,
+    "reciprocal": lambda x: 1.0 / x,
+    "power": lambda x: 10.0**x,
+}
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """A label as it is, its reciprocal, or ten to its power; column: the label's place among all labels."""
+
+    shape: Shape
+    column: int
+
+    def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Physical labels, (n, labels), to the coordinate (n,) in their precision."""
+        return SHAPES[self.shape](labels[:, self.column])
+
+
+Coordinates = tuple[Coordinate, ...]
+
+
+def own_coordinates(labels: Sequence[Label]) -> Coordinates:
+    """All labels as they are."""
+    return tuple(Coordinate("itself", column) for column in range(len(labels)))
+
+
+def physical_coordinates(labels: Sequence[Label]) -> Coordinates:
+    """Coordinates of all labels, those of one shape side by side.
+
+    Populations follow Boltzmann's exponentials of 1 / T, opacities the abundance itself, not its logarithm: beside
+    itself, a logarithmic label (dex) enters as a power of ten, another that is positive as its reciprocal.
+    """
+    found: dict[Shape, list[int]] = {"itself": [], "reciprocal": [], "power": []}
+    for column, label in enumerate(labels):
+        for shape in _shapes(label):
+            found[shape].append(column)
+    return tuple(Coordinate(shape, column) for shape, columns in found.items() for column in columns)
+
+
+def along(coordinates: Coordinates, labels: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Physical labels, (n, labels), as coordinates (n, coordinates)."""
+    return np.stack([coordinate(labels) for coordinate in coordinates], axis=1)
+
+
+def bounds(coordinates: Coordinates, labels: Sequence[Label]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates of the labels' lower and of their upper bounds, (coordinates,) each."""
+    lower, upper = along(coordinates, np.array([[label.lower for label in labels], [label.upper for label in labels]]))
+    return lower, upper
+
+
+def scaled_coordinates(labels: Sequence[Label], unit: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Physical coordinates scaled to [-1, 1], (n, coordinates), of labels scaled to [-1, 1], (n, labels)."""
+    coordinates = physical_coordinates(labels)
+    lower, upper = np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
+    values = along(coordinates, 0.5 * (upper + lower) + 0.5 * (upper - lower) * unit.astype(np.float64))
+    lower, upper = bounds(coordinates, labels)
+    return np.asarray(2.0 * (values - lower) / (upper - lower) - 1.0)
+
+
+def _shapes(label: Label) -> tuple[Shape, ...]:
+    if label.unit == "dex":
+        return ("itself", "power")
+    return ("itself", "reciprocal") if label.lower > 0 else ("itself",)
