@@ -20,6 +20,7 @@ from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, Rows, run_hashes
 from stellar_emulator.networks import space
+from stellar_emulator.networks.coordinates import physical_coordinates
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.judging import TrainedValidator, train_validator
 from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator, unit_labels
@@ -233,7 +234,9 @@ def test_the_exact_family_learns_and_is_fine_tuned(tmp_path: Path) -> None:
     assert_learned(summary(trained, source, test))
     # Fine-tuning moved the decoder inside the chain away from the autoencoder's.
     assert np.abs(trained.network.chain.layers[-3].kernel - trained.decoder.layers[-3].kernel).max() > 1e-4
-    assert [layer.kernel.shape[0] for layer in trained.network.chain.layers[:1]] == [4]
+    assert trained.network.chain.inputs == len(SMALL.run_labels) == 4
+    assert trained.network.chain.coordinates == physical_coordinates(SMALL.run_labels)
+    assert trained.network.chain.layers[0].kernel.shape[0] == 7
 
 
 def test_jax_trains_the_same(tmp_path: Path) -> None:
