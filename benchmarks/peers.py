@@ -137,8 +137,8 @@ def preset_trained(data: Data, name: str, seconds: float) -> Learned:
     began = time.monotonic()
     keras.utils.set_random_seed(SEED)
     preset = read_preset(name)
-    examples = Materials(data.source, data.contract, data.split, SEED).examples(preset)
     with tempfile.TemporaryDirectory() as folder:
+        examples = Materials(data.source, data.contract, data.split, SEED, Path(folder)).examples(preset)
         left = seconds - (time.monotonic() - began)
         fitting = Fitting(Path(folder), lambda name: lambda epoch, metrics: None, planned_epochs(preset, "chain"), left)
         trained = train_on(examples, preset, fitting)

@@ -1,19 +1,28 @@
-"""How much of a search is spent outside of training."""
+"""How much of a search is spent outside of training, and what kills do to it."""
 
 import argparse
 import csv
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.entities import Run, RunStatus
 
 from benchmarks.machine import table
 
 BAR = 0.10
 _COMMAND = "import sys; from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
+
+Row = tuple[str, str, str]
 
 
 def main() -> None:
@@ -21,41 +30,115 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--trial_minutes", type=float, default=2.0)
+    parser.add_argument("--kills", type=int, default=0, help="times to kill the search, at random, and resume it")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--options", default="", help="further options of tune, in one string")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wall, trials = _search(Path(folder), arguments)
-    print(table(f"Search of {len(trials)} trials", _rows(wall, trials)))
+        search = _Search(Path(folder), arguments)
+        kills = list(search.killed(arguments.kills, arguments.seed))
+        wall = search.ended()
+        rows = _kept(search, kills) if kills else _times(search, wall)
+        print(table(f"Search of {arguments.trials} trials" + (f", {len(kills)} kills" if kills else ""), rows))
 
 
-def _search(folder: Path, arguments: argparse.Namespace) -> tuple[float, list[dict[str, str]]]:
-    """Seconds of the command once its grid was prepared, and the rows of its table."""
-    words = [
-        *("tune", "--algorithm", "random", "--output", str(folder / "tune")),
-        *("--trials", str(arguments.trials), "--trial_minutes", str(arguments.trial_minutes)),
-        *("--minutes", str(10 * arguments.trials * arguments.trial_minutes), *shlex.split(arguments.options)),
-    ]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-    process = subprocess.Popen([sys.executable, "-c", _COMMAND, *words], env=environment)
-    while not list(folder.glob("tune/searches/*/search.json")) and process.poll() is None:
-        time.sleep(0.05)
-    began = time.monotonic()
-    if process.wait() != 0:
-        raise SystemExit(process.returncode)
-    with (folder / "tune" / "trials.csv").open() as stream:
-        return time.monotonic() - began, list(csv.DictReader(stream))
+@dataclass(frozen=True)
+class _Kill:
+    """Seconds after the grid was prepared, and the trials that had ended by then."""
+
+    seconds: float
+    ended: set[str]
 
 
-def _rows(wall: float, trials: list[dict[str, str]]) -> list[tuple[str, str, str]]:
-    fits = sum(float(trial["fit_seconds"]) for trial in trials)
-    inside = sum(float(trial["seconds"]) for trial in trials)
+class _Search:
+    """One search by the command that users have, in a folder and an MLflow store of its own."""
+
+    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
+        self.output, self.trials, self.minutes = folder / "tune", arguments.trials, arguments.trial_minutes
+        self.store = f"sqlite:///{folder / 'mlflow.db'}"
+        self.words = [
+            *("tune", "--algorithm", "random", "--output", str(self.output)),
+            *("--trials", str(self.trials), "--trial_minutes", str(self.minutes)),
+            *("--minutes", str(10 * self.trials * self.minutes), *shlex.split(arguments.options)),
+        ]
+
+    def ended(self) -> float:
+        """Run to the end; return the seconds since the grid was prepared."""
+        process, began = self._begun()
+        if process.wait() != 0:
+            raise SystemExit(process.returncode)
+        return time.monotonic() - began
+
+    def killed(self, times: int, seed: int) -> Iterator[_Kill]:
+        """Run and kill, so many times, each at a moment between a trial's time and that of a share of all trials."""
+        random = np.random.default_rng(seed)
+        for _ in range(times):
+            process, began = self._begun()
+            wait = random.uniform(1.0, self.trials / (times + 1)) * 60.0 * self.minutes
+            while time.monotonic() - began < wait and process.poll() is None:
+                time.sleep(0.01)
+            if process.poll() is not None:
+                raise SystemExit(f"the search ended before it could be killed: {process.returncode}")
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            yield _Kill(time.monotonic() - began, {run.data.tags["trial"] for run in self.runs() if _ended(run)})
+
+    def runs(self) -> list[Run]:
+        """MLflow's runs of trials."""
+        client = mlflow.MlflowClient(self.store)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        return [run for run in client.search_runs(experiments, max_results=1000) if "trial" in run.data.tags]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Rows of the search's table."""
+        with (self.output / "trials.csv").open() as stream:
+            return list(csv.DictReader(stream))
+
+    def taught(self) -> float:
+        """Seconds that a teacher learned."""
+        return sum(float(np.load(path)["seconds"]) for path in self.output.glob("searches/*/shared/*lessons.npz"))
+
+    def _begun(self) -> tuple[subprocess.Popen[bytes], float]:
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": self.store}
+        command = [sys.executable, "-c", _COMMAND, *self.words]
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        while not list(self.output.glob("searches/*/search.json")) and process.poll() is None:
+            time.sleep(0.05)
+        return process, time.monotonic()
+
+
+def _ended(run: Run) -> bool:
+    return str(run.info.status) != RunStatus.to_string(RunStatus.RUNNING)
+
+
+def _times(search: _Search, wall: float) -> list[Row]:
+    trials, taught = search.rows(), search.taught()
+    fits = sum(float(trial["fit_seconds"]) for trial in trials) + taught
+    inside = sum(float(trial["seconds"]) for trial in trials) + taught
     failed = sum(trial["verdict"] == "failed" for trial in trials)
     return [
         ("the search (s), from the checked grid to its tables and figure", f"{wall:.0f}", ""),
         ("inside fits (s)", f"{fits:.0f}", ""),
+        ("of that: the teacher, which all trials share (s)", f"{taught:.0f}", ""),
         ("outside fits", f"{1.0 - fits / wall:.1%}", f"<= {BAR:.0%}"),
         ("of that: building, measuring and costing the trials", f"{(inside - fits) / wall:.1%}", ""),
         ("failed trials", str(failed), ""),
+    ]
+
+
+def _kept(search: _Search, kills: list[_Kill]) -> list[Row]:
+    trials = [row["trial"] for row in search.rows()]
+    runs = [run.data.tags["trial"] for run in search.runs()]
+    lost = set().union(*(kill.ended for kill in kills)) - set(trials)
+    running = sum(not _ended(run) for run in search.runs())
+    wanted = [f"{number:02d}" for number in range(search.trials)]
+    moments = ", ".join(f"{kill.seconds:.0f} s ({len(kill.ended)} trials ended)" for kill in kills)
+    return [
+        ("killed (-9) after, each time since the command began", moments, ""),
+        ("trials in the table, each once", str(sorted(trials) == wanted), "True"),
+        ("trials in MLflow, each in one run", str(sorted(runs) == wanted), "True"),
+        ("ended before a kill and lost", str(len(lost)), "0"),
+        ("runs still called running", str(running), "0"),
     ]
 
 

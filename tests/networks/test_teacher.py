@@ -137,16 +137,22 @@ def test_networks_learn_more_from_few_runs_with_a_teacher(tmp_path: Path) -> Non
     assert not list((tmp_path / "taught").glob("*.partial"))
 
 
-def test_trials_of_a_search_share_a_teacher(tmp_path: Path) -> None:
+def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     intrinsic = synthetic_runs(runs=60)
     grid = broaden(intrinsic, SMALL, 2, tmp_path / "grid.parquet")
-    materials = Materials(Source(grid, intrinsic), SMALL, split_rows(SMALL, run_hashes(grid, SMALL)), SEED)
+    materials = Materials(Source(grid, intrinsic), SMALL, split_rows(SMALL, run_hashes(grid, SMALL)), SEED, tmp_path)
     few, many = (
         materials.examples(small_preset(Teacher(draws=1), 1).model_copy(update={"basis": basis})) for basis in (4, 8)
     )
     assert isinstance(few.space, BasisSpace)
     assert isinstance(many.space, BasisSpace)
     np.testing.assert_array_equal(few.given, many.given)
+    again = Materials(materials.source, SMALL, materials.split, SEED, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.delattr("stellar_emulator.tuning.materials.exact_lessons")  # what a killed search has, it keeps
+        resumed = again.examples(small_preset(Teacher(draws=1), 1).model_copy(update={"basis": 8}))
+    assert isinstance(resumed.space, BasisSpace)
+    np.testing.assert_array_equal(resumed.space.targets, many.space.targets)
     assert len(few.given) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
     unscaled = [examples.space.targets * examples.space.scale for examples in (few, many)]
     np.testing.assert_allclose(unscaled[0], unscaled[1][:, :4], rtol=1e-5, atol=1e-6)

@@ -127,9 +127,10 @@ def test_hyperband_goes_on_from_the_best_of_a_round_with_its_share_of_the_time(t
         assert seconds == pytest.approx(60.0 * run / 9)
         assert last_fit(result.preset, "chain").epochs == last_fit(earlier.preset, "chain").epochs + run
         assert result.preset.autoencoder == earlier.preset.autoencoder
-    # The best of the first round is among those that went on.
+    # The best of the first bracket's first round is among those that went on.
     round_0 = [result for result in results if result.origin == "searched" and result.values["tuner/round"] == 0]
-    bracket = [result for result in round_0 if result.values["tuner/epochs"] < 9]
+    first = promoted[0].values["tuner/bracket"]
+    bracket = [result for result in round_0 if result.values["tuner/bracket"] == first]
     assert min(bracket, key=lambda result: result.figures.mae if result.figures else 1e9) in promoted
     assert {result.verdict for result in bracket} == {"promoted", "pruned"}
     assert all(result.verdict == "completed" for result in results if result.values["tuner/epochs"] == 9)

@@ -42,7 +42,7 @@ def materials(folder: Path, poisoned: bool) -> Materials:
         grid = write_rows(folder / "poisoned.parquet", replace(rows, flux=flux), SMALL)
         intrinsic = replace(intrinsic, flux=own)
     assert len(split.test) > 0
-    return Materials(Source(grid, intrinsic), SMALL, split, seed=1)
+    return Materials(Source(grid, intrinsic), SMALL, split, seed=1, folder=folder / grid.path.stem)
 
 
 def quick(family: Family) -> Preset:
@@ -83,7 +83,7 @@ def test_a_chain_is_judged_by_its_flux_on_validation_runs(tmp_path: Path) -> Non
     assert figures.mae == pytest.approx(own.mae)
     assert figures.core_mae == pytest.approx(own.core_mae)
     preset = quick("exact")
-    widths = [4, *preset.label_network.hidden, 12, *preset.autoencoder.decoder, 32]
+    widths = [7, *preset.label_network.hidden, 12, *preset.autoencoder.decoder, 32]
     assert figures.parameters == sum(a * b + b for a, b in pairwise(widths))
     assert figures.multiply_adds > found.emulator.network.chain.weights  # broadening costs too
     assert figures.milliseconds > 0.0

@@ -117,8 +117,9 @@ class _Search:
         self.space = SearchSpace(plan.target, self.base, ("exact", "learned") if exact else ("learned",), plan.epochs)
         self.oracle = make_oracle(plan)
         self.oracle.verbose = 0
-        materials = Materials(source, contract, split, plan.seed)
-        self.workshop = Workshop(plan.target, materials, self.base, folder / "shared")
+        shared = folder / "shared"
+        materials = Materials(source, contract, split, plan.seed, shared)
+        self.workshop = Workshop(plan.target, materials, self.base, shared)
 
     def given(self) -> dict[str, Preset]:
         """The first trials: the paper's network, and what `train` takes by itself."""

@@ -36,12 +36,15 @@ from stellar_emulator.networks.inference import (
 )
 from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, Teacher, Training
 from stellar_emulator.networks.space import PixelSpace, Space, basis_space
-from stellar_emulator.networks.teacher import Lessons, teach
+from stellar_emulator.networks.teacher import Lessons, kept_lessons, teach
 from stellar_emulator.training import Fit, Report, fit
 
 Array = NDArray[np.float32]
 LEAST_SECONDS = 1e-3
 """For fits whose time others have spent: each still runs one epoch."""
+
+LESSONS = "lessons.npz"
+"""What a teacher says, kept in a training's folder."""
 
 StageReport = Callable[[str], Report]
 """Given a network's name, returns what is told each of its epochs."""
@@ -134,8 +137,10 @@ def train_emulator(
     basis = fit_basis(targets[rows.train], preset.basis or 1, seed)
     coefficients = basis.project(targets)
     lessons = None
-    if preset.teacher is not None:
-        lessons = _lessons(intrinsic, contract, coefficients, preset.teacher, seed, folder)
+    if (teacher := preset.teacher) is not None:
+        lessons = kept_lessons(
+            folder / LESSONS, lambda: exact_lessons(intrinsic, contract, coefficients, teacher, seed)
+        )
         report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons)
     return train_on(examples, preset, fitting)
@@ -160,22 +165,6 @@ def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> S
         return PixelSpace(grid, split, seed)
     basis = fit_grid_basis(grid, split.train, preset.basis, seed)
     return basis_space(basis, project_grid(grid, basis), split, seed)
-
-
-def _lessons(
-    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: Teacher, seed: int, folder: Path
-) -> Lessons:
-    """What a teacher says of a grid's runs, computed once for all calls on one folder."""
-    path = folder / "lessons.npz"
-    if not path.is_file():
-        made = exact_lessons(intrinsic, contract, coefficients, teacher, seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            np.savez(stream, labels=made.labels, targets=made.targets, error=made.error)
-        partial.rename(path)
-    with np.load(path) as kept:
-        return Lessons(kept["labels"], kept["targets"], float(kept["error"]))
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:

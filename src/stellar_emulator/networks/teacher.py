@@ -4,8 +4,12 @@ With some thousands of runs a network's error is that of interpolating between t
 interpolates smooth functions of few labels better; but it needs all runs for each prediction, and networks don't.
 """
 
+import os
+import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +44,13 @@ ROWS_PREDICTED = 2048
 class Lessons:
     """What a teacher says: labels scaled to [-1, 1], shape (n, labels), and their targets, shape (n, components).
 
-    error: mean squared error of its targets on the validation runs.
+    error: mean squared error of its targets on the validation runs; seconds: spent on learning the training runs.
     """
 
     labels: Array
     targets: Array
     error: float
+    seconds: float
 
 
 def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
@@ -53,10 +58,24 @@ def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: Split
 
     labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
     """
+    began = time.monotonic()
     teacher = Teacher(labels[split.train], inputs, targets[split.train], seed)
+    seconds = time.monotonic() - began
     known = teacher(labels[split.validation])
     asked = spread_labels(inputs, count, seed)
-    return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)))
+    return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)), seconds)
+
+
+def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
+    """Lessons as a file has them; where there is none yet they are made and written to it, at once or not at all."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, **asdict(make()))
+        partial.rename(path)
+    with np.load(path) as kept:
+        return Lessons(kept["labels"], kept["targets"], float(kept["error"]), float(kept["seconds"]))
 
 
 class Teacher:

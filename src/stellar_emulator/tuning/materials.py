@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.learning import (
+    LESSONS,
     Examples,
     exact_examples,
     exact_lessons,
@@ -22,7 +24,7 @@ from stellar_emulator.networks.learning import (
 )
 from stellar_emulator.networks.preset import Preset, Teacher
 from stellar_emulator.networks.space import PixelSpace, basis_space
-from stellar_emulator.networks.teacher import Lessons
+from stellar_emulator.networks.teacher import Lessons, kept_lessons
 from stellar_emulator.tuning.hypermodel import BASES
 
 Array = NDArray[np.float32]
@@ -46,11 +48,11 @@ class Materials:
     """Training and validation runs of a grid as trials need them; nothing is taken from test runs.
 
     Principal components are fitted once, to the largest number that a trial may ask for: fewer are the leading ones.
-    So is a teacher.
+    So are the lessons of a teacher, which ``folder`` keeps.
     """
 
-    def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int) -> None:
-        self.source, self.contract, self.split, self.seed = source, contract, split, seed
+    def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int, folder: Path) -> None:
+        self.source, self.contract, self.split, self.seed, self.folder = source, contract, split, seed, folder
         self._lessons: dict[Teacher, Lessons] = {}
 
     @cached_property
@@ -85,10 +87,9 @@ class Materials:
         """What a teacher says, in the leading components."""
         if teacher not in self._lessons:
             assert self.source.intrinsic is not None
-            coefficients = self._exact.coefficients
-            self._lessons[teacher] = exact_lessons(
-                self.source.intrinsic, self.contract, coefficients, teacher, self.seed
-            )
+            given = (self.source.intrinsic, self.contract, self._exact.coefficients, teacher, self.seed)
+            path = self.folder / f"{teacher.draws}_{LESSONS}"
+            self._lessons[teacher] = kept_lessons(path, lambda: exact_lessons(*given))
         lessons = self._lessons[teacher]
         return replace(lessons, targets=lessons.targets[:, :components])
 

@@ -57,10 +57,11 @@ class Workshop:
         return self._chain(examples, preset, fitting, start)
 
     def prepare(self) -> None:
-        """Train what the trials share, if the target has such."""
+        """Train what the trials share: the base's teacher, and the autoencoder that label networks learn from."""
+        keras.utils.set_random_seed(self.materials.seed)
+        examples = self.materials.examples(self.base)
         if self.target == "label_network":
-            keras.utils.set_random_seed(self.materials.seed)
-            self._shared_autoencoder(self.materials.examples(self.base))
+            self._shared_autoencoder(examples)
 
     def _autoencoder(self, examples: Examples, preset: Preset, fitting: Fitting, start: Path | None) -> Trained:
         encoder, decoder = build_autoencoder(examples, preset.autoencoder)
