@@ -1,4 +1,4 @@
-"""The pair that comes with the package: small, sound, and right about a star that everybody knows."""
+"""The pairs that come with the package: small, sound, and right about a star that everybody knows."""
 
 import json
 
@@ -7,30 +7,54 @@ import pytest
 from synthetic import ROOT
 
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.contract import read_contract
+from stellar_emulator.bundle import read_network
+from stellar_emulator.contract import SPEED_OF_LIGHT, read_contract
 from stellar_emulator.find_model import SHIPPED, shipped_names
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.models import library
 from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 pytestmark = pytest.mark.skipif(SHIPPED not in shipped_names(), reason="no pair was shipped yet: make models/gaia_rvs")
 
-FOLDER = ROOT / "models" / SHIPPED
+ARCHIVE = "gaia_dr3_rvs"
+PAIRS = pytest.mark.parametrize("name", [SHIPPED, ARCHIVE])
 SUN = {"teff": 5777.0, "logg": 4.44, "vsini": 2.0, "m_h": 0.0, "vmicro": 1.0, "resolution": 11500.0}
 
 
-def test_it_is_small_and_of_this_contract() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 20_000_000
-    digest = read_contract(ROOT / "data_contracts" / f"{SHIPPED}.yaml").digest
-    assert Emulator.load().contract.digest == Validator.load().contract.digest == digest
+def test_all_are_small_together() -> None:
+    assert shipped_names() == [ARCHIVE, SHIPPED]
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*") if path.is_file()) <= 20_000_000
 
 
-def test_its_decision_made_it_champion() -> None:
-    record = json.loads((FOLDER / "decision.json").read_text())
+@PAIRS
+def test_its_decision_made_it_champion_by_its_contract(name: str) -> None:
+    digest = read_contract(ROOT / "data_contracts" / f"{name}.yaml").digest
+    emulator, validator = Emulator.load(name), Validator.load(name)
+    assert emulator.contract.digest == validator.contract.digest == digest
+    folder = ROOT / "models" / name
+    record = json.loads((folder / "decision.json").read_text())
     assert record["kind"] == "promotion"
-    assert Emulator.load().digest in (FOLDER / "decision.json").read_text()
-    assert (FOLDER / "decision.html").stat().st_size > 1000
+    assert record["promoted"] is True
+    for digest in (emulator.digest, validator.digest):
+        assert digest in (folder / "decision.json").read_text()
+    assert (folder / "decision.html").stat().st_size > 1000
+    assert (folder / "model_card.md").stat().st_size > 1000
+
+
+def test_the_one_meant_where_none_is_named_is_that_of_the_embedded_grid() -> None:
+    assert Emulator.load().digest == Emulator.load(SHIPPED).digest
+    assert Validator.load().digest == Validator.load(SHIPPED).digest
+
+
+def test_both_have_the_same_networks() -> None:
+    """Broadening is exact: another axis is another synthesis matrix."""
+    first, second = (read_network(ROOT / "models" / name / "emulator") for name in (SHIPPED, ARCHIVE))
+    assert isinstance(first, ExactEmulatorNetwork)
+    assert isinstance(second, ExactEmulatorNetwork)
+    for ours, theirs in zip(first.chain.layers, second.chain.layers, strict=True):
+        np.testing.assert_array_equal(ours.kernel, theirs.kernel)
 
 
 def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:
@@ -47,9 +71,31 @@ def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:
     assert validator.reconstruction_error(flux[np.newaxis])[0] < validator.reconstruction_limit()
 
 
-def test_its_errors_were_measured() -> None:
-    error = Emulator.load().error(np.array([list(SUN.values())]))
+@PAIRS
+def test_its_errors_were_measured(name: str) -> None:
+    emulator = Emulator.load(name)
+    error = emulator.error(np.array([[SUN[label] for label in emulator.contract.label_names]]))
     assert 1e-5 < error.mean() < 5e-3
+
+
+@pytest.mark.parametrize("velocity", [-120.0, 0.0, 65.0])
+def test_a_star_as_gaias_archive_has_it_is_read_back(velocity: float) -> None:
+    emulator = Emulator.load(ARCHIVE)
+    assert (emulator.medium, len(emulator.contract.wavelength.pixels)) == ("vacuum", 2401)
+    pair, pixels = Pair(emulator, Validator.load(ARCHIVE), library(emulator)), emulator.contract.wavelength.pixels
+    star = {name: {**SUN, "vsini": 12.0}[name] for name in emulator.contract.label_names}
+    error = np.full(len(pixels), 0.01)
+    moved = np.interp(pixels / (1.0 + velocity / SPEED_OF_LIGHT), pixels, emulator(**star))
+    flux = moved + np.random.default_rng(2).normal(0.0, error)
+    flux[:20], error[:20] = 0.0, np.inf  # as the reader leaves missing pixels
+    spectrum = ObservedSpectrum("a star", pixels, "vacuum", flux, error)
+    truth = np.array(list(star.values()))
+    inferred = infer(spectrum, pair, Treatment(None, None))
+    assert (np.abs(inferred.labels - truth) < 3.0 * inferred.uncertainty).all()
+    found = fit(spectrum, pair, Treatment(None, 3), {}).solution
+    assert (np.abs(found.parameters.labels - truth) < 4.0 * found.error[: len(truth)]).all()
+    for measured in (inferred.velocity, found.parameters.velocity):
+        assert abs(measured - velocity) < 1.0
 
 
 @pytest.mark.parametrize("teff", [4500.0, 5777.0, 10000.0])
