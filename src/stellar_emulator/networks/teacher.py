@@ -4,7 +4,6 @@ With some thousands of runs a network's error is that of interpolating between t
 interpolates smooth functions of few labels better; but it needs all runs for each prediction, and networks don't.
 """
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -70,7 +69,7 @@ def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
     """Lessons as a file has them; where there is none yet they are made and written to it, at once or not at all."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_suffix(".partial")
         with partial.open("wb") as stream:
             np.savez(stream, **asdict(make()))
         partial.rename(path)
