@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ Row = tuple[str, str, str]
 
 
 def main() -> None:
-    """Search in a fresh folder and print the table; the defaults are those of the documented run."""
+    """Search in a fresh folder and print one of two tables; docs/benchmarks/search.md has both, with their options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--trial_minutes", type=float, default=2.0)
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--options", default="", help="further options of tune, in one string")
     arguments = parser.parse_args()
+    if arguments.kills >= arguments.trials:
+        parser.error(f"--kills {arguments.kills}: each falls into other trials, so give more --trials than that")
     with tempfile.TemporaryDirectory() as folder:
         search = _Search(Path(folder), arguments)
         kills = list(search.killed(arguments.kills, arguments.seed))
@@ -44,7 +47,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Kill:
-    """Seconds after the grid was prepared, and the trials that had ended by then."""
+    """Seconds after its command began, and the trials that had ended by then."""
 
     seconds: float
     ended: set[str]
@@ -63,24 +66,28 @@ class _Search:
         ]
 
     def ended(self) -> float:
-        """Run to the end; return the seconds since the grid was prepared."""
-        process, began = self._begun()
-        if process.wait() != 0:
-            raise SystemExit(process.returncode)
-        return time.monotonic() - began
+        """Run to the end; return the seconds since its state was first there."""
+        with self._command() as process:
+            while not self._opened() and process.poll() is None:
+                time.sleep(0.05)
+            began = time.monotonic()
+            if process.wait() != 0:
+                raise SystemExit(process.returncode)
+            return time.monotonic() - began
 
     def killed(self, times: int, seed: int) -> Iterator[_Kill]:
-        """Run and kill, so many times, each at a moment between a trial's time and that of a share of all trials."""
+        """Run and kill, so many times, each at a moment of the time that its share of the trials takes."""
         random = np.random.default_rng(seed)
         for _ in range(times):
-            process, began = self._begun()
-            wait = random.uniform(1.0, self.trials / (times + 1)) * 60.0 * self.minutes
-            while time.monotonic() - began < wait and process.poll() is None:
-                time.sleep(0.01)
-            if process.poll() is not None:
-                raise SystemExit(f"the search ended before it could be killed: {process.returncode}")
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            began, share = time.monotonic(), random.uniform(0.0, self.trials / (times + 1))
+            with self._command() as process:
+                while not self._opened() and process.poll() is None:
+                    time.sleep(0.05)
+                wait = time.monotonic() + share * 60.0 * self.minutes
+                while time.monotonic() < wait and process.poll() is None:
+                    time.sleep(0.01)
+                if process.poll() is not None:
+                    raise SystemExit(f"the search ended before it could be killed: {process.returncode}")
             yield _Kill(time.monotonic() - began, {run.data.tags["trial"] for run in self.runs() if _ended(run)})
 
     def runs(self) -> list[Run]:
@@ -98,13 +105,20 @@ class _Search:
         """Seconds that a teacher learned."""
         return sum(float(np.load(path)["seconds"]) for path in self.output.glob("searches/*/shared/*lessons.npz"))
 
-    def _begun(self) -> tuple[subprocess.Popen[bytes], float]:
+    @contextmanager
+    def _command(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The command in a process group of its own, which is killed (-9) if it still runs at the end."""
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.store}
         command = [sys.executable, "-c", _COMMAND, *self.words]
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
-        while not list(self.output.glob("searches/*/search.json")) and process.poll() is None:
-            time.sleep(0.05)
-        return process, time.monotonic()
+        with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _opened(self) -> bool:
+        return bool(list(self.output.glob("searches/*/search.json")))
 
 
 def _ended(run: Run) -> bool:
@@ -117,7 +131,7 @@ def _times(search: _Search, wall: float) -> list[Row]:
     inside = sum(float(trial["seconds"]) for trial in trials) + taught
     failed = sum(trial["verdict"] == "failed" for trial in trials)
     return [
-        ("the search (s), from the checked grid to its tables and figure", f"{wall:.0f}", ""),
+        ("the search (s), from the opened grid to its tables and figure", f"{wall:.0f}", ""),
         ("inside fits (s)", f"{fits:.0f}", ""),
         ("of that: the teacher, which all trials share (s)", f"{taught:.0f}", ""),
         ("outside fits", f"{1.0 - fits / wall:.1%}", f"<= {BAR:.0%}"),
@@ -134,7 +148,7 @@ def _kept(search: _Search, kills: list[_Kill]) -> list[Row]:
     wanted = [f"{number:02d}" for number in range(search.trials)]
     moments = ", ".join(f"{kill.seconds:.0f} s ({len(kill.ended)} trials ended)" for kill in kills)
     return [
-        ("killed (-9) after, each time since the command began", moments, ""),
+        ("killed (-9), seconds after the command began", moments, ""),
         ("trials in the table, each once", str(sorted(trials) == wanted), "True"),
         ("trials in MLflow, each in one run", str(sorted(runs) == wanted), "True"),
         ("ended before a kill and lost", str(len(lost)), "0"),

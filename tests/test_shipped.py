@@ -53,8 +53,10 @@ def test_both_have_the_same_networks() -> None:
     first, second = (read_network(ROOT / "models" / name / "emulator") for name in (SHIPPED, ARCHIVE))
     assert isinstance(first, ExactEmulatorNetwork)
     assert isinstance(second, ExactEmulatorNetwork)
+    assert first.chain.coordinates == second.chain.coordinates
     for ours, theirs in zip(first.chain.layers, second.chain.layers, strict=True):
         np.testing.assert_array_equal(ours.kernel, theirs.kernel)
+        np.testing.assert_array_equal(ours.bias, theirs.bias)
 
 
 def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:

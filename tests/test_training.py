@@ -129,7 +129,16 @@ def test_muon_leaves_the_ends_of_a_network_to_adam() -> None:
     made.build(model.trainable_variables)
     by_adam = [velocity is not None for velocity in made.adam_velocities]
     assert by_adam == [True, True, False, True, False, True, True, True]  # kernel and bias of each layer
-    assert (made.adam_beta_2, made.weight_decay) == (0.99, None)
+    assert made.adam_beta_2 == 0.99
+    before = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    made.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables])
+    kept = [
+        keras.ops.convert_to_numpy(variable) / old
+        for variable, old in zip(model.trainable_variables, before, strict=True)
+    ]
+    decayed = 1.0 - 0.01 * training.MUON_OUTER_DECAY
+    for share, outer in list(zip(kept, by_adam, strict=True))[::2]:  # of kernels; biases are 0 still
+        np.testing.assert_allclose(share, decayed if outer else 1.0, rtol=1e-6)
 
 
 def test_the_root_of_each_examples_error_is_a_loss_of_its_own(tmp_path: Path) -> None:

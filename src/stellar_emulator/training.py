@@ -45,6 +45,9 @@ LOSSES: dict[Loss, Any] = {
 }
 """Losses of presets as Keras takes them."""
 
+MUON_OUTER_DECAY = 0.004
+"""Weight decay of what Muon leaves to AdamW, Keras's own; what it trains itself has none."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -165,11 +168,13 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
 
 
 def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
-    """Muon of a model's inner kernels; first and last layer, and all that is no matrix, are left to its Adam."""
+    """Muon of a model's inner kernels; first and last layer, and all that is no matrix, are left to its AdamW."""
     ends = {model.layers[0].name, model.layers[-1].name}
     memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
     outer = [rf"(^|/){re.escape(name)}/" for name in sorted(ends)]
-    return keras.optimizers.Muon(learning_rate=rate, weight_decay=None, exclude_layers=outer, **memory)
+    return keras.optimizers.Muon(
+        learning_rate=rate, weight_decay=None, adam_weight_decay=MUON_OUTER_DECAY, exclude_layers=outer, **memory
+    )
 
 
 def _replay(history: History, report: Report) -> None:

@@ -123,8 +123,7 @@ def _covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, le
         raise InputError(
             f"{spectrum.name} covers {share:.0%} of the model's axis ({rest[0]:.1f} to {rest[-1]:.1f} against "
             f"{axis.start:g} to {axis.stop:g} {axis.unit}, {axis.medium}), {least_share:.0%} are needed: take "
-            "--model gaia_dr3_rvs for spectra of Gaia's archive, for others a model of their own axis, or the verb "
-            "fit, which needs less"
+            "a --model of the spectrum's own axis, or the verb fit, which needs less"
         )
     return share
 

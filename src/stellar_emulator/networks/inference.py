@@ -10,7 +10,7 @@ from stellar_emulator.grid.broadening import Broadening, contract_broadening, re
 from stellar_emulator.networks.dense import DenseChain
 
 LIMB_DARKENING_WEIGHT = 0.05
-"""Of limb darkening beside flux in the squared error: an error of 0.01 there moves flux by some 1e-4."""
+"""Of limb darkening beside flux in the loss: an error of 0.01 there moves flux by some 1e-4."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Training(_Frozen):
 
     loss: Loss = "mean_squared_error"
     optimizer: Literal["adam", "adamax", "adamw", "muon"] = Field(
-        description="muon: of the kernels between first and last layer (Jordan 2024); the others have Adam."
+        description="muon: of the kernels between first and last layer (Jordan 2024); the others have AdamW."
     )
     learning_rate: float = Field(gt=0)
     schedule: Literal["constant", "cosine"] = Field(description="cosine: falls to zero over all epochs.")

@@ -50,7 +50,7 @@ class Space(Protocol):
 class BasisSpace:
     """Principal components, divided by one common scale so that their mean variance is 1.
 
-    The squared error there is that of the flux up to a constant, since the components are orthonormal; all
+    The error of a spectrum there is that of its flux up to a constant, since the components are orthonormal; all
     targets (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs.
     """
 

@@ -7,7 +7,7 @@ interpolates smooth functions of few labels better; but it needs all runs for ea
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +68,11 @@ def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: Split
 def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
     """Lessons as a file has them; where there is none yet they are made and written to it, at once or not at all."""
     if not path.is_file():
+        made = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as stream:
-            np.savez(stream, **asdict(make()))
+            np.savez(stream, labels=made.labels, targets=made.targets, error=made.error, seconds=made.seconds)
         partial.rename(path)
     with np.load(path) as kept:
         return Lessons(kept["labels"], kept["targets"], float(kept["error"]), float(kept["seconds"]))

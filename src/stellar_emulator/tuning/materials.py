@@ -88,7 +88,8 @@ class Materials:
         if teacher not in self._lessons:
             assert self.source.intrinsic is not None
             given = (self.source.intrinsic, self.contract, self._exact.coefficients, teacher, self.seed)
-            path = self.folder / f"{teacher.draws}_{LESSONS}"
+            settings = "_".join(f"{name}_{value}" for name, value in teacher.model_dump().items())
+            path = self.folder / f"{settings}_{LESSONS}"
             self._lessons[teacher] = kept_lessons(path, lambda: exact_lessons(*given))
         lessons = self._lessons[teacher]
         return replace(lessons, targets=lessons.targets[:, :components])

@@ -40,6 +40,7 @@ class Workshop:
     """Trains presets for one target, on the same materials.
 
     shared: folder of the autoencoder that all label networks learn from; only the target ``label_network`` has one.
+    Lessons of a teacher are the materials'.
     """
 
     def __init__(self, target: Target, materials: Materials, base: Preset, shared: Path) -> None:
@@ -58,6 +59,8 @@ class Workshop:
 
     def prepare(self) -> None:
         """Train what the trials share: the base's teacher, and the autoencoder that label networks learn from."""
+        if self.base.teacher is None and self.target != "label_network":
+            return
         keras.utils.set_random_seed(self.materials.seed)
         examples = self.materials.examples(self.base)
         if self.target == "label_network":
