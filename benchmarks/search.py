@@ -76,19 +76,19 @@ class _Search:
             return time.monotonic() - began
 
     def killed(self, times: int, seed: int) -> Iterator[_Kill]:
-        """Run and kill, so many times, each at a moment of the time that its share of the trials takes."""
+        """Run and kill: each time some seconds, at most a trial's, after a number of trials have ended."""
         random = np.random.default_rng(seed)
-        for _ in range(times):
-            began, share = time.monotonic(), random.uniform(0.0, self.trials / (times + 1))
+        for count in sorted(random.choice(self.trials, times, replace=False)):
+            began, wait = time.monotonic(), random.uniform(0.0, 60.0 * self.minutes)
             with self._command() as process:
-                while not self._opened() and process.poll() is None:
+                while len(self._ended_trials()) < count and process.poll() is None:
                     time.sleep(0.05)
-                wait = time.monotonic() + share * 60.0 * self.minutes
-                while time.monotonic() < wait and process.poll() is None:
+                moment = time.monotonic() + wait
+                while time.monotonic() < moment and process.poll() is None:
                     time.sleep(0.01)
                 if process.poll() is not None:
                     raise SystemExit(f"the search ended before it could be killed: {process.returncode}")
-            yield _Kill(time.monotonic() - began, {run.data.tags["trial"] for run in self.runs() if _ended(run)})
+            yield _Kill(time.monotonic() - began, self._ended_trials())
 
     def runs(self) -> list[Run]:
         """MLflow's runs of trials."""
@@ -116,6 +116,9 @@ class _Search:
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
+
+    def _ended_trials(self) -> set[str]:
+        return {path.parent.name.removeprefix("trial_") for path in self.output.glob("searches/*/trial_*/result.json")}
 
     def _opened(self) -> bool:
         return bool(list(self.output.glob("searches/*/search.json")))
