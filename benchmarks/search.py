@@ -110,7 +110,7 @@ class _Search:
         """The command in a process group of its own, which is killed (-9) if it still runs at the end."""
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.store}
         command = [sys.executable, "-c", _COMMAND, *self.words]
-        with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        with subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True) as process:
             try:
                 yield process
             finally:
