@@ -15,7 +15,6 @@ from stellar_emulator.contract import Contract
 from stellar_emulator.errors import SetupError
 from stellar_emulator.grid import intrinsic, synspec
 from stellar_emulator.grid.sampling import run_labels
-from stellar_emulator.networks.coordinates import along
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx_export import emulator_onnx
 from stellar_emulator.networks.preset import read_preset
@@ -107,15 +106,14 @@ def by_keras(network: Network) -> Callable[[NDArray[np.float64]], Array]:
     """The dense layers as the Keras model that they were, by its ``predict``; broadening by NumPy."""
     import keras
 
-    layers, coordinates = network.chain.layers, network.chain.coordinates
+    layers = network.chain.layers
     dense = [keras.layers.Dense(layer.kernel.shape[1], activation=layer.activation) for layer in layers]
     model = keras.Sequential([keras.Input((layers[0].kernel.shape[0],)), *dense])
     model.set_weights([weight for layer in layers for weight in (layer.kernel, layer.bias)])
 
     def predict(inputs: NDArray[np.float64]) -> Array:
-        if coordinates:
-            inputs = along(coordinates, inputs)
-        return np.asarray(model.predict(inputs.astype(np.float32), batch_size=1024, verbose=0))
+        given = network.chain.given(inputs)
+        return np.asarray(model.predict(given.astype(np.float32), batch_size=1024, verbose=0))
 
     if isinstance(network, EmulatorNetwork):
         return predict

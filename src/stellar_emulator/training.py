@@ -169,9 +169,8 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
 
 def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
     """Muon of a model's inner kernels; first and last layer, and all that is no matrix, are left to its AdamW."""
-    ends = {model.layers[0].name, model.layers[-1].name}
     memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
-    outer = [rf"(^|/){re.escape(name)}/" for name in sorted(ends)]
+    outer = [rf"(^|/){re.escape(layer.name)}/" for layer in (model.layers[0], model.layers[-1])]
     return keras.optimizers.Muon(
         learning_rate=rate, weight_decay=None, adam_weight_decay=MUON_OUTER_DECAY, exclude_layers=outer, **memory
     )

@@ -62,13 +62,17 @@ def bounds(coordinates: Coordinates, labels: Sequence[Label]) -> tuple[NDArray[n
     return lower, upper
 
 
+def scaled(coordinates: Coordinates, labels: Sequence[Label], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Physical labels, (n, labels), as coordinates scaled from the labels' bounds to [-1, 1], (n, coordinates)."""
+    lower, upper = bounds(coordinates, labels)
+    return np.asarray(2.0 * (along(coordinates, values) - lower) / (upper - lower) - 1.0)
+
+
 def scaled_coordinates(labels: Sequence[Label], unit: NDArray[np.floating]) -> NDArray[np.float64]:
     """Physical coordinates scaled to [-1, 1], (n, coordinates), of labels scaled to [-1, 1], (n, labels)."""
-    coordinates = physical_coordinates(labels)
-    lower, upper = np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
-    values = along(coordinates, 0.5 * (upper + lower) + 0.5 * (upper - lower) * unit.astype(np.float64))
-    lower, upper = bounds(coordinates, labels)
-    return np.asarray(2.0 * (values - lower) / (upper - lower) - 1.0)
+    lower, upper = bounds(own_coordinates(labels), labels)
+    values = 0.5 * (upper + lower) + 0.5 * (upper - lower) * unit.astype(np.float64)
+    return scaled(physical_coordinates(labels), labels, values)
 
 
 def _shapes(label: Label) -> tuple[Shape, ...]:

@@ -44,11 +44,14 @@ class DenseChain:
     coordinates: Coordinates = ()
 
     def __call__(self, x: Array) -> Array:
-        if self.coordinates:
-            x = along(self.coordinates, x)
+        x = self.given(x)
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def given(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What the first layer is given of the inputs."""
+        return along(self.coordinates, x) if self.coordinates else x
 
     def __add__(self, after: "DenseChain") -> "DenseChain":
         """This chain, then ``after``; linear layers that meet stay two, since a narrow waist costs less."""

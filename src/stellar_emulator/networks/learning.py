@@ -25,6 +25,7 @@ from stellar_emulator.networks.coordinates import (
     bounds,
     own_coordinates,
     physical_coordinates,
+    scaled,
     scaled_coordinates,
 )
 from stellar_emulator.networks.dense import DenseChain, from_keras, scale_inputs
@@ -246,8 +247,7 @@ def intrinsic_targets(contract: Contract, intrinsic: IntrinsicGrid) -> Array:
 
 def unit_labels(labels: tuple[Label, ...], values: NDArray[np.float64]) -> Array:
     """Values scaled from the labels' bounds to [-1, 1], shape (n, labels)."""
-    lower, upper = np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
-    return np.asarray(2.0 * (values - lower) / (upper - lower) - 1.0, dtype=np.float32)
+    return scaled(own_coordinates(labels), labels, values).astype(np.float32)
 
 
 def build_autoencoder(examples: Examples, preset: Autoencoder) -> tuple[keras.Sequential, keras.Sequential]:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras_tuner
 
-from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Preset, Teacher, Training
+from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Loss, Preset, Teacher, Training
 from stellar_emulator.tuning.plan import Target
 
 Value = str | int | float | bool
@@ -21,8 +21,8 @@ ACTIVATIONS = ("gelu", "silu", "relu")
 LATENT_ACTIVATIONS = ("linear", "gelu", "silu", "relu")
 OPTIMIZERS = ("adamw", "adam", "adamax", "muon")
 SCHEDULES = ("cosine", "constant")
-LOSSES = ("mean_squared_error", "root_mean_squared_error")
-INPUTS = ("labels", "coordinates")
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+INPUTS: tuple[Inputs, ...] = get_args(Inputs)
 DROPOUTS = (0.0, 0.02, 0.1, 0.3)
 BETAS = (0.99, 0.999)
 """What the hyperparameters may be; numbers ascend, of words the first is the default."""
