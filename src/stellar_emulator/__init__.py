@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stellar_emulator.emulator import Emulator
-    from stellar_emulator.validator import Validator
+    from stellar_emulator.models.emulator import Emulator
+    from stellar_emulator.models.validator import Validator
 
 __all__ = ["Emulator", "Validator"]
 
@@ -15,4 +15,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"stellar_emulator.{name.lower()}"), name)
+    return getattr(import_module(f"stellar_emulator.models.{name.lower()}"), name)

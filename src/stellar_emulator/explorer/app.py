@@ -20,17 +20,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from stellar_emulator.checks import check_names
-from stellar_emulator.contract import Contract, Label
-from stellar_emulator.emulator import Emulator
+from stellar_emulator.contract.checks import check_names
+from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
 from stellar_emulator.explorer.lines import named_lines
 from stellar_emulator.explorer.upload import observe, parse_reading
 from stellar_emulator.fitting.estimate import Pair
-from stellar_emulator.fitting.models import library
-from stellar_emulator.label_table import broadcast, given_labels
-from stellar_emulator.observed.files import READERS
-from stellar_emulator.validator import Validator
+from stellar_emulator.fitting.protocols import library
+from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.validator import Validator
+from stellar_emulator.observed.readers.formats import READERS
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import write_spectra
 

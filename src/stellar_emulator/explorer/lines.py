@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stellar_emulator.contract import Contract
-from stellar_emulator.medium import converted
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.medium import converted
 
 RYDBERG = 109677.5834
 """Of hydrogen, 1/cm (NIST). Fine structure, left out, would move a line by less than 0.1 A."""

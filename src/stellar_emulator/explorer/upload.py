@@ -9,13 +9,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stellar_emulator.contract import WavelengthAxis, first_fault
+from stellar_emulator.contract.contract import WavelengthAxis, first_fault
+from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.fitting.preparation import Treatment
-from stellar_emulator.medium import Medium
-from stellar_emulator.observed.files import read_tables
 from stellar_emulator.observed.interpret import Stated, spectra_of
+from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 CONTINUUM_DEGREE = 3

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import (
     BLUE,
     COMPUTED,
@@ -24,7 +24,7 @@ from stellar_emulator.figures.style import (
     styled,
     wavelength_title,
 )
-from stellar_emulator.validation.coverage import SPECTRA_PER_CELL, PairCoverage
+from stellar_emulator.grid.label_coverage import SPECTRA_PER_CELL, PairCoverage
 
 BINS = 30
 """Of a histogram."""
@@ -39,7 +39,7 @@ VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "/
 def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[PairCoverage]) -> Figure:
     """Draw the histogram of each label, and for each pair of labels the spectra in each cell, voids hatched.
 
-    ``labels`` has shape (spectra, labels); ``pairs`` are in the order of `validation.coverage.pair_coverage`.
+    ``labels`` has shape (spectra, labels); ``pairs`` are in the order of `grid.label_coverage.pair_coverage`.
     """
     count = len(contract.labels)
     side = max(WIDTH, 1.5 * count)

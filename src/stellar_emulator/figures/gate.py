@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, label_of, new_figure, styled
 
 COLUMNS = 3

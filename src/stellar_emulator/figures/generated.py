@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import (
     GENERATED,
     described,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import (
     BLUE,
     COMPUTED,

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract, Label
 
 COMPUTED, GENERATED = "black", "#D55E00"
 BLUE, GREY = "#0072B2", "#8C8C8C"

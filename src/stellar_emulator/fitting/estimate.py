@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import WavelengthAxis
+from stellar_emulator.contract.contract import WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.forward import Forward, Parameters
 from stellar_emulator.fitting.least_squares import Solution, fit_spectrum
-from stellar_emulator.fitting.models import EmulatorLike, ValidatorLike
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin
+from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
 from stellar_emulator.observed.resampling import resampled
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import Library, at_rest

@@ -1,6 +1,6 @@
 """68 % intervals of labels that know the label box and the vanishing slope of v sin i at 0.
 
-The likelihood is taken as normal in the coordinates of `fitting.coordinates` and restricted to the box, inside which
+The likelihood is taken as normal in the coordinates of `fitting.scaled_labels` and restricted to the box, inside which
 labels are equally likely beforehand. It is drawn from by hit-and-run sampling (Smith 1984): along random directions in
 turn, in which the unrestricted distribution is the same everywhere, however closely two labels are tied; and along each
 label alone, since no random direction leads out of a corner of the box.
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 from scipy.special import ndtr, ndtri
 
-from stellar_emulator.fitting.coordinates import Coordinates
+from stellar_emulator.fitting.scaled_labels import Coordinates
 
 SHARE = 0.6827
 """Of the draws inside an interval: one standard deviation either side of a normal distribution's mean."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.continuum import chebyshev_basis, continuum_over, upper_envelope
 from stellar_emulator.observed.masks import masked

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import SPEED_OF_LIGHT, Contract, WavelengthAxis
-from stellar_emulator.medium import to_vacuum
+from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, WavelengthAxis
+from stellar_emulator.contract.medium import to_vacuum
 
 EDGE = 0.002
 """Of a label's range: nearer to a bound than that, the spectrum may want to go on beyond it."""

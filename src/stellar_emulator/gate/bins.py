@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.gate_limits import GateLimits
+from stellar_emulator.contract.regions import ALL, BOX, HARD, region_rows
 from stellar_emulator.gate.decision import Criterion
-from stellar_emulator.gate.measure import Measured
-from stellar_emulator.gate_limits import GateLimits
-from stellar_emulator.regions import ALL, BOX, HARD, region_rows
+from stellar_emulator.gate.measured_spectra import Measured
 
 
 @dataclass(frozen=True)

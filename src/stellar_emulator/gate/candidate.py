@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stellar_emulator.evaluation import Model
+from stellar_emulator.evaluation.evaluation import Model
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from stellar_emulator.accuracy import PAPER_TABLE_5
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.errors import InputError
+from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5
+from stellar_emulator.gate.against_champion import champion_criteria
 from stellar_emulator.gate.bins import cells
 from stellar_emulator.gate.candidate import Candidate
-from stellar_emulator.gate.champion import champion_criteria
 from stellar_emulator.gate.decision import Criterion, Decision
 from stellar_emulator.gate.evidence import Evidence
-from stellar_emulator.gate.facts import evidence_criteria
+from stellar_emulator.gate.evidence_criteria import evidence_criteria
 from stellar_emulator.gate.fidelity import fidelity_criteria, flux_figures
+from stellar_emulator.gate.label_statistics import LabelStatistics, label_statistics
 from stellar_emulator.gate.labels import label_criteria, smooth_warnings, strictly_matched
-from stellar_emulator.gate.measure import Measured, measure
-from stellar_emulator.gate.statistics import LabelStatistics, label_statistics
-from stellar_emulator.gate_limits import GateLimits
+from stellar_emulator.gate.measured_spectra import Measured, measure
 from stellar_emulator.grid.store import Rows
 
 

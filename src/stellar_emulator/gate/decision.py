@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stellar_emulator.gate.measure import Measured
+from stellar_emulator.gate.measured_spectra import Measured
 
 SCHEMA = 1
 """Raised when a field of the record changes its meaning; see docs/decision.md."""

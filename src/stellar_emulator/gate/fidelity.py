@@ -1,11 +1,11 @@
 """Section "fidelity": ceilings on flux errors, so that a fault which no judge can see is seen."""
 
-from stellar_emulator.contract import Contract
-from stellar_emulator.flux_error import weighted_quantile
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.gate_limits import FluxCeilings, GateLimits
+from stellar_emulator.contract.regions import hard_region, line_core_pixels
+from stellar_emulator.evaluation.flux_error import weighted_quantile
 from stellar_emulator.gate.decision import Criterion
-from stellar_emulator.gate.measure import FluxErrors, Measured
-from stellar_emulator.gate_limits import FluxCeilings, GateLimits
-from stellar_emulator.regions import hard_region, line_core_pixels
+from stellar_emulator.gate.measured_spectra import FluxErrors, Measured
 
 
 def fidelity_criteria(contract: Contract, limits: GateLimits, measured: Measured) -> list[Criterion]:
@@ -27,7 +27,7 @@ def fidelity_criteria(contract: Contract, limits: GateLimits, measured: Measured
 
 
 def flux_figures(contract: Contract, measured: Measured, errors: FluxErrors) -> dict[str, float]:
-    """Flux errors by the name of their ceiling, defined as in `flux_error.FluxErrorRow`."""
+    """Flux errors by the name of their ceiling, defined as in `evaluation.flux_error.FluxErrorRow`."""
     share = measured.weight / measured.weight.sum()
     hard = errors.mae[hard_region(contract, measured.labels)]
     return {

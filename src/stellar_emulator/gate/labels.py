@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.gate_limits import ByLabel, GateLimits
 from stellar_emulator.gate.decision import Criterion
-from stellar_emulator.gate.statistics import LabelStatistics
-from stellar_emulator.gate_limits import ByLabel, GateLimits
+from stellar_emulator.gate.label_statistics import LabelStatistics
 
 
 def label_criteria(contract: Contract, limits: GateLimits, figures: LabelStatistics) -> list[Criterion]:

@@ -1,1 +1,1 @@
-"""The grid: labels, radiative transfer, broadening, storage and checks."""
+"""The grid: its labels, spectra on disk, the split by run, and where the spectra come from."""

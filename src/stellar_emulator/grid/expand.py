@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.broadening.broadening import Broadening, contract_broadening, resolutions
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.broadening import Broadening, contract_broadening, resolutions
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.store import Rows
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.intrinsic import CONTINUUM_POINTS, require_intrinsic_axis
+from stellar_emulator.grid.engines.intrinsic import CONTINUUM_POINTS, require_intrinsic_axis
 
 SHARD_RUNS = 1024
 """Runs of the sequence in a full shard."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.expand import expanded
+from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.shards import PROVENANCE, IntrinsicGrid, read_intrinsic_grid, shard_digests
 from stellar_emulator.grid.store import Grid, Rows, open_parquet, write_grid
-from stellar_emulator.grid.user_grid import open_grid
 
 EMBEDDED = "embedded"
 INTRINSIC = "intrinsic"

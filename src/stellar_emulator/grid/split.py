@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 
 PARTS = ("train", "validation", "test")
 

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract, Kind, WavelengthAxis
+from stellar_emulator.contract.contract import Contract, Kind, WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
 
@@ -315,12 +314,6 @@ def _table(schema: pa.Schema, contract: Contract, rows: Rows) -> pa.Table:
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """A column as float64; missing values become NaN, which the expectations name."""
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def as_double(numbers: NDArray[Any]) -> NDArray[np.float64]:
-    """As float64, with the decimals that single precision means: 0.1 stays 0.1, and a bound stays inside its bounds."""
-    exact = numbers.astype("U32") if numbers.dtype.kind == "f" and numbers.dtype.itemsize < 8 else numbers
-    return np.asarray(exact.astype(np.float64))
 
 
 def _line(error: Exception) -> str:

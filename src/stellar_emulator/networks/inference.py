@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
-from stellar_emulator.grid.broadening import Broadening, contract_broadening, resolutions
+from stellar_emulator.broadening.broadening import Broadening, contract_broadening, resolutions
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.dense import DenseChain
 
 LIMB_DARKENING_WEIGHT = 0.05

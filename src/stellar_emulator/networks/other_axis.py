@@ -1,6 +1,6 @@
 """An exact emulator on another wavelength axis: the same trained networks, another matrix from modes to pixels."""
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 

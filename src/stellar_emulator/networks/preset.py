@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stellar_emulator.contract import first_fault
+from stellar_emulator.contract.contract import first_fault
 from stellar_emulator.errors import InputError
 
 Activation = Literal["relu", "silu", "gelu", "tanh", "linear"]
@@ -134,7 +134,7 @@ class Preset(_Frozen):
 
 def preset_names() -> list[str]:
     """Names of the presets that ship with the package."""
-    folder = resources.files("stellar_emulator") / "presets"
+    folder = resources.files("stellar_emulator.networks") / "presets"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -152,7 +152,7 @@ def read_preset(name_or_path: str) -> Preset:
         If there is none of that name, or the file breaks a rule; the message names field, value and rule.
     """
     if name_or_path in preset_names():
-        text = (resources.files("stellar_emulator") / "presets" / f"{name_or_path}.yaml").read_text()
+        text = (resources.files("stellar_emulator.networks") / "presets" / f"{name_or_path}.yaml").read_text()
     else:
         path = Path(name_or_path)
         if not path.is_file():

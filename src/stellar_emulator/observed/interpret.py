@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import WavelengthAxis
+from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
-from stellar_emulator.medium import Medium
-from stellar_emulator.observed import archive
+from stellar_emulator.observed import gaia_archive
 from stellar_emulator.observed.raw import ERROR, FLUX, NAME, WAVELENGTH, RawTable
 from stellar_emulator.observed.spectrum import ObservedSpectrum, noise_of
 from stellar_emulator.observed.units import fitting_unit, in_angstrom
@@ -151,7 +151,7 @@ def _spectrum(piece: _Piece, table: RawTable, axis: WavelengthAxis, stated: Stat
         unit = fitting_unit(wavelength, axis)
         if unit is None:
             raise _elsewhere(name, wavelength, None, axis)
-        if not archive.is_archive_axis(in_angstrom(name, wavelength, unit) / 10.0):
+        if not gaia_archive.is_archive_axis(in_angstrom(name, wavelength, unit) / 10.0):
             notes.append(f"the file states no wavelength unit: taken as {unit}, the only one on the model's axis")
     angstroms = in_angstrom(name, wavelength, unit)
     room = 0.02 * axis.start
@@ -200,8 +200,8 @@ def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray
     if start and step:
         first, width = _floats(table, "wavelength_start", start), _floats(table, "wavelength_step", step)
         return first + width * np.arange(len(piece.flux)), stated.unit or table.stated("wavelength_unit")
-    if len(piece.flux) == archive.COUNT and table.column(("source_id",)):
-        return archive.archive_wavelengths(), archive.UNIT
+    if len(piece.flux) == gaia_archive.COUNT and table.column(("source_id",)):
+        return gaia_archive.archive_wavelengths(), gaia_archive.UNIT
     return _numbers(table, table.needed(WAVELENGTH)), None
 
 
@@ -211,8 +211,8 @@ def _medium(name: str, angstroms: NDArray[np.float64], table: RawTable, stated: 
     for text in (table.stated("medium"), table.stated("airorvac"), (table.stated("ctype1") or "")[:4]):
         if text and text.lower() in FILE_MEDIA:
             return cast(Medium, FILE_MEDIA[text.lower()])
-    if archive.is_archive_axis(angstroms / 10.0):
-        return archive.MEDIUM
+    if gaia_archive.is_archive_axis(angstroms / 10.0):
+        return gaia_archive.MEDIUM
     raise InputError(f"{name} does not state whether its wavelengths are in air or in vacuum: state --medium")
 
 

@@ -5,8 +5,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.checks import unknown
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.checks import unknown
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 
 RANGE = re.compile(r"(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)")

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stellar_emulator.checks import unknown
+from stellar_emulator.contract.checks import unknown
 from stellar_emulator.errors import InputError
 
 WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import WavelengthAxis
-from stellar_emulator.medium import Medium, converted
+from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.medium import Medium, converted
 
 SCATTER_OF_SECOND_DIFFERENCES = 6.0**0.5
 """Standard deviation of f[i - 1] - 2 f[i] + f[i + 1] for unit noise."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from stellar_emulator.contract import SPEED_OF_LIGHT, WavelengthAxis
+from stellar_emulator.contract.contract import SPEED_OF_LIGHT, WavelengthAxis
 
 FASTEST = 600.0
 """km/s; few stars of the Galaxy are faster."""

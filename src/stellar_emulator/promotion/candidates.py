@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator.contract import ModelNames
-from stellar_emulator.emulator import Emulator
+from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
+from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.validator import Validator
 from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
-from stellar_emulator.registry import resolve, resolve_judges
-from stellar_emulator.validator import Validator
+from stellar_emulator.registry.read import resolve, resolve_judges
 
 PAIRED = "paired"
 """Stands for the validator that an emulator's version names itself."""

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator.contract import ModelNames
+from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.lease import Lease
 

@@ -3,7 +3,7 @@
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator.contract import ModelNames
+from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import RefusedError
 from stellar_emulator.promotion.audit import HEAD, Link, anchor, chain, faults, finish
 from stellar_emulator.promotion.champion import State, derive, move, read_state

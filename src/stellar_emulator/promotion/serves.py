@@ -19,9 +19,9 @@ from typing import Any
 import mlflow
 import numpy as np
 
-from stellar_emulator.contract import ModelNames
-from stellar_emulator.emulator import Emulator
+from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.gate.decision import Criterion
+from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.promotion import fresh_process
 from stellar_emulator.promotion.candidates import RegisteredPair
 

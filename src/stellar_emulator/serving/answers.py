@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.checks import is_number, unknown
-from stellar_emulator.contract import WavelengthAxis
-from stellar_emulator.emulator import Emulator
+from stellar_emulator.contract.checks import is_number, unknown
+from stellar_emulator.contract.contract import WavelengthAxis
 from stellar_emulator.errors import InputError
-from stellar_emulator.validator import Validator
+from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.validator import Validator
+from stellar_emulator.registry.signatures import ENCODINGS
 
 EMULATOR_PARAMS = ("encoding", "wavelength_min", "wavelength_max")
 VALIDATOR_PARAMS = ("noise",)
-
-ENCODINGS = ("json", "base64")
-"""Numbers as JSON has them, or single-precision ones as text of a third of the length and no cost to read."""
 
 _SLACK = 1e-3
 """Of a wavelength step, by which a bound may miss the pixel that is meant: 8400 + 3999 * 0.1 is above 8799.9."""

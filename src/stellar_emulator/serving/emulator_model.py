@@ -8,8 +8,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from stellar_emulator.emulator import Emulator
 from stellar_emulator.errors import InputError
+from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.serving.answers import emulator_answer
 
 

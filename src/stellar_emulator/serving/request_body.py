@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.checks import check_names
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.checks import check_names
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 
 MAXIMUM_BYTES = 64 * 2**20

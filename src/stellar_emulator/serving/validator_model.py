@@ -10,8 +10,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.models.validator import Validator
 from stellar_emulator.serving.answers import validator_answer
-from stellar_emulator.validator import Validator
 
 
 class ValidatorModel(PythonModel):  # type: ignore[misc]

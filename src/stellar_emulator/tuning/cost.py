@@ -8,7 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
-from stellar_emulator.networks.onnx_export import emulator_onnx
+from stellar_emulator.networks.onnx.export import emulator_onnx
 
 REPEATS = 60
 """Spectra timed; the fastest counts, since whatever else the machine does can only slow one down."""

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
-from stellar_emulator.evaluation import read_part
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import Source
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
-from stellar_emulator.networks.learning import (
+from stellar_emulator.networks.preset import Preset, Teacher
+from stellar_emulator.training.space import PixelSpace, basis_space
+from stellar_emulator.training.teacher import Lessons, kept_lessons
+from stellar_emulator.training.train_emulator import (
     LESSONS,
     Examples,
     exact_examples,
@@ -22,9 +25,6 @@ from stellar_emulator.networks.learning import (
     intrinsic_targets,
     learned_examples,
 )
-from stellar_emulator.networks.preset import Preset, Teacher
-from stellar_emulator.networks.space import PixelSpace, basis_space
-from stellar_emulator.networks.teacher import Lessons, kept_lessons
 from stellar_emulator.tuning.hypermodel import BASES
 
 Array = NDArray[np.float32]

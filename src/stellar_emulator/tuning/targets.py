@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.dense import DenseChain, from_keras, linear_map
-from stellar_emulator.networks.learning import (
+from stellar_emulator.networks.preset import Preset
+from stellar_emulator.training.fit_network import BEST
+from stellar_emulator.training.train_emulator import (
     Examples,
     Fitting,
     TrainedEmulator,
@@ -21,8 +23,6 @@ from stellar_emulator.networks.learning import (
     reconstruct,
     trained_emulator,
 )
-from stellar_emulator.networks.preset import Preset
-from stellar_emulator.training import BEST
 from stellar_emulator.tuning.materials import Materials
 from stellar_emulator.tuning.plan import Target
 

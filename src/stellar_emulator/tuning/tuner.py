@@ -12,8 +12,8 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from stellar_emulator.errors import SetupError
-from stellar_emulator.networks.learning import Fitting, StageReport
 from stellar_emulator.networks.preset import Preset
+from stellar_emulator.training.train_emulator import Fitting, StageReport
 from stellar_emulator.tuning.hypermodel import (
     SearchSpace,
     Value,
@@ -22,11 +22,11 @@ from stellar_emulator.tuning.hypermodel import (
     with_epochs,
     with_run_epochs,
 )
-from stellar_emulator.tuning.measure import measure
 from stellar_emulator.tuning.oracles import OBJECTIVE
 from stellar_emulator.tuning.plan import Plan
 from stellar_emulator.tuning.targets import Workshop
 from stellar_emulator.tuning.trial import TrialResult, read_result, write_result
+from stellar_emulator.tuning.trial_figures import measure
 
 NETWORKS = "networks"
 """Folder, inside a trial's, of its fits."""

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.store import Grid
-from stellar_emulator.validation import measures, residuals, runs
+from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
+from stellar_emulator.validation.grid_statistics import inside
 from stellar_emulator.validation.rules import (
     GRID,
     LABEL_VECTOR,
@@ -22,7 +23,6 @@ from stellar_emulator.validation.rules import (
     pixel_rules,
     rules,
 )
-from stellar_emulator.validation.statistics import inside
 from stellar_emulator.validation.summaries import FLUX_COLUMNS, FluxStatistics, label_table, summaries
 from stellar_emulator.validation.verdict import Verdict
 
@@ -81,7 +81,7 @@ def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     limits = contract.expectations
     further: dict[str, Any] = {}
     for position in limits.line_position:
-        column = measures.position_of(position.line)
+        column = spectrum_measures.position_of(position.line)
         further[column] = table[column].where(inside(table, position.where))
     if limits.label_residual and len(table) >= limits.label_residual.spectra:
         further[residuals.RESIDUAL] = residuals.label_residuals(contract, table)
@@ -89,7 +89,7 @@ def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         further[residuals.RESIDUAL] = np.nan
     if limits.identity:
         further[LABEL_VECTOR] = table.groupby(contract.label_names, dropna=False).ngroup()
-        further |= dict(runs.run_columns(contract, table))
+        further |= dict(run_consistency.run_columns(contract, table))
     return table.assign(**further)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.validation.check import Validation
 from stellar_emulator.validation.verdict import counted
 

@@ -18,9 +18,9 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from stellar_emulator.contract import Label, WavelengthAxis
-from stellar_emulator.validation.axis import axis_fault
-from stellar_emulator.validation.statistics import empty_bins, rank_correlation
+from stellar_emulator.contract.contract import Label, WavelengthAxis
+from stellar_emulator.validation.axis_fault import axis_fault
+from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
 
 
 class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):  # type: ignore[misc]

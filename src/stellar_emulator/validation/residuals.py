@@ -5,9 +5,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.sampling import unwarped
-from stellar_emulator.validation.measures import residual_measures
+from stellar_emulator.validation.spectrum_measures import residual_measures
 
 RESIDUAL = "label_residual"
 """Column of what `label_residuals` returns."""

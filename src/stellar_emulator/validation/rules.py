@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract, Label
-from stellar_emulator.expectation_limits import RankCorrelation
-from stellar_emulator.validation import measures, residuals, runs
+from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.expectation_limits import RankCorrelation
+from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
 from stellar_emulator.validation.verdict import ROWS_NAMED, WAVELENGTH_AXIS, Fault, counted
 
 SPECTRA = "spectra"
@@ -216,24 +216,32 @@ def _of_flux(contract: Contract) -> list[Rule]:
         low, high, share = limits.continuum.lower, limits.continuum.upper, limits.continuum.quantile
         phrase = f"is not normalised to its continuum: its {share:g} quantile is not {_range(low, high)}"
         found.append(
-            _between("ExpectContinuumNearOne", measures.CONTINUUM, "flux", phrase, min_value=low, max_value=high)
+            _between(
+                "ExpectContinuumNearOne", spectrum_measures.CONTINUUM, "flux", phrase, min_value=low, max_value=high
+            )
         )
     if limits.contrast:
         least = limits.contrast.lower
         phrase = f"is flat: lowest and highest pixel differ by less than {least:g}"
-        found.append(_between("ExpectSpectrumToHaveContrast", measures.CONTRAST, "flux", phrase, min_value=least))
+        found.append(
+            _between("ExpectSpectrumToHaveContrast", spectrum_measures.CONTRAST, "flux", phrase, min_value=least)
+        )
     if limits.clipped_pixels:
         most, flux = limits.clipped_pixels.upper, contract.flux
         phrase = f"has dead or saturated pixels: more than {most:g} lie exactly on {flux.lower:g} or {flux.upper:g}"
-        found.append(_between("ExpectNoClippedPixels", measures.CLIPPED, "flux", phrase, max_value=most))
+        found.append(_between("ExpectNoClippedPixels", spectrum_measures.CLIPPED, "flux", phrase, max_value=most))
     if limits.repeated_pixels:
         most = limits.repeated_pixels.upper
         phrase = f"has dead pixels: more than {most:g} neighbours share one value"
-        found.append(_between("ExpectNoRepeatedPixels", measures.REPEATED, "flux", phrase, max_value=most))
+        found.append(_between("ExpectNoRepeatedPixels", spectrum_measures.REPEATED, "flux", phrase, max_value=most))
     if limits.spike:
         most = limits.spike.upper
         phrase = f"has a spike: a pixel lies more than {most:g} off its neighbours"
-        found.append(_between("ExpectNoSpikes", measures.SPIKE, "flux", phrase, measures.SPIKE_PIXEL, max_value=most))
+        found.append(
+            _between(
+                "ExpectNoSpikes", spectrum_measures.SPIKE, "flux", phrase, spectrum_measures.SPIKE_PIXEL, max_value=most
+            )
+        )
     return found
 
 
@@ -250,7 +258,7 @@ def _of_physics(contract: Contract) -> list[Rule]:
         found.append(
             _between(
                 "ExpectLinesAtTheirPlaces",
-                measures.position_of(position.line),
+                spectrum_measures.position_of(position.line),
                 "flux",
                 phrase,
                 min_value=position.lower,
@@ -321,7 +329,7 @@ def _of_identity(contract: Contract) -> list[Rule]:
         ),
         _between(
             "ExpectRunToAgreeInItsLabels",
-            runs.LABEL_SHARE,
+            run_consistency.LABEL_SHARE,
             "run_id",
             f"does not fit: the row has not the {own} of most rows of its run",
             min_value=0.5,
@@ -329,7 +337,7 @@ def _of_identity(contract: Contract) -> list[Rule]:
         ),
         _between(
             "ExpectRunInOnePart",
-            runs.PART_SHARE,
+            run_consistency.PART_SHARE,
             "run_id",
             "lies on two sides of the split: most rows of its run fall into another part",
             min_value=0.5,
@@ -337,7 +345,7 @@ def _of_identity(contract: Contract) -> list[Rule]:
         ),
         _between(
             "ExpectRunsToDiffer",
-            runs.DISTANCE,
+            run_consistency.DISTANCE,
             "run_id",
             f"goes by a second number: another run has the same {own} to {least:g} of their ranges, which may put them "
             "on two sides of the split",

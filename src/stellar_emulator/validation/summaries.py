@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
-from stellar_emulator.grid.store import Grid, as_double, flux_digests
-from stellar_emulator.validation.measures import measure
+from stellar_emulator.contract.checks import as_double
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.grid.store import Grid, flux_digests
+from stellar_emulator.validation.spectrum_measures import measure
 
 FLUX_COLUMNS = (
     "flux_minimum",

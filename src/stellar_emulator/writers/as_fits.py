@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.version import VERSION
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.fits_header import BLOCK, Card, header, padded

@@ -1,4 +1,4 @@
-"""Spectra as Parquet: one row a spectrum, which can be read as a grid of one's own (see `grid.user_grid`)."""
+"""Spectra as Parquet: one row a spectrum, which can be read as a grid of one's own (see `grid.readers.user_grid`)."""
 
 from pathlib import Path
 

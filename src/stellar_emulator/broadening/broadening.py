@@ -1,0 +1,162 @@
+"""Rotation and instrument as the convolutions that they are, on a logarithmic wavelength axis.
+
+Both kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
+Observation and Analysis of Stellar Photospheres, ch. 18) and a Gaussian of FWHM = wavelength / resolution. Because the
+instrument passes no detail finer than its own width, few modes are enough; their sum is taken at the pixels.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.broadening.fourier_sum import FourierSum, fourier_sum
+from stellar_emulator.broadening.rotation import RotationSeries, rotation_series
+from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
+from stellar_emulator.contract.medium import converted
+from stellar_emulator.errors import InputError
+
+FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+NEGLIGIBLE_TRANSFER = 1e-4
+"""Modes that the sharpest instrument passes with less than this are dropped: they would change no pixel by 1e-5."""
+
+
+@dataclass(frozen=True)
+class Broadening:
+    """Broadens spectra given as Fourier modes and samples them at the pixels of one wavelength axis.
+
+    The modes are those of the spectrum as the sharpest instrument sees it without rotation, real parts then
+    imaginary, scaled so that squared differences of modes are those of flux. bins: of the intrinsic axis; frequencies:
+    cycles per km/s, shape (modes,); response: from intrinsic flux to modes, shape (modes,); sharpest: that
+    instrument's resolution; rotation: transfer by vsini and limb darkening; synthesis: modes to pixels.
+    """
+
+    bins: int
+    frequencies: NDArray[np.float64]
+    response: NDArray[np.float64]
+    sharpest: float
+    rotation: RotationSeries
+    synthesis: FourierSum
+
+    @property
+    def pixels(self) -> int:
+        return self.synthesis.pixels
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one spectrum."""
+        return self.synthesis.multiply_adds + self.rotation.disc.size + self.rotation.difference.size
+
+    def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Modes of intrinsic spectra, (runs, bins) to (runs, 2 modes).
+
+        Raises
+        ------
+        InputError
+            If the spectra have another number of bins.
+        """
+        if intrinsic.shape[-1] != self.bins:
+            raise InputError(f"intrinsic spectra have {intrinsic.shape[-1]} bins, this broadening takes {self.bins}")
+        spectrum = np.fft.rfft(intrinsic, axis=-1)[..., : len(self.frequencies)] * self.response
+        return np.concatenate([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
+
+    def transfer(
+        self, vsini: NDArray[np.float64], resolution: NDArray[np.float64], limb_darkening: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Product of both kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes)."""
+        extra = instrument_sigma(resolution) ** 2 - instrument_sigma(self.sharpest) ** 2
+        exponent = np.outer(-2.0 * np.pi**2 * extra, self.frequencies**2).astype(np.float32)
+        both = self.rotation(vsini, limb_darkening)
+        both *= np.exp(exponent, out=exponent)
+        return both
+
+    def __call__(
+        self,
+        modes: NDArray[np.float32],
+        vsini: NDArray[np.float64],
+        resolution: NDArray[np.float64],
+        limb_darkening: NDArray[np.float64],
+    ) -> NDArray[np.float32]:
+        """Broadened flux, (n, 2 modes) to (n, pixels); vsini in km/s, limb darkening linear, each of shape (n,)."""
+        transfer = self.transfer(vsini, resolution, limb_darkening)
+        return self.synthesis(modes * np.concatenate([transfer, transfer], axis=-1))
+
+
+def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float, fastest: float) -> Broadening:
+    """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
+
+    Raises
+    ------
+    InputError
+        If the pixels reach beyond the intrinsic axis.
+    """
+    pixels = converted(wavelength.pixels, wavelength.medium, intrinsic.medium)
+    if pixels[0] < intrinsic.edges[0] or pixels[-1] > intrinsic.edges[-1]:
+        raise InputError(
+            f"wavelengths {pixels[0]:.1f}-{pixels[-1]:.1f} A (in {intrinsic.medium}) reach beyond the intrinsic "
+            f"spectra ({intrinsic.edges[0]:.1f}-{intrinsic.edges[-1]:.1f} A)"
+        )
+    bins, step = len(intrinsic.wavelength), intrinsic.velocity_step
+    sigma = float(instrument_sigma(sharpest))
+    highest = np.sqrt(-np.log(NEGLIGIBLE_TRANSFER) / 2.0) / (np.pi * sigma)
+    frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
+    # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
+    twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
+    instrument = np.exp(-2.0 * (np.pi * sigma * frequencies) ** 2)
+    angles = 2.0 * np.pi / (bins * step) * pixel_velocities(intrinsic, wavelength)
+    return Broadening(
+        bins=bins,
+        frequencies=frequencies,
+        response=twice * instrument / (bins * np.sinc(frequencies * step)),
+        sharpest=sharpest,
+        rotation=rotation_series(frequencies, fastest),
+        synthesis=fourier_sum(angles, instrument),
+    )
+
+
+def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> NDArray[np.float64]:
+    """Where pixels lie on the intrinsic axis, in km/s from the centre of its first bin, shape (pixels,)."""
+    pixels = converted(wavelength.pixels, wavelength.medium, intrinsic.medium)
+    return np.asarray(np.log(pixels / intrinsic.wavelength[0]) * SPEED_OF_LIGHT)
+
+
+def contract_broadening(contract: Contract) -> Broadening:
+    """Broadening for a contract's own axes and resolution bound.
+
+    Raises
+    ------
+    InputError
+        If the contract has no intrinsic axis, or says nothing of the resolution.
+    """
+    if contract.intrinsic is None or not (contract.instrument or "resolution" in contract.label_names):
+        raise InputError(
+            f"contract {contract.name} can't broaden: it needs an intrinsic axis, and the label resolution or an "
+            "instrument"
+        )
+    if contract.instrument:
+        sharpest = contract.instrument.sharpest
+    else:
+        sharpest = contract.labels[contract.label_names.index("resolution")].upper
+    fastest = contract.labels[contract.label_names.index("vsini")].upper
+    return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest, fastest)
+
+
+def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Resolution of each spectrum, shape (n,), for labels (n, labels): a label, or the instrument's for all."""
+    if contract.instrument:
+        return np.full(len(labels), contract.instrument.resolution)
+    return np.asarray(labels[:, contract.label_names.index("resolution")], dtype=np.float64)
+
+
+@lru_cache(maxsize=2)
+def _kept(intrinsic: str, wavelength: str, sharpest: float, fastest: float) -> Broadening:
+    """One broadening for grid, targets and emulator; axes that hold arrays make no keys."""
+    axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
+    return broadening(*axes, sharpest, fastest)
+
+
+def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Standard deviation in km/s of the Gaussian instrument profile whose FWHM is wavelength / resolution."""
+    return np.asarray(SPEED_OF_LIGHT / (np.asarray(resolution) * FWHM_PER_SIGMA))

@@ -1,0 +1,95 @@
+"""The verb ``fit``: labels of observed spectra by least squares through the emulator, with their covariance."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations_with_replacement
+from pathlib import Path
+
+import numpy as np
+
+from stellar_emulator.cli.observations import (
+    Row,
+    answered,
+    known_labels,
+    load_pair,
+    report,
+    require_some,
+    treatment,
+    values_of,
+)
+from stellar_emulator.errors import SetupError
+from stellar_emulator.fitting.estimate import Fitted, Pair, fit
+from stellar_emulator.writers.file import check_output
+from stellar_emulator.writers.label_table_file import FORMATS, write_table
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a table of labels, one row a spectrum, and a figure of each if asked to. Raises like the verb infer."""
+    check_output(options.output, FORMATS)
+    pair = load_pair(options)
+    contract = pair.emulator.contract
+    known, treated = known_labels(options.given, contract), treatment(options, contract)
+    rows, refused = answered(options, contract, lambda spectrum: fit(spectrum, pair, treated, known))
+    rows = [replace(row, warnings=(*row.warnings, *(row.found.warnings if row.found else ()))) for row in rows]
+    if len(refused) < len(rows):
+        _write(options, pair, rows)
+        report(rows, [_line(pair, row.found) for row in rows], options.output)
+        if options.figures is not None:
+            _draw(options.figures, pair, rows)
+    require_some(refused, len(rows))
+
+
+def _write(options: argparse.Namespace, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
+    labels = pair.emulator.contract.labels
+    found = [row.found.solution if row.found else None for row in rows]
+    nothing = np.full(len(labels), np.nan)
+    columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
+    units: dict[str, str] = {}
+    for i, label in enumerate(labels):
+        columns[label.name] = [float((one.parameters.labels if one else nothing)[i]) for one in found]
+        for end in ("error", "lower", "upper"):
+            columns[f"{label.name}_{end}"] = [float((getattr(one, end) if one else nothing)[i]) for one in found]
+        if label.unit:
+            units |= dict.fromkeys(
+                [label.name, *(f"{label.name}_{end}" for end in ("error", "lower", "upper"))], label.unit
+            )
+    columns["radial_velocity"] = [one.parameters.velocity if one else float("nan") for one in found]
+    columns["radial_velocity_error"] = [one.velocity_error if one else float("nan") for one in found]
+    columns["chi_square"] = [one.chi_square if one else float("nan") for one in found]
+    columns["degrees_of_freedom"] = [one.degrees_of_freedom if one else 0 for one in found]
+    for i, j in combinations_with_replacement(range(len(labels)), 2):
+        name = f"covariance_{labels[i].name}_{labels[j].name}"
+        columns[name] = [float(one.covariance[i, j]) if one else float("nan") for one in found]
+    columns["warning"] = ["; ".join(row.warnings) for row in rows]
+    units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
+    write_table(options.output, columns, units, {"emulator": pair.emulator.version})
+
+
+def _line(pair: Pair, found: Fitted | None) -> str:
+    if found is None:
+        return "not used"
+    solution = found.solution
+    each = zip(pair.emulator.contract.labels, solution.parameters.labels, solution.error, strict=True)
+    texts = [values_of(*one) for one in each]
+    velocity = f"velocity {solution.parameters.velocity:.2f} +- {solution.velocity_error:.2f} km/s"
+    return ", ".join([*texts, velocity, f"chi-square {solution.chi_square:.0f} / {solution.degrees_of_freedom}"])
+
+
+def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
+    """One PNG for each fit, by number and name."""
+    from stellar_emulator.figures.fitted import fitted_spectrum
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, row in enumerate(rows):
+            if row.found:
+                name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(row.name).name)[:60]
+                figure = fitted_spectrum(pair.emulator.contract, row.found.spectrum, row.found.solution)
+                figure.savefig(folder / f"{number:04d}_{name}.png")
+    except OSError as error:
+        raise SetupError(
+            f"{folder} can't be written to: {error.strerror or error}: choose another --figures"
+        ) from error
+    print(f"{folder}: figures")

@@ -1,0 +1,44 @@
+"""The verb ``history``: who was champion, since when and why; changes nothing."""
+
+import argparse
+
+from stellar_emulator.contract.contract import read_contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.promotion.audit import Link, chain
+from stellar_emulator.promotion.champion import Pair, read_state
+from stellar_emulator.promotion.repair import require_sound
+from stellar_emulator.registry import tracking
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the chain of decisions, oldest first, and the pairs that serve now and served before.
+
+    Raises
+    ------
+    RefusedError
+        If ``verify`` was asked for and a decision is not as it was written.
+    """
+    models = read_contract(options.contract).models
+    tracking.connect()
+    state, links = read_state(models), chain(models.emulator)
+    for link in links:
+        print(_line(link))
+    print(f"champion: {state.champion or 'none'}; before it: {state.previous or 'none'}")
+    unfinished = [link.number for link in links if link.moves and not link.finished]
+    if unfinished:
+        print(f"decision {unfinished[-1]} was interrupted: the next promote or rollback carries it out")
+    if options.verify:
+        require_sound(models, links)
+        print(f"{len(links)} decisions, each as it was written: every one holds the SHA-256 of the one before")
+
+
+def _line(link: Link) -> str:
+    try:
+        content = link.content()
+    except InputError:
+        return f"{link.number:>4}  {link.outcome:<22}its record is missing or damaged  run {link.run_id}"
+    after = content["after"]
+    served = Pair(**(after["champion"] if after else content["pair"]))
+    reason = f"  ({content['reason']})" if "reason" in content else ""
+    made = f"{content['time']}  {link.outcome:<22}{served!s:<32}{content['who']}"
+    return f"{link.number:>4}  {made}  run {link.run_id}{reason}"

@@ -1,0 +1,62 @@
+"""The verb ``infer``: labels of observed spectra by the validator, in a moment each."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stellar_emulator.cli.observations import Row, answered, load_pair, report, require_some, treatment, values_of
+from stellar_emulator.fitting.estimate import Inferred, Pair, infer
+from stellar_emulator.writers.file import check_output
+from stellar_emulator.writers.label_table_file import FORMATS, write_table
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a table of labels, one row a spectrum; spectra that can't be used have empty rows that say why.
+
+    Raises
+    ------
+    InputError
+        If no spectrum at all can be used.
+    RefusedError
+        If some can't.
+    """
+    check_output(options.output, FORMATS)
+    pair = load_pair(options)
+    contract = pair.emulator.contract
+    treated = treatment(options, contract)
+    rows, refused = answered(options, contract, lambda spectrum: infer(spectrum, pair, treated))
+    rows = [replace(row, warnings=(*row.warnings, *(row.found.warnings if row.found else ()))) for row in rows]
+    if len(refused) < len(rows):
+        _write(options, pair, rows)
+        report(rows, [_line(pair, row.found) for row in rows], options.output)
+    require_some(refused, len(rows))
+
+
+def _write(options: argparse.Namespace, pair: Pair, rows: Sequence[Row[Inferred]]) -> None:
+    labels = pair.emulator.contract.labels
+    nothing = np.full(len(labels), np.nan)
+    found = [row.found for row in rows]
+    columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
+    units: dict[str, str] = {}
+    for i, label in enumerate(labels):
+        columns[label.name] = [float((one.labels if one else nothing)[i]) for one in found]
+        columns[f"{label.name}_error"] = [float((one.uncertainty if one else nothing)[i]) for one in found]
+        if label.unit:
+            units |= {label.name: label.unit, f"{label.name}_error": label.unit}
+    for name in ("velocity", "velocity_error", "noise", "reconstruction_error"):
+        column = f"radial_{name}" if name.startswith("velocity") else name
+        columns[column] = [float(getattr(one, name)) if one else float("nan") for one in found]
+    columns["warning"] = ["; ".join(row.warnings) for row in rows]
+    units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
+    versions = {"emulator": pair.emulator.version, "validator": pair.validator.version}
+    write_table(options.output, columns, units, versions)
+
+
+def _line(pair: Pair, found: Inferred | None) -> str:
+    if found is None:
+        return "not used"
+    labels = pair.emulator.contract.labels
+    texts = [values_of(*each) for each in zip(labels, found.labels, found.uncertainty, strict=True)]
+    return ", ".join([*texts, f"velocity {found.velocity:.2f} km/s"])

@@ -1,0 +1,164 @@
+"""The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
+
+import argparse
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.errors import InputError, RefusedError
+from stellar_emulator.evaluation.evaluation import read_part
+from stellar_emulator.gate.candidate import Candidate
+from stellar_emulator.gate.decide import decide, limits_of
+from stellar_emulator.gate.page import page
+from stellar_emulator.grid.shards import PROVENANCE
+from stellar_emulator.grid.source import embedded_folder, open_source
+from stellar_emulator.grid.store import Grid
+from stellar_emulator.promotion.audit import PAGE, RECORD, Link, chain
+from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair
+from stellar_emulator.promotion.champion import Pair, State, read_state
+from stellar_emulator.promotion.decisions import following, keep, require_new_pairing
+from stellar_emulator.promotion.gather_evidence import gather
+from stellar_emulator.promotion.lease import lease
+from stellar_emulator.promotion.repair import repair
+from stellar_emulator.promotion.serves import serving_criteria
+from stellar_emulator.registry import tracking
+from stellar_emulator.registry.tracking import Run
+from stellar_emulator.system.lock import locked, make_folder
+from stellar_emulator.system.say import say
+from stellar_emulator.validation.validated import require_validated
+
+GATE = "gate"
+"""What a user calls the contract's own gate set."""
+
+_REFUSALS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair as it stands before the gate: the gate set, what serves now, and the decisions made before."""
+
+    contract: Contract
+    gate: Grid
+    pair: Pair
+    before: State
+    links: list[Link]
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """record, page: of ``decision.json`` and ``decision.html``; summary: for the terminal; reasons: of a refusal."""
+
+    record: dict[str, Any]
+    page: str | None
+    summary: str
+    reasons: list[str]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Promote a pair or refuse it; either way the decision is kept, as a run of its own and in ``output``.
+
+    Raises
+    ------
+    RefusedError
+        If the pair is refused.
+    """
+    contract = read_contract(options.contract)
+    limits_of(contract)
+    models = contract.models
+    make_folder(options.output)
+    with locked(options.output), tracking.start_job("promote", options.output) as job, lease(models.emulator) as lock:
+        for done in repair(models, lock):
+            say(done)
+        pair, before = choose(models, options.emulator, options.validator), read_state(models)
+        if not options.dry_run:
+            require_new_pairing(models, pair)
+        gate = _gate_set(options, contract, job)
+        case = Case(contract, gate, pair, before, chain(models.emulator), options.dry_run)
+        outcome = _judged(case, job)
+        keep(models, job, outcome.record, outcome.page, options.output, lock)
+    print(outcome.summary)
+    print(f"\ndecision: {options.output / RECORD}, for people: {options.output / PAGE}")
+    if outcome.reasons:
+        more = len(outcome.reasons) - _REFUSALS_SHOWN
+        shown = "; ".join(outcome.reasons[:_REFUSALS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        raise RefusedError(f"{pair} is refused: {shown}")
+    print(_promoted(case))
+
+
+def _gate_set(options: argparse.Namespace, contract: Contract, job: Run) -> Grid:
+    """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
+    source = options.grid
+    if source == GATE:
+        folder = embedded_folder(contract, GATE)
+        if not (folder / PROVENANCE).is_file():
+            raise InputError(f"contract {contract.name} has no embedded gate set: compute one and name it with --grid")
+        source = str(folder)
+    gate = open_source(source, contract, options.output / "grids").grid
+    require_validated(gate, contract, options.output)
+    job.log_dataset(contract.name, gate.digest, gate.path, GATE)
+    return gate
+
+
+def _judged(case: Case, job: Run) -> Outcome:
+    """Decide, or refuse at once what is no longer the model that was registered."""
+    models = case.contract.models
+    try:
+        challenger = load_pair(models, case.pair)
+    except InputError as error:
+        return _refused_unread(case, job, str(error))
+    attempts = sum(link.gate == case.gate.digest for link in case.links)
+    evidence = gather(case.contract, case.gate, challenger, attempts)
+    # The contract's own seed: nobody can try others until one passes.
+    seed = case.contract.sampling.gate_seed
+    spectra = read_part(case.gate, np.arange(case.gate.rows), seed)
+    serves = serving_criteria(models, challenger)
+    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, serves)
+    content = decision.to_dict()
+    record = _record(case, job, content, challenger)
+    reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
+    reasons += [f"nothing was asked about {section}" for section in decision.unexamined]
+    return Outcome(record, page(case.contract, spectra, decision, record), decision.summary(), reasons)
+
+
+def _champion(case: Case) -> Candidate | None:
+    """The pair that serves now, where it answers for the same labels and pixels."""
+    if case.before.champion is None:
+        return None
+    champion = load_pair(case.contract.models, case.before.champion)
+    theirs, ours = champion.emulator.contract, case.contract
+    if (theirs.labels, theirs.wavelength) != (ours.labels, ours.wavelength):
+        return None
+    return champion.candidate()
+
+
+def _refused_unread(case: Case, job: Run, reason: str) -> Outcome:
+    record = _record(case, job, {"promoted": False, "reason": reason}, None)
+    return Outcome(record, None, f"not judged: {reason}", [reason])
+
+
+def _record(case: Case, job: Run, decision: dict[str, Any], challenger: RegisteredPair | None) -> dict[str, Any]:
+    contract, moves = case.contract, decision["promoted"] and not case.dry_run and case.pair != case.before.champion
+    return {
+        **following("promotion", job, case.links),
+        "outcome": ("promoted" if decision["promoted"] else "refused") + (" (dry run)" if case.dry_run else ""),
+        "dry_run": case.dry_run,
+        "contract": {"name": contract.name, "digest": contract.digest},
+        "gate": {"digest": case.gate.digest, "spectra": case.gate.rows},
+        "models": contract.models.model_dump(),
+        "pair": asdict(case.pair),
+        "digests": {name: model.digest for name, model in challenger.models.items()} if challenger else {},
+        "before": case.before.to_dict(),
+        "after": State(case.pair, case.before.champion).to_dict() if moves else None,
+        **decision,
+    }
+
+
+def _promoted(case: Case) -> str:
+    if case.dry_run:
+        return f"{case.pair} would be promoted; nothing was changed (dry run)"
+    if case.pair == case.before.champion:
+        return f"{case.pair} is champion already, and rightly so; nothing was changed"
+    return f"{case.pair} is champion now; before it: {case.before.champion or 'none'}"

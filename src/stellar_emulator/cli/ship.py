@@ -1,0 +1,57 @@
+"""Copies the champion pair and its decision to where they come with the package: ``models/NAME``.
+
+No verb of the command: only who releases a version needs it, as ``make models/NAME``.
+"""
+
+import shutil
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.evaluation.model_card import NAME, without_figures
+from stellar_emulator.promotion.audit import PAGE, RECORD
+from stellar_emulator.promotion.candidates import load_pair
+from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
+from stellar_emulator.registry import tracking
+
+
+def ship(contract: Contract, folder: Path) -> Pair:
+    """Fill a folder with ``emulator``, ``validator``, ``decision.json`` and ``decision.html``; return the versions.
+
+    The model card comes along, without its figures; a training that was done before there were cards left none. What
+    the folder held is replaced when all is there.
+
+    Raises
+    ------
+    InputError
+        If the registry has no champion, one of its files was changed, its errors were not measured, or its decision is
+        missing.
+    """
+    store = tracking.connect()
+    champion = read_state(contract.models).champion
+    if champion is None:
+        raise InputError(f"{contract.models.emulator} has no champion in {store}: promote a pair first")
+    pair = load_pair(contract.models, champion)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for model, name in ((pair.emulator, "emulator"), (pair.judges[0], "validator")):
+        _ = model.bundle.measured  # Raises where nothing was measured.
+        shutil.copytree(model.bundle.folder, partial / name)
+    for name in (RECORD, PAGE):
+        _fetch(pair.tags[PROMOTED_BY], name, partial)
+    card = tracking.logged_text(pair.tags.get("run_id", ""), NAME)
+    if card is not None:
+        (partial / NAME).write_text(without_figures(card))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return champion
+
+
+def _fetch(run_id: str, name: str, folder: Path) -> None:
+    try:
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder))
+    except (MlflowException, OSError) as error:
+        raise InputError(f"{name} of the champion's decision (run {run_id}) is missing in its run") from error

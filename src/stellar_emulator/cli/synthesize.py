@@ -1,0 +1,28 @@
+"""The verb ``synthesize``: compute runs with SYNSPEC, then broaden them into a grid."""
+
+import argparse
+
+from stellar_emulator.contract.contract import read_contract
+from stellar_emulator.grid.engines.runs import synthesize_runs
+from stellar_emulator.grid.shards import read_intrinsic_grid
+from stellar_emulator.grid.source import INTRINSIC, SYNTHESISED, broaden
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fill ``output/intrinsic`` with runs and ``output/grid.parquet`` with broadened spectra of them."""
+    contract = read_contract(options.contract)
+    seed = contract.sampling.seed if options.seed is None else options.seed
+    realisations = contract.sampling.realisations if options.realisations is None else options.realisations
+    synthesis = synthesize_runs(
+        contract,
+        seed,
+        options.runs,
+        options.output / INTRINSIC,
+        workers=options.workers,
+        scheduler=None if options.scheduler == "local" else options.scheduler,
+        command=options.command,
+    )
+    print(synthesis.summary)
+    intrinsic = read_intrinsic_grid(options.output / INTRINSIC, contract)
+    grid = broaden(intrinsic, contract, realisations, options.output / SYNTHESISED)
+    print(f"{grid.path}: {grid.rows:,} spectra of {grid.pixels:,} pixels, digest {grid.digest[:12]}")

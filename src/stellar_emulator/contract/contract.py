@@ -1,0 +1,332 @@
+"""The data contract: labels, wavelength axis, flux range and sampling, read from one YAML file into frozen types."""
+
+import hashlib
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stellar_emulator.contract.expectation_limits import Expectations
+from stellar_emulator.contract.gate_limits import GateLimits
+from stellar_emulator.contract.medium import Medium
+from stellar_emulator.errors import InputError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Safe, and ten times faster where PyYAML comes with libyaml."""
+
+SPEED_OF_LIGHT = 299792.458
+"""km/s."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Kind(StrEnum):
+    """What a label belongs to: the radiative-transfer run, or the broadening applied to its spectrum."""
+
+    RUN = "run"
+    BROADENING = "broadening"
+
+
+class Label(_Frozen):
+    """One stellar (or instrumental) label with its unit and inclusive bounds."""
+
+    name: Name = Field(description="As columns, arguments and requests call it.")
+    symbol: str = Field(description="LaTeX, for figures.")
+    unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
+    lower: float = Field(description="Smallest value, inclusive; below `upper`.")
+    upper: float = Field(description="Largest value, inclusive.")
+    kind: Kind = Field(description="Whether it belongs to the radiative-transfer run or to the broadening.")
+    accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
+    median: float | None = Field(
+        default=None, description="Half of all draws lie below it, between the bounds; absent: uniform draws."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.lower < self.upper:
+            raise ValueError(f"label {self.name}: lower ({self.lower}) must be below upper ({self.upper})")
+        if self.median is not None and not self.lower < self.median < self.upper:
+            raise ValueError(
+                f"label {self.name}: median ({self.median}) must lie between {self.lower} and {self.upper}"
+            )
+        return self
+
+    @property
+    def title(self) -> str:
+        """Symbol and unit for an axis of a figure."""
+        return f"${self.symbol}$" + (f" ({self.unit})" if self.unit else "")
+
+
+class WavelengthAxis(_Frozen):
+    """Equidistant pixels, given by their centres."""
+
+    start: float = Field(description="Centre of the first pixel.")
+    step: float = Field(gt=0, description="From each centre to the next.")
+    count: int = Field(ge=2, description="Number of pixels.")
+    unit: Literal["Angstrom"] = Field(description="Of `start` and `step`.")
+    medium: Medium = Field(description="In which the wavelengths are measured.")
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Centres, shape (count,)."""
+        return np.asarray(np.round(self.start + self.step * np.arange(self.count), 6))
+
+    @property
+    def stop(self) -> float:
+        """Centre of the last pixel."""
+        return float(self.pixels[-1])
+
+
+class FluxRange(_Frozen):
+    """Inclusive bounds of a normalised flux."""
+
+    lower: float = Field(description="Smallest flux, inclusive; below `upper`.")
+    upper: float = Field(description="Largest flux, inclusive; the continuum is at 1.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.lower < self.upper:
+            raise ValueError(f"flux: lower ({self.lower}) must be below upper ({self.upper})")
+        return self
+
+
+class IntrinsicAxis(_Frozen):
+    """The logarithmic axis of unbroadened spectra, with the step in which their flux is quantised."""
+
+    start: float = Field(description="First edge in Angstrom, above 0.")
+    stop: float = Field(description="Where the axis ends at the latest, in Angstrom; above `start`.")
+    velocity_step: float = Field(gt=0, description="Width of each bin in km/s.")
+    flux_per_count: float = Field(gt=0, description="Flux is stored in whole multiples of it.")
+    medium: Medium = Field(default="air", description="In which the wavelengths are measured.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.start < self.stop:
+            raise ValueError(f"intrinsic: start ({self.start}) must be above 0 and below stop ({self.stop})")
+        return self
+
+    @cached_property
+    def edges(self) -> NDArray[np.float64]:
+        """Bin edges in Angstrom, shape (bins + 1,)."""
+        step = self.velocity_step / SPEED_OF_LIGHT
+        bins = int(np.log(self.stop / self.start) / step)
+        return np.asarray(self.start * np.exp(step * np.arange(bins + 1)))
+
+    @cached_property
+    def wavelength(self) -> NDArray[np.float64]:
+        """Bin centres on the logarithmic axis in Angstrom, shape (bins,)."""
+        return np.asarray(np.sqrt(self.edges[1:] * self.edges[:-1]))
+
+
+class Instrument(_Frozen):
+    """The spectrograph, where its resolution is the same for all spectra and so no label."""
+
+    resolution: float = Field(gt=0, description="Of all spectra: wavelength over FWHM; at most `sharpest`.")
+    sharpest: float = Field(
+        gt=0,
+        description="Resolution that exact emulators are trained at, before they broaden to `resolution`; one that was "
+        "trained by another contract serves this one too where the two agree in it.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.resolution > self.sharpest:
+            raise ValueError(f"instrument: resolution ({self.resolution}) must not exceed sharpest ({self.sharpest})")
+        return self
+
+
+class ModelNames(_Frozen):
+    """Names of the registered models; another contract takes other names."""
+
+    emulator: str = Field(description="Name of the emulator in the registry.")
+    validator: str = Field(description="Name of the validator in the registry.")
+
+
+class Sampling(_Frozen):
+    """Seeds of the two independent label sequences, and the broadening draws of each run."""
+
+    seed: int = Field(description="Of the runs that models are trained and tested on.")
+    gate_seed: int = Field(description="Of the runs that the gate alone reads; another one than `seed`.")
+    realisations: int = Field(ge=1, description="Broadened spectra of each run.")
+
+    @model_validator(mode="after")
+    def _independent(self) -> Self:
+        if self.seed == self.gate_seed:
+            raise ValueError("sampling: seed and gate_seed must differ, or the gate reads the training runs")
+        return self
+
+
+class Split(_Frozen):
+    """Shares of the runs in each part; they sum to 1."""
+
+    train: float = Field(gt=0, description="Share that networks are fitted to.")
+    validation: float = Field(gt=0, description="Share by which training stops and searches choose.")
+    test: float = Field(gt=0, description="Share that models are measured on, and nothing else reads.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.validation + self.test - 1.0) > 1e-9:
+            raise ValueError("split: train, validation and test must sum to 1")
+        return self
+
+
+class Regions(_Frozen):
+    """Bins of two labels, the hard region and the line cores that figures of merit are broken down by.
+
+    Each further field is the name of a label with the edges of its bins; two labels must have them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Annotated[list[float], Field(description="Edges of a label's bins, ascending.")]] = (
+        Field(init=False)
+    )
+
+    hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
+    line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
+    line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
+    equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
+
+    @property
+    def bins(self) -> dict[str, list[float]]:
+        """Bin edges by label name, in the file's order."""
+        return self.model_extra or {}
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        for name, edges in self.bins.items():
+            if len(edges) < 2 or any(lower >= upper for lower, upper in pairwise(edges)):
+                raise ValueError(f"regions: edges of {name} must ascend, two or more, got {edges}")
+        return self
+
+
+class Contract(_Frozen):
+    """Everything that a grid, a model and a request of one kind must obey."""
+
+    name: Name = Field(description="Of the contract; its embedded grid and its shipped pair lie under it.")
+    description: str = Field(description="One sentence for people.")
+    models: ModelNames = Field(description="What its models are registered as.")
+    labels: tuple[Label, ...] = Field(
+        min_length=1, description="In the order of every table; one of kind run at least."
+    )
+    wavelength: WavelengthAxis = Field(description="Pixels of every spectrum.")
+    flux: FluxRange = Field(description="What flux may be.")
+    intrinsic: IntrinsicAxis | None = Field(
+        default=None, description="Pixels of unbroadened spectra; absent: grids hold broadened spectra alone."
+    )
+    instrument: Instrument | None = Field(
+        default=None, description="Where resolution is no label; absent: it is one, or is not known."
+    )
+    embedded: Name | None = Field(
+        default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
+    )
+    sampling: Sampling = Field(description="How labels are drawn.")
+    split: Split = Field(description="Which runs train, validate and test.")
+    regions: Regions = Field(description="How figures of merit are broken down.")
+    gate: GateLimits | None = Field(default=None, description="What a champion must reach; absent: no promotion.")
+    expectations: Expectations = Field(
+        default_factory=Expectations, description="What spectra must show beside bounds and axis."
+    )
+    digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
+    source: str = Field(default="", description="The file's text; set when it is read.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError(f"labels: names must be unique, got {', '.join(names)}")
+        unknown = sorted({*self.regions.bins, *self.regions.hard} - set(names))
+        if unknown:
+            raise ValueError(f"regions: {', '.join(unknown)} is no label of this contract ({', '.join(names)})")
+        if len(self.regions.bins) != 2:
+            raise ValueError(f"regions: bins of two labels are needed, got {len(self.regions.bins)}")
+        if not any(label.kind is Kind.RUN for label in self.labels):
+            raise ValueError("labels: at least one must be of kind run")
+        if self.instrument and "resolution" in names:
+            raise ValueError("instrument: resolution is a label of this contract already; leave one of them out")
+        misnamed = self.expectations.fault(names, self.regions.line_cores)
+        if misnamed:
+            raise ValueError(f"expectations: {misnamed}")
+        gated = {label.name for label in self.labels if label.accuracy}
+        for field, limits in self.gate.by_label.items() if self.gate else ():
+            if set(limits) != gated:
+                raise ValueError(f"gate.{field}: give every accuracy label and no other: {', '.join(sorted(gated))}")
+        return self
+
+    @property
+    def label_names(self) -> list[str]:
+        return [label.name for label in self.labels]
+
+    @property
+    def run_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.kind is Kind.RUN)
+
+    @property
+    def broadening_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.kind is Kind.BROADENING)
+
+    @property
+    def accuracy_labels(self) -> tuple[Label, ...]:
+        return tuple(label for label in self.labels if label.accuracy)
+
+    @property
+    def lower(self) -> NDArray[np.float64]:
+        """Lower bounds, shape (labels,)."""
+        return np.array([label.lower for label in self.labels])
+
+    @property
+    def upper(self) -> NDArray[np.float64]:
+        """Upper bounds, shape (labels,)."""
+        return np.array([label.upper for label in self.labels])
+
+    def columns(self, labels: tuple[Label, ...]) -> list[int]:
+        """Positions of some of the labels among all."""
+        return [self.label_names.index(label.name) for label in labels]
+
+
+def read_contract(path: str | Path) -> Contract:
+    """Read and check a data contract.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no YAML, or breaks a rule; the message names field, value and rule.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data contract {path} can't be read: {error}") from error
+    return parse_contract(text, str(path))
+
+
+def parse_contract(text: str, name: str = "data contract") -> Contract:
+    """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
+    try:
+        content = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must hold a mapping of fields, got {type(content).__name__}")
+    try:
+        return Contract.model_validate({**content, "digest": hashlib.sha256(text.encode()).hexdigest(), "source": text})
+    except ValidationError as error:
+        raise InputError(f"{name}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """One line for the first thing that pydantic found wrong: field (where it is one field alone), rule and value."""
+    fault = error.errors()[0]
+    field = f"field {'.'.join(str(part) for part in fault['loc'])}: " if fault["loc"] else ""
+    given = fault.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
+    return f"{field}{fault['msg'].removeprefix('Value error, ')}{shown}"

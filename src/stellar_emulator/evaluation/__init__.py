@@ -1,0 +1,1 @@
+"""Measures trained models on computed spectra: accuracies of labels, errors of flux, and the model card."""

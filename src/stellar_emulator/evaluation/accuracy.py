@@ -1,0 +1,128 @@
+"""Accuracies: the errors of inferred labels, by part of the grid, region and signal-to-noise ratio."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.regions import BOX, region_rows
+
+SIGNAL_TO_NOISE = (None, 100.0, 50.0)
+"""Per pixel of the continuum; None is noise-free."""
+
+PAPER_TABLE_5 = {
+    "teff": {"train": 70.0, "validation": 110.0, "test": 120.0, "generated": 119.0},
+    "logg": {"train": 0.02, "validation": 0.03, "test": 0.03, "generated": 0.05},
+    "vsini": {"train": 5.0, "validation": 6.0, "test": 6.5, "generated": 7.0},
+    "m_h": {"train": 0.04, "validation": 0.08, "test": 0.15, "generated": 0.15},
+    "vmicro": {"train": 0.15, "validation": 0.17, "test": 0.17, "generated": 0.20},
+}
+"""Gebran (2024), Table 5: called MSE there, but given in the labels' units, so read as RMSE. Its grid is another."""
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """Errors of one inferred label over some rows; rmse, mae and bias (inferred minus true) in the label's unit."""
+
+    split: str
+    region: str
+    label: str
+    signal_to_noise: float | None
+    rmse: float
+    mae: float
+    bias: float
+    n: int
+
+
+def accuracy_rows(
+    contract: Contract,
+    infer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    split: str,
+    labels: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    flux: NDArray[np.float32],
+    seed: int,
+) -> list[AccuracyRow]:
+    """Infer labels from ``flux`` (n, pixels), noise-free and noisy, and compare them with the true ``labels``.
+
+    The noise is the same for every split of one seed, so that splits differ by their spectra alone.
+    """
+    rows = []
+    for signal_to_noise in SIGNAL_TO_NOISE:
+        error = infer(with_noise(flux, signal_to_noise, seed)) - labels
+        for region, inside in region_rows(contract, labels).items():
+            if inside.any():
+                shares = weight[inside] if region == BOX else np.ones(int(inside.sum()))
+                rows += _label_rows(contract, split, region, signal_to_noise, error[inside], shares)
+    return rows
+
+
+def with_noise(flux: NDArray[np.float32], signal_to_noise: float | None, seed: int) -> NDArray[np.float32]:
+    """Flux with Gaussian noise of the same size in every pixel, 1 / (S/N) of the continuum."""
+    if signal_to_noise is None:
+        return flux
+    noise = np.random.default_rng(seed).standard_normal(flux.shape, dtype=np.float32)
+    return flux + noise / np.float32(signal_to_noise)
+
+
+def _label_rows(
+    contract: Contract,
+    split: str,
+    region: str,
+    signal_to_noise: float | None,
+    error: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> list[AccuracyRow]:
+    mean_square = np.average(error**2, axis=0, weights=weight)
+    mean_absolute = np.average(np.abs(error), axis=0, weights=weight)
+    bias = np.average(error, axis=0, weights=weight)
+    return [
+        AccuracyRow(
+            split,
+            region,
+            name,
+            signal_to_noise,
+            float(np.sqrt(mean_square[i])),
+            float(mean_absolute[i]),
+            float(bias[i]),
+            len(error),
+        )
+        for i, name in enumerate(contract.label_names)
+    ]
+
+
+def find(rows: list[AccuracyRow], split: str, label: str, region: str = BOX) -> AccuracyRow:
+    """The noise-free row of one split, label and region. Raises `KeyError` where there is none."""
+    for row in rows:
+        if (row.split, row.label, row.region, row.signal_to_noise) == (split, label, region, None):
+            return row
+    raise KeyError((split, label, region))
+
+
+def ratios(contract: Contract, rows: list[AccuracyRow]) -> dict[str, float]:
+    """RMSE from generated over RMSE from test spectra, for each accuracy label, weighted to the uniform box."""
+    return {
+        label.name: find(rows, "generated", label.name).rmse / find(rows, "test", label.name).rmse
+        for label in contract.accuracy_labels
+    }
+
+
+def accuracy_table(contract: Contract, rows: list[AccuracyRow]) -> str:
+    """The table that people read: RMSE and MAE by label and split, for the uniform box, beside the paper's Table 5."""
+    splits = list(dict.fromkeys(row.split for row in rows))
+    header = f"{'RMSE (MAE)':<24}" + "".join(f"{split:>20}" for split in splits) + f"{'generated/test':>16}"
+    lines = [header]
+    for label in contract.labels:
+        title = label.name + (f" ({label.unit})" if label.unit else "")
+        cells = {split: find(rows, split, label.name) for split in splits}
+        test, generated = cells["test"].rmse, cells["generated"].rmse
+        digits = max(0, 2 - int(np.floor(np.log10(max(test, 1e-9)))))
+        shown = "".join(f"{f'{cell.rmse:.{digits}f} ({cell.mae:.{digits}f})':>20}" for cell in cells.values())
+        note = "" if label.accuracy else "  reported only"
+        lines.append(f"{title:<24}{shown}{generated / test:>16.3f}{note}")
+        if label.name in PAPER_TABLE_5:
+            paper = "".join(f"{PAPER_TABLE_5[label.name][split]:>20g}" for split in splits)
+            lines.append(f"{'  paper, another grid':<24}{paper}")
+    return "\n".join(lines)

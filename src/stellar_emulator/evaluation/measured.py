@@ -1,0 +1,131 @@
+"""What a test set tells of a model: errors by region of the label box, and what spectra of the grid look like.
+
+The regions are the bins of the contract's two labels. Between the bins' centres errors are interpolated, so that they
+change as smoothly as a fit wants it; beyond the outermost centres they stay as they are there.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+
+NOISE_LEVELS = (0.0, 0.005, 0.01, 0.02, 0.05)
+"""Standard deviations of a pixel, S/N infinite to 20, at which inferred labels are compared with the true ones."""
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+"""Shares of the test spectra whose reconstruction error lies below the noted values."""
+
+_SEED = 1
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def emulator_measures(
+    contract: Contract, labels: NDArray[np.float64], computed: NDArray[np.float32], generated: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """Array ``flux_rms`` (bins, bins, pixels): generated against computed flux (n, pixels) at labels (n, labels)."""
+    return {"flux_rms": rms_by_region(contract, labels, generated - computed)}
+
+
+def validator_measures(
+    contract: Contract,
+    validator: Network,
+    mean: NDArray[np.float32],
+    projection: NDArray[np.float32],
+    labels: NDArray[np.float64],
+    computed: NDArray[np.float32],
+) -> dict[str, NDArray[np.floating]]:
+    """Errors of labels inferred from computed test spectra (n, pixels), and how well these are reconstructed.
+
+    Parameters
+    ----------
+    validator
+        Flux (n, pixels) to labels (n, labels).
+    mean, projection
+        Of the principal components, (pixels,) and (pixels, k): see `reconstructed`.
+
+    Returns
+    -------
+    Arrays ``noise`` (levels,), ``label_rms`` (levels, bins, bins, labels), ``quantiles`` (shares,),
+    ``reconstruction_error`` (shares,) and ``mean``.
+    """
+    random = np.random.default_rng(_SEED)
+    by_level = []
+    for noise in NOISE_LEVELS:
+        noisy = computed + np.float32(noise) * random.standard_normal(computed.shape, dtype=np.float32)
+        by_level.append(rms_by_region(contract, labels, validator(noisy) - labels))
+    error = rms(reconstructed(computed, mean, projection) - computed)
+    return {
+        "noise": np.array(NOISE_LEVELS),
+        "label_rms": np.stack(by_level),
+        "quantiles": np.array(QUANTILES),
+        "reconstruction_error": np.quantile(error, QUANTILES),
+        "mean": mean,
+    }
+
+
+def reconstructed(
+    flux: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Flux (n, pixels) of which only the principal components are left.
+
+    projection: the components, (pixels, k), orthogonal and each times any number, as a validator's first layer has it.
+    """
+    components = projection / np.linalg.norm(projection, axis=0)
+    return np.asarray(((flux - mean) @ components) @ components.T + mean)
+
+
+def rms(errors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Root mean square along the last axis."""
+    return np.asarray(np.sqrt(np.mean(np.square(errors), axis=-1)), dtype=np.float32)
+
+
+def rms_by_region(contract: Contract, labels: NDArray[np.float64], errors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Root mean squares of errors (n, width) in each region, (bins, bins, width); of all rows where it has none."""
+    places = [_bins(contract, labels, name) for name in contract.regions.bins]
+    sizes = [len(edges) - 1 for edges in contract.regions.bins.values()]
+    everywhere = np.sqrt(np.mean(np.square(errors), axis=0))
+    found = np.tile(everywhere.astype(np.float32), (*sizes, 1))
+    for first in range(sizes[0]):
+        for second in range(sizes[1]):
+            inside = (places[0] == first) & (places[1] == second)
+            if inside.any():
+                found[first, second] = np.sqrt(np.mean(np.square(errors[inside]), axis=0))
+    return found
+
+
+def at_labels(contract: Contract, table: NDArray[np.floating], labels: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values of a table (bins, bins, width) at labels (n, labels), linear between the centres of bins: (n, width)."""
+    (low_0, share_0), (low_1, share_1) = (_between(contract, labels, name) for name in contract.regions.bins)
+    high_0, high_1 = np.minimum(low_0 + 1, len(table) - 1), np.minimum(low_1 + 1, table.shape[1] - 1)
+    below = table[low_0, low_1] * (1.0 - share_1) + table[low_0, high_1] * share_1
+    above = table[high_0, low_1] * (1.0 - share_1) + table[high_0, high_1] * share_1
+    return np.asarray(below * (1.0 - share_0) + above * share_0, dtype=np.float32)
+
+
+def at_noise(levels: NDArray[np.floating], values: NDArray[np.floating], noise: float) -> NDArray[np.floating]:
+    """Values (levels, ...) at one noise: linear between levels, and growing in proportion beyond the last."""
+    if noise >= levels[-1]:
+        return np.asarray(values[-1] * (noise / levels[-1]))
+    place = int(np.searchsorted(levels, noise, side="right")) - 1
+    share = (noise - levels[place]) / (levels[place + 1] - levels[place])
+    return np.asarray(values[place] * (1.0 - share) + values[place + 1] * share)
+
+
+def _bins(contract: Contract, labels: NDArray[np.float64], name: str) -> NDArray[np.int64]:
+    """Bin of each row; the outermost bins take what lies beyond them."""
+    inner = contract.regions.bins[name][1:-1]
+    return np.digitize(labels[:, contract.label_names.index(name)], inner)
+
+
+def _between(
+    contract: Contract, labels: NDArray[np.float64], name: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Bin whose centre lies below each row, and the share of the way to the next centre, (n,) and (n, 1)."""
+    edges = np.array(contract.regions.bins[name])
+    centres = (edges[:-1] + edges[1:]) / 2.0
+    place = np.interp(labels[:, contract.label_names.index(name)], centres, np.arange(len(centres)))
+    low = np.floor(place).astype(np.int64)
+    return low, (place - low)[:, np.newaxis]

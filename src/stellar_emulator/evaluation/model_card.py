@@ -1,0 +1,335 @@
+"""The model card of a pair: what it is for and what not, where its data come from, how well it does, how to cite it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.regions import ALL, BOX
+from stellar_emulator.evaluation import accuracy, flux_error
+from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, AccuracyRow, ratios
+from stellar_emulator.evaluation.flux_error import FluxErrorRow
+from stellar_emulator.networks.preset import Preset, preset_text
+
+NAME = "model_card.md"
+
+FIGURES = "\n## Figures\n"
+"""Begins the last section, which is of use only beside the folder of figures."""
+
+_SHOWN = {
+    "one_spectrum": "A computed spectrum, the generated one over it, and their difference",
+    "residual_map": "Residuals by wavelength",
+    "flux_error_by_region": "Flux error by region",
+    "accuracy": "Accuracies beside the paper's",
+    "inferred_labels": "Inferred against true labels",
+    "sampling": "Labels of the grid",
+    "training": "Training",
+}
+"""Figures that a card shows, with their captions."""
+
+_STEPS = ("date", "package_version", "from_runs", "to_runs")
+"""What a card tells of each call that computed a part of the grid."""
+
+_SYNTHESISED = {"seed", "runs", "failed", "parts", "abundances", "synspec_settings", "syntheses"}
+"""What the provenance of a grid holds that ``synthesize`` made, as far as a card tells it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card states beside contract and figures of merit.
+
+    models: each registered version's address, with the digest of its model; spectra: of the grid, by part of the
+    split; runs: the same for runs; provenance: of the grid, as it carries it; metadata: of the emulator and of the
+    validator, as their folders keep it; versions: of package and machine, as `registry.tracking.provenance` gives them;
+    works: what to cite, a line each.
+    """
+
+    models: Mapping[str, str]
+    spectra: Mapping[str, int]
+    runs: Mapping[str, int]
+    provenance: Mapping[str, Any]
+    metadata: Mapping[str, Mapping[str, Any]]
+    versions: Mapping[str, str]
+    works: Sequence[str]
+
+
+def model_card(
+    contract: Contract,
+    facts: Facts,
+    accuracies: list[AccuracyRow],
+    flux_errors: list[FluxErrorRow],
+    figures: Iterable[str],
+) -> str:
+    """Markdown; ``figures``: names of those that lie as ``figures/NAME.png`` beside the card."""
+    sections = [
+        f"# {contract.models.emulator} and {contract.models.validator}\n\n{contract.description}\n\n{_models(facts)}",
+        _intended_use(contract),
+        _contract(contract),
+        _data(contract, facts),
+        _training(facts),
+        _accuracies(contract, accuracies),
+        _flux_errors(flux_errors),
+        _limits(facts),
+        "## How to cite\n\nThis package, and what its method and its embedded grid stand on:\n\n" + _list(facts.works),
+    ]
+    return "\n\n".join(sections) + "\n" + FIGURES + "\n" + _figures(figures)
+
+
+def without_figures(card: str) -> str:
+    """The same card for a place where the figures are not."""
+    return card.partition(FIGURES)[0]
+
+
+def short_card(contract: Contract, accuracies: list[AccuracyRow], flux_errors: list[FluxErrorRow]) -> str:
+    """A few lines of Markdown for a registry's page: what the pair takes and gives, and how well."""
+    flux = flux_error.find(flux_errors, "chain")
+    rows = [
+        (_named(label), f"{label.lower:g} to {label.upper:g}", _pair(accuracies, label.name, BOX))
+        for label in contract.labels
+    ]
+    return (
+        f"{contract.description} {_axis(contract)}.\n\n"
+        f"{_table(('label', 'bounds', 'RMSE, computed / generated spectra'), rows)}\n\n"
+        f"Flux error over the uniform label box: mean {flux.mae:.2e}, 90 % of spectra below {flux.p90_mae:.2e}. "
+        f"Intended use, data, limits and figures by region: `{NAME}` of the training's run."
+    )
+
+
+def _models(facts: Facts) -> str:
+    return _table(("registered as", "SHA-256"), [(uri, f"`{digest}`") for uri, digest in facts.models.items()])
+
+
+def _intended_use(contract: Contract) -> str:
+    labels = ", ".join(label.name for label in contract.labels)
+    emulator, validator = contract.models.emulator, contract.models.validator
+    wanted = [
+        f"{emulator}: normalised spectra for {labels} inside the bounds below, with their derivatives and errors, in "
+        "milliseconds: samplers and fits that want many spectra, syntheses of surveys, teaching.",
+        f"{validator}: labels of normalised spectra on the same pixels, with their errors; and judging the emulator.",
+    ]
+    unwanted = [
+        "Labels outside the bounds: they are refused, and clipping them beforehand gives the spectrum of another star.",
+        "Spectra that are not normalised in the same way, or are on another axis or in another medium.",
+        "Binaries, emission, peculiar abundances, or whatever else the grid does not vary: the validator gives "
+        "labels for them too. Look at its reconstruction error.",
+        "Conclusions about stars without the limits of the data: the errors below are those against the grid's own "
+        "spectra, and what the grid itself gets wrong comes on top.",
+        "Service without the gate: that the pair may serve is the statement of `decision.json`, not of this card.",
+    ]
+    return f"## Intended use\n\n{_list(wanted)}\n\nIt must not be used for\n\n{_list(unwanted)}"
+
+
+def _contract(contract: Contract) -> str:
+    head = ("label", "unit", "lower", "upper", "of", "accuracy gated")
+    rows = [
+        (
+            label.name,
+            label.unit or "none",
+            f"{label.lower:g}",
+            f"{label.upper:g}",
+            str(label.kind),
+            "yes" if label.accuracy else "no",
+        )
+        for label in contract.labels
+    ]
+    told = [f"{_axis(contract)}; flux from {contract.flux.lower:g} to {contract.flux.upper:g}, continuum at 1."]
+    if contract.instrument is not None:
+        told.append(f"All spectra have the resolution {contract.instrument.resolution:g}.")
+    name = f"Data contract `{contract.name}`, SHA-256 `{contract.digest}`."
+    return f"## Contract\n\n{name}\n\n{_table(head, rows)}\n\n{' '.join(told)}"
+
+
+def _axis(contract: Contract) -> str:
+    axis = contract.wavelength
+    return (
+        f"{axis.count:,} pixels from {axis.start:g} to {axis.stop:g} {axis.unit}, every {axis.step:g}, in {axis.medium}"
+    )
+
+
+def _data(contract: Contract, facts: Facts) -> str:
+    """Where the grid comes from, as far as it tells."""
+    rows = [(part, f"{facts.spectra[part]:,}", f"{facts.runs[part]:,}") for part in facts.spectra]
+    origin = _origin(facts.provenance)
+    digest = facts.metadata["validator"]["grid_digest"]
+    told = [f"Grid of SHA-256 `{digest}`, split by run: rows of one run share an atmosphere."]
+    warped = [f"{label.name} below {label.median:g}" for label in contract.labels if label.median is not None]
+    if warped:
+        told.append(f"Draws are warped: half of them have {', half '.join(warped)}. Figures for the box undo that.")
+    parts = ["## Data", " ".join(told), _table(("part", "spectra", "runs"), rows)]
+    if origin.keys() >= _SYNTHESISED:
+        parts.append(_synthesis(origin))
+    else:
+        source = f"Imported from `{origin['imported_from']}`" if "imported_from" in origin else "The grid"
+        parts.append(f"{source}, without provenance: where the spectra come from is for their owner to say.")
+    notes = [str(note) for note in origin.get("notes", ())]
+    return "\n\n".join([*parts, _list(notes)] if notes else parts)
+
+
+def _synthesis(origin: Mapping[str, Any]) -> str:
+    """Programs, settings and dates of a grid that ``synthesize`` made."""
+    settings = ", ".join(f"{name} {value}" for name, value in origin["synspec_settings"].items())
+    told = [
+        f"Computed with SYNSPEC: {origin['runs']:,} runs of the sequence of seed {origin['seed']}, "
+        f"{len(origin['failed'])} of them failed.",
+        f"Parts, each pinned by its SHA-256: {', '.join(origin['parts'])}.",
+        f"Abundances: {origin['abundances']}.",
+        f"Settings: {settings}.",
+    ]
+    steps = [[str(step[name]) for name in _STEPS] for step in origin["syntheses"]]
+    return f"{_list(told)}\n\n{_table(('computed on', 'package', 'from run', 'to run'), steps)}"
+
+
+def _origin(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is known of a grid's making: of the grid that it is a part of, and of that one's intrinsic spectra."""
+    if "part_of" in provenance:
+        return _origin(provenance["part_of"]["provenance"])
+    return dict(provenance.get("intrinsic", provenance))
+
+
+def _training(facts: Facts) -> str:
+    emulator, validator = facts.metadata["emulator"], facts.metadata["validator"]
+    told = [
+        f"Package stellar-emulator {facts.versions['package']}, git commit {facts.versions.get('git_commit', 'none')}.",
+        f"MLflow run `{validator['run_id']}`; check of the grid: run `{validator['validation_run_id']}`.",
+        f"Python {facts.versions['python']}, {facts.versions['platform']}, {facts.versions['cores']} cores, "
+        f"Keras {facts.versions['version.keras']}.",
+        f"Test set `{validator['test_set']}`.",
+    ]
+    if "networks_of" in emulator:
+        told.append(
+            f"The emulator's networks are those of `{emulator['networks_of']}`, trained by preset "
+            f"{emulator['preset']['name']} and seed {emulator['seed']} under another contract; only the last, fixed "
+            "layers are new."
+        )
+    preset = Preset.model_validate(validator["preset"])
+    if preset.search_run is not None:
+        told.append(f"The preset was found by the search of MLflow run `{preset.search_run}`.")
+    title = f"Preset {preset.name}, seed {validator['seed']}:"
+    return f"## Training\n\n{_list(told)}\n\n{title}\n\n```yaml\n{preset_text(preset)}```"
+
+
+def _accuracies(contract: Contract, rows: list[AccuracyRow]) -> str:
+    """Errors of inferred labels: over the box by part and by noise, and by region."""
+    by_part = [
+        (
+            _named(label),
+            *(_number(accuracy.find(rows, part, label.name).rmse) for part in _parts(rows)),
+            f"{ratios(contract, rows)[label.name]:.3f}" if label.accuracy else "reported only",
+            " / ".join(f"{PAPER_TABLE_5[label.name][part]:g}" for part in ("test", "generated"))
+            if label.name in PAPER_TABLE_5
+            else "",
+        )
+        for label in contract.labels
+    ]
+    regions = dict.fromkeys(row.region for row in rows if row.split == "test")
+    by_region = [
+        (
+            _region(region),
+            f"{accuracy.find(rows, 'test', contract.labels[0].name, region).n:,}",
+            *(_pair(rows, label.name, region) for label in contract.labels),
+        )
+        for region in regions
+    ]
+    noises = dict.fromkeys(row.signal_to_noise for row in rows)
+    by_noise = [
+        (_named(label), *(" / ".join(_noisy(rows, label.name, noise)) for noise in noises)) for label in contract.labels
+    ]
+    noise_head = [f"S/N {noise:g}" if noise else "noise-free" for noise in noises]
+    parts_head = ("label", *_parts(rows), "generated / test", "paper, another grid: test / generated")
+    return "\n\n".join(
+        [
+            "## Accuracies",
+            "RMSE of the labels that the validator infers, over the uniform label box, from noise-free spectra. "
+            "`generated`: from the emulator's spectra at the labels of the test spectra.",
+            _table(parts_head, by_part),
+            "By region of the label box, from computed / from generated spectra of the test set:",
+            _table(("region", "spectra", *(_named(label) for label in contract.labels)), by_region),
+            "With noise, over the box, from computed / from generated spectra:",
+            _table(("label", *noise_head), by_noise),
+        ]
+    )
+
+
+def _flux_errors(rows: list[FluxErrorRow]) -> str:
+    chain = [row for row in rows if row.what == "chain"]
+    cells = [
+        (
+            _region(row.region),
+            f"{row.n:,}",
+            *map(_small, (row.mae, row.p90_mae, row.mse, row.core_mae, row.worst_mae)),
+        )
+        for row in chain
+    ]
+    head = ("region", "spectra", "MAE", "90 % of spectra below", "MSE", "MAE of line cores", "worst spectrum")
+    parts = [
+        "## Flux errors",
+        "Of generated against computed flux (continuum at 1) on the test set.",
+        _table(head, cells),
+    ]
+    lines = list(chain[0].p90_equivalent_width)
+    if lines:
+        widths = [
+            (_region(row.region), *(f"{100.0 * row.p90_equivalent_width[line]:.2g} %" for line in lines))
+            for row in chain
+        ]
+        parts += [
+            "What 90 % of the errors of each line's equivalent width stay below:",
+            _table(("region", *lines), widths),
+        ]
+    return "\n\n".join(parts)
+
+
+def _limits(facts: Facts) -> str:
+    limits = [str(limit) for limit in _origin(facts.provenance).get("known_limits", ())]
+    known = _list(limits) if limits else "The grid states none: that does not mean that it has none."
+    return f"## Limits of the data\n\n{known}"
+
+
+def _figures(names: Iterable[str]) -> str:
+    made = set(names)
+    shown = [f"![{caption}](figures/{name}.png)" for name, caption in _SHOWN.items() if name in made]
+    return "\n\n".join(shown) + "\n"
+
+
+def _parts(rows: list[AccuracyRow]) -> list[str]:
+    return list(dict.fromkeys(row.split for row in rows))
+
+
+def _pair(rows: list[AccuracyRow], label: str, region: str) -> str:
+    """RMSE of a label from computed and from generated spectra."""
+    return " / ".join(_number(accuracy.find(rows, part, label, region).rmse) for part in ("test", "generated"))
+
+
+def _noisy(rows: list[AccuracyRow], label: str, noise: float | None) -> list[str]:
+    """The same over the box, with noise."""
+    found = {row.split: row.rmse for row in rows if (row.label, row.region, row.signal_to_noise) == (label, BOX, noise)}
+    return [_number(found[part]) for part in ("test", "generated")]
+
+
+def _named(label: Label) -> str:
+    return f"{label.name} ({label.unit})" if label.unit else label.name
+
+
+def _region(name: str) -> str:
+    return {BOX: "uniform label box", ALL: "all, as sampled"}.get(name, name)
+
+
+def _number(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    digits = max(0, 2 - int(np.floor(np.log10(max(value, 1e-9)))))
+    return f"{value:.{digits}f}"
+
+
+def _small(value: float) -> str:
+    """An error of flux; of a contract without line cores there is none for them."""
+    return "none" if np.isnan(value) else f"{value:.2e}"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

@@ -1,0 +1,51 @@
+"""How densely a grid samples its labels."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.figures.style import BLUE, DENSITIES, WIDTH, new_figure, styled
+
+BINS = 30
+"""Of a histogram."""
+
+FEWEST_CELLS, MOST_CELLS, SPECTRA_PER_CELL = 6, 30, 15
+"""Cells across a panel: few enough that the noise of counts stays small."""
+
+
+@styled
+def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> Figure:
+    """Draw the histogram of each label and the density of each pair; ``labels`` has shape (spectra, labels)."""
+    count = len(contract.labels)
+    side = max(WIDTH, 1.5 * count)
+    title = f"Labels of the grid's {len(labels):,} spectra: each one, and each pair (darker: more spectra)"
+    figure = new_figure(title, height=side, width=side, layout=None)
+    panels = figure.subplots(count, count, sharex="col", squeeze=False)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.1, top=0.92, wspace=0.12, hspace=0.3)
+    across = int(np.clip(np.sqrt(len(labels) / SPECTRA_PER_CELL), FEWEST_CELLS, MOST_CELLS))
+    for row, vertical in enumerate(contract.labels):
+        for column, horizontal in enumerate(contract.labels):
+            panel = panels[row, column]
+            spans = [(horizontal.lower, horizontal.upper), (vertical.lower, vertical.upper)]
+            if column > row:
+                panel.remove()
+            elif column == row:
+                panel.hist(labels[:, row], bins=BINS, range=spans[0], color=BLUE)
+                panel.set(yticks=[], title=vertical.title)
+                panel.spines["left"].set_visible(False)
+            else:
+                panel.hist2d(labels[:, column], labels[:, row], bins=across, range=spans, cmin=1, cmap=DENSITIES)
+                panel.set_ylim(vertical.lower, vertical.upper)
+                panel.yaxis.set_major_locator(MaxNLocator(3))
+                panel.tick_params(labelleft=column == 0)
+            panel.set_xlim(horizontal.lower, horizontal.upper)
+    for index, label in enumerate(contract.labels):
+        panels[-1, index].set_xlabel(label.title)
+        panels[-1, index].xaxis.set_major_locator(MaxNLocator(3))
+        panels[-1, index].tick_params(axis="x", rotation=45)
+        if index:
+            panels[index, 0].set_ylabel(label.title)
+    figure.align_labels()
+    return figure

@@ -1,0 +1,89 @@
+"""The journal of a synthesis: one small file a run, written atomically, so that a killed synthesis goes on."""
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """Labels of a run that gave no usable spectrum, in the contract's order, and the reason."""
+
+    labels: tuple[float, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A folder of finished (``.npz``) and failed (``.json``) runs, named by run number."""
+
+    folder: Path
+
+    def finished(self) -> set[int]:
+        return {int(path.stem) for path in self.folder.glob("*.npz")}
+
+    def failed(self) -> dict[int, FailedRun]:
+        """Each failed run, by run number."""
+        return {int(path.stem): self._read_failure(path) for path in sorted(self.folder.glob("*.json"))}
+
+    def record(self, number: int, labels: NDArray[np.float64], spectrum: IntrinsicSpectrum) -> None:
+        partial = self._partial(number)
+        with partial.open("wb") as stream:
+            np.savez(
+                stream,
+                labels=labels,
+                flux=spectrum.flux.astype(np.float32),
+                continuum=spectrum.continuum,
+                scalars=np.array([spectrum.limb_darkening, spectrum.atmosphere_distance]),
+            )
+        partial.rename(self._path(number, "npz"))
+
+    def record_failure(self, number: int, failure: FailedRun) -> None:
+        partial = self._partial(number)
+        partial.write_text(json.dumps({"labels": failure.labels, "reason": failure.reason}))
+        partial.rename(self._path(number, "json"))
+
+    def read(self, number: int) -> tuple[NDArray[np.float64], IntrinsicSpectrum]:
+        """Labels and spectrum of a finished run. Raises `InputError` if its file is damaged."""
+        path = self._path(number, "npz")
+        try:
+            with np.load(path) as entry:
+                limb_darkening, distance = entry["scalars"]
+                spectrum = IntrinsicSpectrum(
+                    entry["flux"].astype(float), entry["continuum"], float(limb_darkening), float(distance)
+                )
+                return entry["labels"], spectrum
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} is damaged: delete it and start again, its run will be computed anew") from error
+
+    def remove(self, number: int) -> None:
+        """Forget a run, finished or failed."""
+        for suffix in ("npz", "json"):
+            self._path(number, suffix).unlink(missing_ok=True)
+
+    def remove_partials(self) -> None:
+        """Clear away what a killed synthesis was writing; only for the one process that writes the journal."""
+        for path in self.folder.glob("*.partial"):
+            path.unlink()
+
+    @staticmethod
+    def _read_failure(path: Path) -> FailedRun:
+        try:
+            entry = json.loads(path.read_text())
+            return FailedRun(tuple(entry["labels"]), entry["reason"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged: delete it and start again, its run will be computed anew") from error
+
+    def _path(self, number: int, suffix: str) -> Path:
+        return self.folder / f"{number:07d}.{suffix}"
+
+    def _partial(self, number: int) -> Path:
+        return self.folder / f"{number:07d}.{os.getpid()}.partial"

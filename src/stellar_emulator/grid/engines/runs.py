@@ -1,0 +1,416 @@
+"""Many SYNSPEC runs in parallel: a label sequence becomes shards of intrinsic spectra, whatever is killed on the way.
+
+Each finished run goes into a journal at once, and from there, a shard at a time, into Parquet. Workers are Dask's, on
+this machine or on any cluster: they get labels, give back a spectrum and never touch the folder.
+"""
+
+import itertools
+import logging
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+from distributed import Client, Future, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
+from distributed.scheduler import KilledWorker
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
+from stellar_emulator.grid import sampling, shards
+from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.journal import FailedRun, Journal
+from stellar_emulator.grid.engines.synspec import parts
+from stellar_emulator.grid.engines.synspec import run as synspec
+from stellar_emulator.system.lock import locked, make_folder
+from stellar_emulator.version import VERSION
+
+TASKS_PER_THREAD = 3
+"""Runs handed out ahead for each worker thread: enough that none waits for the journal."""
+
+CONNECTION_SECONDS = 60
+"""How long to wait for a scheduler, and for its first worker."""
+
+DEATHS_ALLOWED = 100
+"""Workers that may die in the middle of one run before it counts as the run's fault (local workers only)."""
+
+SCHEDULER_LOST = "the Dask scheduler was lost; finished runs are kept, start again to go on"
+
+KNOWN_LIMITS = (
+    "Local thermodynamic equilibrium throughout; the cores of the Ca II triplet are not.",
+    "Plane-parallel atmospheres: extended envelopes of giants are not described.",
+    "Structures come from networks that reproduce C3K (ATLAS12) models, not from ATLAS9.",
+    "Structures were computed with a microturbulence of 2 km/s, whatever the label says.",
+    "Scaled solar abundances with [alpha/M] = 0; no macroturbulence.",
+    "The line list holds no He I or Ne I lines: treat Teff above 11000 K with care.",
+    "Hydrogen profiles are Lemke's; the alternative tables differ by up to 1.8 % in Paschen 14.",
+    "Below 4000 K titanium oxide is too weak, and water and vanadium oxide are missing.",
+    "CN, C2 and FeH are computed below 7000 K only: at [M/H] = 1.2, logg 3 the spectrum steps by 0.001 there.",
+    "Hot stars of low gravity (logg below about 3.5 at 15000 K) and metal-rich cool giants lie outside the structures' "
+    "training set: see atmosphere_distance.",
+    "The continuum holds the Paschen pseudo-continuum of dissolved levels, which observers normalise differently.",
+)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a call of `synthesize_runs` left behind.
+
+    runs: runs 0 to runs - 1 of the sequence are in shards, less the failed ones; computed: SYNSPEC computations of
+    this call, failed ones included; failed: every failed run of the folder, by run number.
+    """
+
+    folder: Path
+    runs: int
+    computed: int
+    failed: dict[int, FailedRun]
+
+    @property
+    def summary(self) -> str:
+        """One line, and one more for each failed run."""
+        head = f"{self.folder}: {self.runs} runs, {self.computed} of them computed now, {len(self.failed)} failed"
+        return "\n".join([head, *(f"  run {n} {run.labels}: {run.reason}" for n, run in self.failed.items())])
+
+
+def synthesize_runs(
+    contract: Contract,
+    seed: int,
+    runs: int,
+    folder: Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    command: str = "",
+) -> Synthesis:
+    """Compute runs 0 to ``runs - 1`` of the sequence ``seed`` and pack them into shards in ``folder``.
+
+    What ``folder`` already holds is kept: a killed call goes on where it stopped, a larger ``runs`` extends the grid
+    (full shards stay as they are), a smaller one computes nothing. A failed run is recorded, not repeated, and ends
+    nothing. Call it under ``if __name__ == "__main__":``, since local workers are processes that import the caller.
+
+    Parameters
+    ----------
+    contract
+        Gives run labels and intrinsic axis.
+    seed
+        Of the label sequence: ``contract.sampling.seed`` or ``contract.sampling.gate_seed``.
+    runs
+        Length of the sequence, 1 or more.
+    folder
+        Made if it is missing. While it is being filled it also holds ``journal/``, a file of 40 kB for each run that
+        is in no shard yet.
+    workers
+        Local worker processes of one thread each; by default one for each core. Unused with ``scheduler``.
+    scheduler
+        Address of a running Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers need this package, gfortran
+        and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), no shared disk; they may come and go.
+    command
+        What the user called, for the provenance.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of bounds, the folder is in use, holds runs of another sequence, or is damaged.
+    SetupError
+        If gfortran or a part is missing, the scheduler can't be reached or lost, or its workers can't compute.
+    """
+    axis = intrinsic.require_intrinsic_axis(contract)
+    for name, value in (("runs", runs), ("workers", workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} must be 1 or more, got {value}")
+    make_folder(folder)
+    with locked(folder):
+        grid = _Folder(contract, seed, folder)
+        todo = grid.begin(runs, command)
+        if todo:
+            synspec.install(*intrinsic.synthesis_range(axis))
+            labels = sampling.run_labels(contract, seed, 0, runs)
+            progress = tqdm(total=runs, initial=runs - len(todo), unit="run", desc="SYNSPEC", mininterval=1.0)
+            with _client(workers, scheduler) as client, progress:
+                for number, outcome in _outcomes(client, contract, iter([(n, labels[n]) for n in todo])):
+                    grid.record(number, labels[number], outcome)
+                    progress.update()
+        grid.end()
+        return Synthesis(folder, grid.runs, len(todo), grid.failed())
+
+
+class _Folder:
+    """A folder of shards, with the journal of the runs that are in none yet: `begin`, `record` each run, `end`.
+
+    Whatever is killed and when, each finished run lies in the journal until a shard and the provenance both have it.
+    """
+
+    def __init__(self, contract: Contract, seed: int, folder: Path) -> None:
+        self.contract, self.seed, self.folder = contract, seed, folder
+        self.journal = Journal(folder / "journal")
+        self.provenance = _opened_provenance(contract, seed, folder)
+        self.journal.folder.mkdir(exist_ok=True)
+        self.target = 0
+        self.unfinished: set[int] = set()
+
+    @property
+    def runs(self) -> int:
+        """Runs 0 to runs - 1 are in shards, or have failed."""
+        return int(self.provenance["runs"])
+
+    def failed(self) -> dict[int, FailedRun]:
+        """Failed runs among the packed ones."""
+        return {int(n): FailedRun(tuple(run["labels"]), run["reason"]) for n, run in self.provenance["failed"].items()}
+
+    def begin(self, runs: int, command: str) -> list[int]:
+        """Prepare for an extension to ``runs``; return the runs to compute, in order."""
+        self.journal.remove_partials()
+        self.target = max(runs, self.runs)
+        if self.target == self.runs:
+            return []
+        self._reopen_partial_shard()
+        self.unfinished = set(range(self._open_from(), runs)) - self.journal.finished() - set(self.journal.failed())
+        self.provenance["syntheses"].append(_this_synthesis(self.runs, runs, command))
+        shards.write_provenance(self.folder, self.provenance)
+        self._pack_whole_shards()
+        return sorted(self.unfinished)
+
+    def record(
+        self, number: int, labels: NDArray[np.float64], outcome: intrinsic.IntrinsicSpectrum | FailedRun
+    ) -> None:
+        """Put one computed run into the journal, and its shard into Parquet if it was the last one missing."""
+        if isinstance(outcome, FailedRun):
+            self.journal.record_failure(number, outcome)
+        else:
+            self.journal.record(number, labels, outcome)
+        self.unfinished.discard(number)
+        self._pack_whole_shards()
+
+    def end(self) -> None:
+        """Pack what is left into a partial shard, and clear the journal of everything that is in shards."""
+        if self.runs < self.target:
+            self._pack(self._open_from(), self.target)
+        for number in self.journal.finished() | set(self.journal.failed()):
+            if number < self.runs:
+                self.journal.remove(number)
+        if not any(self.journal.folder.iterdir()):
+            self.journal.folder.rmdir()
+
+    def _open_from(self) -> int:
+        """First run of the first shard that isn't full."""
+        return self.runs - self.runs % shards.SHARD_RUNS
+
+    def _reopen_partial_shard(self) -> None:
+        """Put the runs of the last, partial shard back into the journal (none, where a killed call did so before)."""
+        failed = {n: run for n, run in self.failed().items() if n >= self._open_from()}
+        for number, run in failed.items():
+            self.journal.record_failure(number, run)
+        if set(range(self._open_from(), self.runs)) <= self.journal.finished() | set(failed):
+            return
+        path = self.folder / shards.shard_name(self._open_from() // shards.SHARD_RUNS)
+        shards.check_digest(path, self.provenance)
+        shard = shards.read_shard(path, self.contract)
+        for row, number in enumerate(shard.run_id):
+            spectrum = intrinsic.IntrinsicSpectrum(
+                shard.flux[row].astype(float),
+                shard.continuum[row].astype(float),
+                float(shard.limb_darkening[row]),
+                float(shard.atmosphere_distance[row]),
+            )
+            self.journal.record(int(number), shard.labels[row], spectrum)
+
+    def _pack_whole_shards(self) -> None:
+        size = shards.SHARD_RUNS
+        while (first := self._open_from()) + size <= self.target and self.unfinished.isdisjoint(
+            range(first, first + size)
+        ):
+            self._pack(first, first + size)
+
+    def _pack(self, first: int, stop: int) -> None:
+        """Move runs ``first`` to ``stop - 1`` from the journal into one shard, then record that in the provenance."""
+        failed = {number: run for number, run in self.journal.failed().items() if first <= number < stop}
+        if len(failed) == stop - first:
+            raise SetupError(
+                f"all runs from {first} to {stop - 1} failed ({failed[first].reason}): mend the cause, delete "
+                f"{self.journal.folder} and start again"
+            )
+        numbers = [number for number in range(first, stop) if number not in failed]
+        name = shards.shard_name(first // shards.SHARD_RUNS)
+        digest = shards.write_shard(self.folder / name, self.contract, self.seed, self._rows(numbers))
+        self.provenance["shards"][name] = digest
+        self.provenance["failed"].update({str(number): asdict(run) for number, run in failed.items()})
+        self.provenance["runs"] = stop
+        shards.write_provenance(self.folder, self.provenance)
+        for number in range(first, stop):
+            self.journal.remove(number)
+
+    def _rows(self, numbers: list[int]) -> shards.IntrinsicGrid:
+        labels = sampling.run_labels(self.contract, self.seed, 0, numbers[-1] + 1)[numbers]
+        entries = [self.journal.read(number) for number in numbers]
+        for number, expected, (found, _) in zip(numbers, labels, entries, strict=True):
+            if not np.array_equal(expected, found):
+                raise InputError(
+                    f"run {number} in {self.journal.folder} has labels {found.tolist()}, but seed {self.seed} gives "
+                    f"{expected.tolist()}: it belongs to another sequence, use another folder"
+                )
+        spectra = [spectrum for _, spectrum in entries]
+        return shards.IntrinsicGrid(
+            run_id=np.array(numbers, dtype=np.int64),
+            labels=labels,
+            flux=np.stack([spectrum.flux.astype(np.float32) for spectrum in spectra]),
+            continuum=np.stack([spectrum.continuum.astype(np.float32) for spectrum in spectra]),
+            limb_darkening=np.array([spectrum.limb_darkening for spectrum in spectra]),
+            atmosphere_distance=np.array([spectrum.atmosphere_distance for spectrum in spectra]),
+        )
+
+
+def _opened_provenance(contract: Contract, seed: int, folder: Path) -> dict[str, Any]:
+    """Read the folder's provenance, or make that of an empty grid; refuse a folder that holds something else."""
+    inputs = _inputs(contract, seed)
+    if not (folder / shards.PROVENANCE).exists() and not shards.shard_digests(folder):
+        empty = {"runs": 0, "failed": {}, "shards": {}, "syntheses": [], "known_limits": list(KNOWN_LIMITS)}
+        return {"contract": contract.name, **inputs, **empty}
+    provenance = shards.read_provenance(folder)
+    for name, expected in inputs.items():
+        if provenance.get(name) != expected:
+            raise InputError(
+                f"{folder} holds a grid with {name} {provenance.get(name)}, now asked for is {expected}: "
+                "use another folder"
+            )
+    return provenance
+
+
+def _inputs(contract: Contract, seed: int) -> dict[str, Any]:
+    """All that decides a run's spectrum, besides its number: it must not change within one folder."""
+    axis = intrinsic.require_intrinsic_axis(contract)
+    return {
+        "seed": seed,
+        "run_labels": [
+            label.model_dump(include={"name", "unit", "lower", "upper", "median"}) for label in contract.run_labels
+        ],
+        "intrinsic_axis": axis.model_dump(),
+        "wavelength": {"unit": contract.wavelength.unit, "medium": contract.wavelength.medium},
+        "parts": {part.requirement: part.sha256 for part in parts.ALL_PARTS},
+        "synspec_settings": dict(synspec.SETTINGS),
+        "compiler_flags": list(synspec.COMPILER_FLAGS),
+        "abundances": "Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), scaled by [M/H] from lithium up",
+    }
+
+
+def _this_synthesis(first: int, runs: int, command: str) -> dict[str, Any]:
+    """Provenance of one call: who extended the grid from ``first`` runs to ``runs``, when and with what."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "package_version": VERSION,
+        "compiler": _compiler(),
+        "from_runs": first,
+        "to_runs": runs,
+    }
+
+
+def _compiler() -> str:
+    if shutil.which("gfortran") is None:
+        return "gfortran is no longer on the PATH"
+    done = subprocess.run(["gfortran", "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.partition("\n")[0]
+
+
+def compute_run(contract: Contract, labels: NDArray[np.float64]) -> intrinsic.IntrinsicSpectrum | FailedRun:
+    """Compute one run on a worker; ``labels`` are its run labels, shape (run labels,).
+
+    Raises
+    ------
+    SetupError
+        If the worker's machine lacks gfortran or a part.
+    """
+    installation = synspec.install(*intrinsic.synthesis_range(intrinsic.require_intrinsic_axis(contract)))
+    try:
+        spectrum = intrinsic.synthesise(contract, installation, labels)
+    except (synspec.RunFailedError, ValueError) as error:  # ValueError: an output that is no table of numbers
+        return FailedRun(tuple(labels.tolist()), " ".join(str(error).split()))
+    if not (np.isfinite(spectrum.flux).all() and np.isfinite(spectrum.continuum).all()):
+        return FailedRun(tuple(labels.tolist()), "flux or continuum is not finite")
+    return spectrum
+
+
+def _outcomes(
+    client: Client, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
+) -> Iterator[tuple[int, intrinsic.IntrinsicSpectrum | FailedRun]]:
+    """Compute the runs (number, labels) of ``todo``, a few at a time for each worker; yield them as they finish."""
+    running: dict[str, int] = {}
+    completed = as_completed()
+
+    def refill() -> None:
+        try:
+            threads = max(1, sum(client.nthreads().values()))
+        except OSError as error:
+            raise SetupError(SCHEDULER_LOST) from error
+        for number, labels in itertools.islice(todo, max(0, TASKS_PER_THREAD * threads - len(running))):
+            future = client.submit(compute_run, contract, labels, pure=False)
+            running[future.key] = number
+            completed.add(future)
+
+    refill()
+    for batch in completed.batches():
+        for future in batch:
+            number = running.pop(future.key)
+            yield number, _outcome(future, number)
+        refill()
+
+
+def _outcome(future: Future, number: int) -> intrinsic.IntrinsicSpectrum | FailedRun:
+    try:
+        outcome: intrinsic.IntrinsicSpectrum | FailedRun = future.result()
+    except StellarEmulatorError:
+        raise
+    except FutureCancelledError as error:
+        raise SetupError(SCHEDULER_LOST) from error
+    except KilledWorker as error:
+        raise SetupError(
+            f"run {number} was given up after {error.allowed_failures + 1} workers died computing it (memory?); "
+            "finished runs are kept, start again to go on"
+        ) from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SetupError(
+            f"a Dask worker could not compute run {number} ({reason}): each worker needs this "
+            "version of stellar-emulator; finished runs are kept, start again to go on"
+        ) from error
+    return outcome
+
+
+@contextmanager
+def _client(workers: int | None, scheduler: str | None) -> Iterator[Client]:
+    """Connect to the given scheduler, or to local worker processes that end with the client."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told in one line
+    if scheduler is None:
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED}),
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=None,
+                env={"OMP_NUM_THREADS": "1"},
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=CONNECTION_SECONDS)
+    except (OSError, ValueError) as error:
+        raise SetupError(f"no Dask scheduler answers at {scheduler}: give the address that it printed") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECTION_SECONDS)
+        except TimeoutError as error:
+            raise SetupError(
+                f"the Dask scheduler at {scheduler} has no worker: start one with `dask worker {scheduler}`"
+            ) from error
+        yield client

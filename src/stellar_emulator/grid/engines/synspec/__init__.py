@@ -1,0 +1,1 @@
+"""SYNSPEC: its source, atmospheres and line lists, and one run of it."""

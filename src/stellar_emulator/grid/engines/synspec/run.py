@@ -1,0 +1,268 @@
+"""Real radiative transfer: builds SYNSPEC 54 from its source and runs it for one set of labels.
+
+SYNSPEC (Hubeny & Lanz 2011, ascl:1109.022; 2017, arXiv:1706.01859) solves the transfer equation in LTE through a
+plane-parallel atmosphere. It talks through Fortran units: numbered files in its working folder.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.errors import SetupError, StellarEmulatorError
+from stellar_emulator.grid.engines.synspec import linelist, parts
+from stellar_emulator.grid.engines.synspec.atmosphere import Atmosphere, atmosphere
+from stellar_emulator.system.cache import cache_folder, filled
+
+# -O3 was 2.7 times slower; -fno-automatic and -mcmodel=medium are what the code's own makefile needs.
+COMPILER_FLAGS = ("-O2", "-march=native", "-fno-automatic", "-mcmodel=medium", "-std=legacy", "-w")
+
+MOLECULES_BELOW, TITANIUM_OXIDE_BELOW = 7000.0, 4800.0
+"""Teff (K) below which CN, C2 and FeH, and TiO, are computed: above, they change nothing."""
+
+SETTINGS = {
+    "imode": 0,
+    "space": 0.04,
+    "cutoff": 100.0,
+    "line_strength_limit": 1.0e-4,
+    "hydrogen_profiles": 2,
+    "molecules_below_teff": MOLECULES_BELOW,
+    "titanium_oxide_below_teff": TITANIUM_OXIDE_BELOW,
+    "explicit_ions": "H, He",
+}
+"""What SYNSPEC is told besides labels and range: spacing and cutoff in Angstrom, Lemke's hydrogen tables (2)."""
+
+SOLAR_ABUNDANCES = (
+    "12.00 10.93 1.05 1.38 2.70 8.43 7.83 8.69 4.56 7.93 6.24 7.60 6.45 7.51 5.41 7.12 5.50 6.40 5.03 6.34 3.15 4.95 "
+    "3.93 5.64 5.43 7.50 4.99 6.22 4.19 4.56 3.04 3.65 2.30 3.34 2.54 3.25 2.52 2.87 2.21 2.58 1.46 1.88 -9.99 1.75 "
+    "0.91 1.57 0.94 1.71 0.80 2.04 1.01 2.18 1.55 2.24 1.08 2.18 1.10 1.58 0.72 1.42 -9.99 0.96 0.52 1.07 0.30 1.10 "
+    "0.48 0.92 0.10 0.84 0.10 0.85 -0.12 0.85 0.26 1.40 1.38 1.62 0.92 1.17 0.90 1.75 0.65 -9.99 -9.99 -9.99 -9.99 "
+    "-9.99 -9.99 0.02 -9.99 -0.54 -9.99 -9.99 -9.99 -9.99 -9.99 -9.99 -9.99"
+)
+"""log10 N/N(H) + 12 for Z = 1..99: Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), as in C3K."""
+
+INTENSITY_ANGLES = 10
+SMALLEST_MU = 0.1
+
+
+class RunFailedError(StellarEmulatorError):
+    """One radiative-transfer computation gave no usable spectrum; the message holds SYNSPEC's last words."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A compiled SYNSPEC with its data and the line lists for one wavelength range."""
+
+    binary: Path
+    data: Path
+    atomic: Path
+    molecules: Path
+    titanium_oxide: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One SYNSPEC computation.
+
+    wavelength (Angstrom, air) and flux, continuum (Eddington flux, erg/s/cm^2/A): shape (points,), irregular;
+    limb_darkening: linear coefficient fitted to the continuum's specific intensities.
+    """
+
+    wavelength: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    continuum: NDArray[np.float64]
+    limb_darkening: float
+
+
+def install(shortest: float, longest: float) -> Installation:
+    """Compile SYNSPEC and convert the line lists for an air range in Angstrom; later calls find them in the cache.
+
+    Raises
+    ------
+    SetupError
+        If gfortran is missing, the compilation fails or a part can't be fetched.
+    """
+    source = parts.fetch(parts.SYNSPEC)
+
+    def build(made: Path) -> None:
+        _compile(source / "src", made)
+        # Lines outside the range reach in with their wings.
+        near = (shortest - 2.0, longest + 2.0)
+        linelist.write_atomic_lines(made / "atomic.lin", *near)
+        linelist.write_molecular_lines(made / "molecules.lin", ("moogcn", "moogfeh", "moogc2"), *near, 5000.0, -6.5)
+        linelist.write_molecular_lines(made / "titanium_oxide.lin", ("moogtio",), *near, 3600.0, -4.5)
+
+    folder = filled(cache_folder() / f"synspec54-{shortest:.0f}-{longest:.0f}", build)
+    return Installation(
+        binary=folder / "synspec54",
+        data=source / "python" / "synspec" / "data",
+        atomic=folder / "atomic.lin",
+        molecules=folder / "molecules.lin",
+        titanium_oxide=folder / "titanium_oxide.lin",
+    )
+
+
+def _compile(source: Path, build: Path) -> None:
+    if shutil.which("gfortran") is None:
+        raise SetupError(
+            "gfortran is needed to compile SYNSPEC and was not found. Install it with `apt-get install gfortran` "
+            "(Debian, Ubuntu) or `conda install -c conda-forge gfortran`"
+        )
+    shutil.copytree(source, build)
+    code = (build / "synspec54.f").read_text(errors="replace")
+    # PJ(40) is indexed up to 50: an optimised build then returns NaN flux.
+    (build / "synspec54.f").write_text(code.replace("DIMENSION PJ(40)", "DIMENSION PJ(80)"))
+    done = subprocess.run(
+        ["gfortran", *COMPILER_FLAGS, "synspec54.f", "-o", "synspec54"],
+        cwd=build,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SetupError(f"gfortran could not compile SYNSPEC: {done.stderr.strip()[-300:]}")
+
+
+def synthesise(
+    installation: Installation, teff: float, logg: float, m_h: float, vmicro: float, shortest: float, longest: float
+) -> Run:
+    """Compute one spectrum between two air wavelengths in Angstrom; labels in K, dex (cgs), dex and km/s.
+
+    Raises
+    ------
+    RunFailedError
+        If SYNSPEC stops, runs for more than ten minutes or returns a flux that is not finite and positive.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"synspec-{os.getpid()}-", dir=_memory_folder()) as scratch:
+        folder = Path(scratch)
+        _write_inputs(folder, installation, teff, logg, m_h, vmicro, shortest, longest)
+        with (folder / "fort.5").open() as control, (folder / "log").open("w") as log:
+            try:
+                done = subprocess.run(
+                    [installation.binary], cwd=folder, stdin=control, stdout=log, stderr=log, timeout=600, check=False
+                )
+            except subprocess.TimeoutExpired as expired:
+                raise RunFailedError("SYNSPEC did not end within ten minutes") from expired
+        if done.returncode != 0 or not (folder / "fort.7").is_file():
+            last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+            raise RunFailedError(f"SYNSPEC stopped with status {done.returncode}: {' '.join(last)}")
+        return _read_outputs(folder)
+
+
+@lru_cache(maxsize=1)
+def _memory_folder() -> str | None:
+    """Where scratch folders go: a memory file system, swept once of what killed processes left there."""
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir():
+        return None
+    for folder in shared_memory.glob("synspec-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return str(shared_memory)
+
+
+def _write_inputs(
+    folder: Path,
+    installation: Installation,
+    teff: float,
+    logg: float,
+    m_h: float,
+    vmicro: float,
+    shortest: float,
+    longest: float,
+) -> None:
+    structure = atmosphere(teff, logg, m_h)
+    molecules = []
+    if teff < MOLECULES_BELOW:
+        molecules.append(installation.molecules)
+    if teff < TITANIUM_OXIDE_BELOW:
+        molecules.append(installation.titanium_oxide)
+    (folder / "data").symlink_to(installation.data)
+    (folder / "fort.19").symlink_to(installation.atomic)
+    for unit, path in enumerate(molecules, start=20):
+        (folder / f"fort.{unit}").symlink_to(path)
+    (folder / "tas").write_text(f"ND= {len(structure.temperature)}\nIFMOL= 1\nTMOLIM= 8000.\n")
+    (folder / "fort.5").write_text(_control(teff, logg, m_h))
+    (folder / "fort.8").write_text(_model(teff, logg, structure))
+    (folder / "fort.55").write_text(_request(vmicro, shortest, longest, len(molecules)))
+
+
+def _control(teff: float, logg: float, m_h: float) -> str:
+    """Unit 5: labels, abundances (1: line opacity only, 2: explicit in the continuum) and the explicit ions."""
+    log_abundances = np.array(SOLAR_ABUNDANCES.split(), dtype=float)
+    log_abundances[2:] += m_h
+    abundances = 10.0 ** (log_abundances - 12.0)
+    atoms = "".join(f" {2 if z <= 2 else 1:2d} {abundance:e} 0\n" for z, abundance in enumerate(abundances, start=1))
+    ions = (
+        "   1   -1     1      0     0     1    ' H 1' 'data/hm.dat'\n"
+        "   0    0     3      0\n"
+        "   1    0     9      0     0     0    ' H 1' 'data/h1s.dat'\n"
+        "   1    1     1      1     0     0    ' H 2' ' '\n"
+        "   2    0    14      0     0     0    'He 1' 'data/he1.dat'\n"
+        "   2    1    14      0     0     0    'He 2' 'data/he2.dat'\n"
+        "   2    2     1      1     0     0    'He 3' ' '\n"
+        "   0    0     0     -1     0     0    '    ' ' '\n"
+    )
+    return f" {teff:.3f} {logg:.4f}\n T  F\n 'tas'\n 50\n {len(abundances)}\n{atoms}*\n*\n*\n* ions\n{ions}*\n* end\n"
+
+
+def _model(teff: float, logg: float, structure: Atmosphere) -> str:
+    """Unit 8: the structure in Kurucz's form. SYNSPEC skips the first layer of the table, so it is written twice."""
+    rows = [
+        f"{mass:.8e} {temperature:.3f} {pressure:.8e} {electrons:.8e}\n"
+        for mass, temperature, pressure, electrons in zip(
+            structure.column_mass,
+            structure.temperature,
+            structure.gas_pressure,
+            structure.electron_density,
+            strict=True,
+        )
+    ]
+    header = f"TEFF {teff:7.0f}  GRAVITY {logg:7.5f}  LTE \n" + 21 * "\n"
+    return header + f"READ DECK6{len(rows) + 1:3d} RHOX,T,P,XNE \n" + rows[0] + "".join(rows)
+
+
+def _request(vmicro: float, shortest: float, longest: float, molecular_lists: int) -> str:
+    """Unit 55: what to compute (SYNSPEC User's Guide, section 4)."""
+    units = " ".join(str(unit) for unit in range(20, 20 + molecular_lists))
+    return (
+        f" {SETTINGS['imode']} 0 -2\n 0 0 0 0\n 0 0 0 0 0\n 1 0 0 0 0\n {SETTINGS['hydrogen_profiles']} 0 0\n"
+        f" {shortest:.3f} {longest:.3f} {SETTINGS['cutoff']} 0 {SETTINGS['line_strength_limit']:e} "
+        f"{SETTINGS['space']}\n {molecular_lists} {units}\n {vmicro:.4f}\n {INTENSITY_ANGLES} {SMALLEST_MU} 1\n"
+    )
+
+
+def _read_outputs(folder: Path) -> Run:
+    wavelength, flux = _columns(folder / "fort.7")
+    continuum_wavelength, continuum = _columns(folder / "fort.17")
+    if wavelength.size < 2 or not (np.isfinite(flux).all() and (flux > 0).all()):
+        raise RunFailedError("SYNSPEC returned a flux that is not finite and positive")
+    return Run(
+        wavelength=wavelength,
+        flux=flux,
+        continuum=np.interp(wavelength, continuum_wavelength, continuum),
+        limb_darkening=_limb_darkening(folder / "fort.18"),
+    )
+
+
+def _columns(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wavelength and value, ascending: neighbouring blocks of SYNSPEC's output share their end points."""
+    table = np.fromstring(path.read_text().replace("D", "E"), sep=" ").reshape(-1, 2)
+    wavelength, first = np.unique(table[:, 0], return_index=True)
+    return wavelength, table[first, 1]
+
+
+def _limb_darkening(path: Path) -> float:
+    """Least-squares u in I(mu) / I(1) = 1 - u (1 - mu), over SYNSPEC's equidistant angles, averaged over points."""
+    words = np.array(path.read_text().split(), dtype=float).reshape(-1, 2 + INTENSITY_ANGLES)
+    intensities = words[:, 2:]
+    mu = np.linspace(1.0, SMALLEST_MU, INTENSITY_ANGLES)
+    dimming = 1.0 - intensities / intensities[:, :1]
+    return float(np.mean(dimming @ (1.0 - mu) / np.sum((1.0 - mu) ** 2)))

@@ -1,0 +1,1 @@
+"""Grids of spectra that others computed, one module a format."""

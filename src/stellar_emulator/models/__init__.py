@@ -1,0 +1,1 @@
+"""Models as people use them: found by name, loaded, ready to answer."""

@@ -1,0 +1,40 @@
+"""Generated spectra as objects of `specutils`, an optional dependency."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.errors import SetupError
+from stellar_emulator.models.loaded import LoadedModel
+
+if TYPE_CHECKING:
+    from specutils import Spectrum
+
+
+def as_spectra(model: LoadedModel, labels: NDArray[np.float64], flux: NDArray[np.float32]) -> list["Spectrum"]:
+    """One spectrum for each row of labels (n, labels) and flux (n, pixels).
+
+    ``meta`` holds the labels by name, the model's ``version`` and the ``medium`` of the wavelengths.
+
+    Raises
+    ------
+    SetupError
+        If specutils is not installed.
+    """
+    try:
+        from specutils import Spectrum
+    except ModuleNotFoundError as error:
+        raise SetupError("spectra as objects need specutils: pip install 'stellar-emulator[specutils]'") from error
+    from astropy.units import Quantity
+
+    names = model.contract.label_names
+    noted = {"version": model.version, "medium": model.medium}
+    return [
+        Spectrum(
+            flux=Quantity(one, ""),
+            spectral_axis=model.wavelength,
+            meta=dict(zip(names, row.tolist(), strict=True)) | noted,
+        )
+        for row, one in zip(labels, flux, strict=True)
+    ]

@@ -1,0 +1,127 @@
+"""The emulator as people use it: labels in, spectra out, with their derivatives and errors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stellar_emulator.contract.checks import check_labels
+from stellar_emulator.contract.label_table import broadcast, named_columns
+from stellar_emulator.evaluation.measured import at_labels
+from stellar_emulator.models.as_specutils import as_spectra
+from stellar_emulator.models.find import find_model
+from stellar_emulator.models.loaded import LoadedModel
+from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
+from stellar_emulator.saved.bundle import read_bundle, read_network
+from stellar_emulator.saved.fingerprint import require_same_answers
+
+if TYPE_CHECKING:
+    # It takes seconds to import, and generating spectra does without.
+    from specutils import Spectrum
+
+FLUX_TOLERANCE = 2e-5
+"""By which flux may differ from what the trained layers gave when the model was saved: rounding, tables."""
+
+
+@dataclass(frozen=True)
+class Emulator(LoadedModel):
+    """Physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
+
+    @classmethod
+    def load(cls, where: str | Path | None = None) -> "Emulator":
+        """Load an emulator: the one that comes with the package, or what ``where`` names as `find_model` reads it.
+
+        Raises
+        ------
+        InputError
+            If there is no such emulator, or one of its files is missing or was changed; the message names the file.
+        SetupError
+            If this machine's ONNX Runtime computes other spectra than the model was saved with.
+        """
+        bundle = read_bundle(find_model(where, "emulator"), "emulator")
+        network = open_network(bundle.graph, bundle.contract.wavelength.count)
+        require_same_answers(bundle, network, FLUX_TOLERANCE)
+        return cls(bundle, network)
+
+    def __call__(self, table: Any = None, /, **labels: Any) -> NDArray[np.float32]:
+        """Flux of labels given by name, in a table, or both.
+
+        Parameters
+        ----------
+        table
+            A pandas or astropy table or a mapping, one column a label; or an array (n, labels) in the contract's order.
+        labels
+            Numbers, arrays or `astropy` quantities, broadcast against each other and the table's columns.
+
+        Returns
+        -------
+        Array of the labels' common shape and, last, the pixels; (pixels,) where all labels are single numbers.
+
+        Raises
+        ------
+        InputError
+            If a label is missing, unknown, no number, not finite or out of bounds.
+        """
+        columns, shape = broadcast(self.contract, named_columns(self.contract, table, labels))
+        return self.flux(columns).reshape(*shape, -1)
+
+    def flux(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Flux (n, pixels) of labels (n, labels), whose columns are in the contract's order or as ``names`` says.
+
+        Raises
+        ------
+        InputError
+            If a label is missing, unknown, no number, not finite or out of bounds.
+        """
+        return self.network(self._checked(labels, names))
+
+    def jacobian(self, labels: ArrayLike) -> NDArray[np.float32]:
+        """Derivatives of the flux by every label in its own unit, (n, labels, pixels), exact, at labels (n, labels).
+
+        Raises `InputError` as `flux`.
+        """
+        return self._jacobian(self._checked(labels))
+
+    def error(self, labels: ArrayLike) -> NDArray[np.float32]:
+        """Measured error of the flux, (n, pixels), at labels (n, labels).
+
+        The root mean square over the test spectra of the same region of the label box, linear between regions.
+
+        Raises
+        ------
+        InputError
+            As `flux`, or if the model was saved without measured errors.
+        """
+        checked = self._checked(labels)
+        return at_labels(self.contract, self._measured["flux_rms"], checked)
+
+    def spectra(self, table: Any = None, /, **labels: Any) -> list["Spectrum"]:
+        """Spectra as `specutils` objects, one for each row, with their labels and the model's version in ``meta``.
+
+        Arguments and errors are those of a call; `SetupError` if specutils is not installed.
+        """
+        columns, _ = broadcast(self.contract, named_columns(self.contract, table, labels))
+        checked = self._checked(columns)
+        return as_spectra(self, checked, self.network(checked))
+
+    def _checked(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float64]:
+        return check_labels(self.contract, self.contract.label_names if names is None else names, labels)
+
+    @cached_property
+    def _jacobian(self) -> OnnxNetwork:
+        from stellar_emulator.networks.inference import ValidatorNetwork
+        from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
+
+        network = read_network(self.bundle)
+        assert not isinstance(network, ValidatorNetwork)
+        graph = jacobian_onnx(network).SerializeToString()
+        shape = len(self.contract.labels), self.contract.wavelength.count
+        return open_network(graph, *shape)
+
+    @cached_property
+    def _measured(self) -> Mapping[str, NDArray[Any]]:
+        return self.bundle.measured

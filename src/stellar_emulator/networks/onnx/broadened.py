@@ -1,0 +1,122 @@
+"""Rotation and instrument as ONNX nodes: the same convolutions as `broadening.broadening`, in float32."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA
+from stellar_emulator.broadening.rotation import RotationSeries
+from stellar_emulator.contract.contract import SPEED_OF_LIGHT
+from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
+from stellar_emulator.networks.onnx.graph import Graph, Outputs
+from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
+
+
+@dataclass(frozen=True)
+class Broadened:
+    """Names of values on the way from modes to flux.
+
+    modes: without rotation, (n, rows x 2 x columns) on the `Rectangle`; transfer: what multiplies them, (n, rows x
+    columns), the product of ``rotation`` and ``instrument.transfer``; profile: what ``rotation`` was made of.
+    """
+
+    modes: str
+    transfer: str
+    rotation: str
+    profile: "Profile"
+    instrument: "Instrument"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Names of the parts of (disc + darkening x difference) / norm, Gray's profile; phi: that of `RotationSeries`."""
+
+    phi: str
+    disc: str
+    difference: str
+    darkening: str
+    norm: str
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Names of the parts of exp((squared - 1) x exponents); squared: (sharpest resolution / resolution)^2."""
+
+    transfer: str
+    exponents: str
+    squared: str
+    resolution: str
+
+
+def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, run_labels: str) -> str:
+    """Add nodes from labels (n, labels), and those of them that are the run's, to the flux; return its name."""
+    places = rectangle(network.broadening.synthesis)
+    made = graph.chain(run_labels, "chain", network.chain, chain_outputs(network, places))
+    parts = broadening_parts(graph, network, places, labels, made)
+    rows, columns = places.number.shape
+    modes = graph.reshape(parts.modes, [-1, rows, 2, columns], "modes/placed")
+    transfer = graph.reshape(parts.transfer, [-1, rows, 1, columns], "transfer/placed")
+    return synthesised(graph, network.broadening.synthesis, graph.node("Mul", [modes, transfer], "passed"))
+
+
+def chain_outputs(network: ExactEmulatorNetwork, places: Rectangle) -> Outputs:
+    """Of the chain's outputs (n, 2 modes + 1): modes on the rectangle, and limb darkening as it is."""
+    placed = places.parts
+    limb = 2 * len(network.broadening.frequencies)
+    return Outputs(np.append(placed.places, limb), np.append(placed.factors, np.float32(1.0)))
+
+
+def broadening_parts(
+    graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, made: str
+) -> Broadened:
+    """Add nodes for everything that broadening needs before the synthesis; ``made``: by `chain_outputs`."""
+    modes, limb = graph.split(made, [2 * places.number.size, 1], ["modes", "limb"], axis=1)
+    profile = _profile(graph, network, places, labels, limb)
+    rotation = mixed(graph, profile.disc, profile.difference, profile, "rotation")
+    instrument = _instrument(graph, network, places, labels)
+    transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
+    return Broadened(modes, transfer, rotation, profile, instrument)
+
+
+def _profile(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, limb: str) -> Profile:
+    """Parts of the transfer of Gray's profile, (n, places)."""
+    vsini = graph.columns(labels, [network.vsini_column], "vsini")
+    series = network.broadening.rotation.at(places.number.ravel())
+    phi = graph.node("Asin", [graph.node("Div", [vsini, graph.number("fastest", series.fastest)], "speed")], "phi")
+    disc, difference = series_parts(graph, series, "Cos", phi, ["disc", "limb-disc"])
+    darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
+    third = graph.node("Mul", [darkening, graph.number("third", 1.0 / 3.0)], "darkening/third")
+    norm = graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm")
+    return Profile(phi, disc, difference, darkening, norm)
+
+
+def series_parts(graph: Graph, series: RotationSeries, wave: str, phi: str, names: list[str]) -> list[str]:
+    """Sums of waves (``Cos`` or ``Sin`` of order x phi): disc and limb - disc, (n, places) each."""
+    orders = graph.constant(f"{names[0]}/orders", series.orders[np.newaxis].astype(np.float32))
+    waves = graph.node(wave, [graph.node("Mul", [phi, orders], f"{names[0]}/phases")], f"{names[0]}/waves")
+    amplitudes = graph.constant(f"{names[0]}/amplitudes", np.concatenate([series.disc, series.difference], axis=1))
+    both = graph.node("MatMul", [waves, amplitudes], f"{names[0]}/sums")
+    return graph.split(both, [series.disc.shape[1]] * 2, names, axis=1)
+
+
+def mixed(graph: Graph, disc: str, difference: str, profile: Profile, name: str) -> str:
+    """(disc + darkening x difference) / norm."""
+    darkened = graph.node("Mul", [profile.darkening, difference], f"{name}/darkened")
+    return graph.node("Div", [graph.node("Add", [disc, darkened], f"{name}/whole"), profile.norm], name)
+
+
+def _instrument(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str) -> Instrument:
+    """Transfer beyond the sharpest instrument's, (n, places): exp(-2 pi^2 (sigma^2 - sharpest sigma^2) f^2)."""
+    sharpest = network.broadening.sharpest
+    if network.contract.instrument:
+        resolution = graph.number("resolution", network.contract.instrument.resolution)
+    else:
+        resolution = graph.columns(labels, [network.contract.label_names.index("resolution")], "resolution")
+    ratio = graph.node("Div", [graph.number("sharpest", sharpest), resolution], "ratio")
+    squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
+    excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")
+    sigma = SPEED_OF_LIGHT / (sharpest * FWHM_PER_SIGMA)
+    factors = -2.0 * np.pi**2 * sigma**2 * network.broadening.frequencies[places.number.ravel()] ** 2
+    exponents = graph.constant("exponents", factors[np.newaxis].astype(np.float32))
+    transfer = graph.node("Exp", [graph.node("Mul", [excess, exponents], "exponent")], "instrument")
+    return Instrument(transfer, exponents, squared, resolution)

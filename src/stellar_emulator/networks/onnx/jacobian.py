@@ -1,0 +1,184 @@
+"""An emulator's Jacobian as an ONNX graph: every value is carried along with its derivatives by the labels.
+
+Forward differentiation, exact like the flux itself; derivatives have the shape (n, labels, width of the value).
+"""
+
+import math
+
+import numpy as np
+import onnx
+
+from stellar_emulator.broadening.rotation import rotation_slopes
+from stellar_emulator.networks.coordinates import Shape
+from stellar_emulator.networks.dense import DenseChain
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
+from stellar_emulator.networks.onnx.broadened import (
+    Broadened,
+    Profile,
+    broadening_parts,
+    chain_outputs,
+    mixed,
+    series_parts,
+)
+from stellar_emulator.networks.onnx.graph import Graph, Outputs
+from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
+
+
+def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
+    """The graph ``labels`` (n, labels) to ``jacobian`` (n, labels, pixels), d flux / d label, float32, any n."""
+    graph = Graph()
+    if isinstance(network, ExactEmulatorNetwork):
+        labels, pixels = len(network.contract.labels), network.broadening.pixels
+        flat = synthesised(graph, network.broadening.synthesis, _mode_slopes(graph, network))
+        slopes = graph.reshape(flat, [-1, labels, pixels], "slopes")
+    else:
+        labels, pixels = network.chain.inputs, network.chain.outputs
+        _, slopes = _chain(graph, "labels", network.chain, None)
+    graph.rename(slopes, "jacobian")
+    return graph.model("jacobian", ("labels", labels), ("jacobian", labels, pixels))
+
+
+def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
+    """Derivatives of the broadened modes, (n, labels, rows, 2, columns) on the `Rectangle`."""
+    run_labels = graph.columns("labels", network.run_columns, "run_labels")
+    places = rectangle(network.broadening.synthesis)
+    made, slopes = _chain(graph, run_labels, network.chain, chain_outputs(network, places))
+    rows, columns = places.number.shape
+    names = ["modes/slope", "limb/slope"]
+    mode_slopes, limb_slope = graph.split(slopes, [2 * rows * columns, 1], names, axis=2)
+    parts = broadening_parts(graph, network, places, "labels", made)
+
+    def placed(value: str, labels: int, halves: int) -> str:
+        return graph.reshape(value, [-1, labels, rows, halves, columns], f"{value}/placed")
+
+    run, others = len(network.run_columns), len(network.contract.labels) - len(network.run_columns)
+    by_run, by_others = _transfer_slopes(graph, network, places, parts, limb_slope)
+    modes = placed(parts.modes, 1, 2)
+    own = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
+    darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
+    broader = graph.node("Mul", [modes, placed(by_others, others, 1)], "modes/by_others")
+    found = graph.concat([graph.node("Add", [own, darkened], "modes/by_run"), broader], "modes/found", axis=1)
+    return graph.gather(found, graph.integers("order", _order(network)), "modes/slopes")
+
+
+def _order(network: ExactEmulatorNetwork) -> list[int]:
+    """Where each of the contract's labels stands among the run's labels, vsini and resolution."""
+    contract = network.contract
+    found = [label.name for label in contract.run_labels] + ["vsini", "resolution"]
+    return [found.index(name) for name in contract.label_names]
+
+
+def _transfer_slopes(
+    graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, parts: Broadened, limb_slope: str
+) -> tuple[str, str]:
+    """Derivatives of the transfer by the run's labels, through limb darkening, and by vsini and resolution."""
+    profile, instrument = parts.profile, parts.instrument
+    darkening_slope = graph.node("Div", [limb_slope, "limb/weight"], "darkening/slope")
+    by_darkening = graph.node("Mul", [_by_darkening(graph, parts), instrument.transfer], "by_darkening")
+    by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
+    turned = _rotation_by_vsini(graph, network, places, profile)
+    by_vsini = graph.node("Mul", [turned, instrument.transfer], "by_vsini")
+    others = [graph.with_axis(by_vsini, "by_vsini/rows")]
+    if "resolution" in network.contract.label_names:
+        others.append(graph.with_axis(_by_resolution(graph, parts), "by_resolution/rows"))
+    return by_run, graph.concat(others, "by_others", axis=1)
+
+
+def _by_darkening(graph: Graph, parts: Broadened) -> str:
+    """Of (disc + u difference) / (1 - u / 3) by u: (difference + rotation / 3) / (1 - u / 3)."""
+    third = graph.node("Mul", [parts.rotation, "third"], "rotation/third")
+    sum_ = graph.node("Add", [parts.profile.difference, third], "rotation/sum")
+    return graph.node("Div", [sum_, parts.profile.norm], "rotation/by_darkening")
+
+
+def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, profile: Profile) -> str:
+    broadening = network.broadening
+    slopes = rotation_slopes(broadening.frequencies, broadening.rotation.fastest)
+    series = slopes.at(places.number.ravel())
+    disc, difference = series_parts(graph, series, "Sin", profile.phi, ["disc/slope", "limb-disc/slope"])
+    return mixed(graph, disc, difference, profile, "rotation/by_vsini")
+
+
+def _by_resolution(graph: Graph, parts: Broadened) -> str:
+    """Derivative of the transfer by resolution R: transfer x exponents x (-2 squared / R), squared as 1 / R^2."""
+    instrument = parts.instrument
+    share = graph.node("Div", [instrument.squared, instrument.resolution], "resolution/share")
+    twice = graph.node("Mul", [share, graph.number("resolution/two", -2.0)], "resolution/twice")
+    exponent = graph.node("Mul", [instrument.exponents, twice], "exponent/slope")
+    return graph.node("Mul", [parts.transfer, exponent], "by_resolution")
+
+
+def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None) -> tuple[str, str]:
+    """As `Graph.chain`, with the derivatives of its outputs by the inputs, (n, inputs, outputs)."""
+    slopes = ""
+    if chain.coordinates:
+        value, slopes = _coordinates(graph, value, chain)
+    for number, layer in enumerate(chain.layers):
+        last = number == len(chain.layers) - 1
+        prefix = f"chain/{number}"
+        kernel, bias = graph.layer_weights(prefix, layer, outputs if last else None)
+        before = graph.node("Gemm", [value, kernel, bias], prefix)
+        value = graph.activation(before, layer.activation)
+        if slopes:
+            slopes = graph.node("MatMul", [slopes, kernel], f"{prefix}/slopes")
+        else:
+            slopes = _first_slopes(graph, before, kernel)
+        if layer.activation != "linear":
+            slope = graph.with_axis(_slope(graph, before, value, layer.activation), f"{prefix}/slope/rows")
+            slopes = graph.node("Mul", [slopes, slope], f"{prefix}/slopes/passed")
+    return value, slopes
+
+
+def _coordinates(graph: Graph, labels: str, chain: DenseChain) -> tuple[str, str]:
+    """Coordinates of labels, and their derivatives by the labels, (n, labels, coordinates)."""
+    value, parts = graph.coordinates(labels, "chain", chain.coordinates)
+    own = graph.concat([_coordinate_slope(graph, *part) for part in parts], "chain/coordinates/slope", axis=1)
+    place = np.zeros((chain.inputs, len(chain.coordinates)), dtype=np.float32)
+    for number, coordinate in enumerate(chain.coordinates):
+        place[coordinate.column, number] = 1.0
+    rows = graph.with_axis(own, "chain/coordinates/slope/rows")
+    return value, graph.node("Mul", [rows, graph.constant("chain/place", place)], "chain/coordinates/slopes")
+
+
+def _coordinate_slope(graph: Graph, shape: Shape, value: str) -> str:
+    """Derivatives of coordinates (n, coordinates of one shape) by the label that each is made of."""
+    name = f"{value}/slope"
+    if shape == "reciprocal":
+        return graph.node("Neg", [graph.node("Mul", [value, value], f"{name}/squared")], name)
+    if shape == "power":
+        return graph.node("Mul", [value, graph.number(f"{name}/log", math.log(10.0))], name)
+    nothing = graph.node("Mul", [value, graph.number(f"{name}/zero", 0.0)], f"{name}/nothing")
+    return graph.node("Add", [nothing, graph.number(f"{name}/one", 1.0)], name)
+
+
+def _first_slopes(graph: Graph, rows: str, kernel: str) -> str:
+    """The first kernel for each of the rows (n, outputs), so that even a linear chain gives n Jacobians."""
+    nothing = graph.node("Mul", [rows, graph.number("nothing", 0.0)], "nothing/rows")
+    spread = graph.with_axis(nothing, "nothing/spread")
+    return graph.node("Add", [spread, kernel], "first/rows")
+
+
+def _slope(graph: Graph, before: str, after: str, activation: str) -> str:
+    """Derivative of an activation where its input is ``before`` and its output ``after``."""
+    name = f"{before}/slope"
+    if activation == "relu":
+        return graph.single(graph.node("Greater", [before, graph.number(f"{name}/zero", 0.0)], f"{name}/above"), name)
+    one = graph.number(f"{name}/one", 1.0)
+    if activation == "tanh":
+        return graph.node("Sub", [one, graph.node("Mul", [after, after], f"{name}/squared")], name)
+    if activation == "silu":
+        share = f"{before}/sigmoid"
+        left = graph.node("Mul", [after, graph.node("Sub", [one, share], f"{name}/rest")], f"{name}/left")
+        return graph.node("Add", [share, left], name)
+    assert activation == "gelu"
+    return _gelu_slope(graph, before, name)
+
+
+def _gelu_slope(graph: Graph, before: str, name: str) -> str:
+    """(1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi)."""
+    area = graph.node("Mul", [f"{before}/shifted", graph.number(f"{name}/half", 0.5)], f"{name}/area")
+    squared = graph.node("Mul", [before, before], f"{name}/squared")
+    fall = graph.node("Mul", [squared, graph.number(f"{name}/fall", -0.5)], f"{name}/exponent")
+    bell = graph.node("Exp", [fall], f"{name}/bell")
+    scaled = graph.node("Mul", [before, graph.number(f"{name}/norm", 1.0 / math.sqrt(2.0 * math.pi))], f"{name}/scaled")
+    return graph.node("Add", [area, graph.node("Mul", [scaled, bell], f"{name}/density")], name)

@@ -1,0 +1,1 @@
+"""Files of observed spectra, read into raw tables."""

@@ -1,0 +1,79 @@
+"""Collects what the gate must know and no spectrum tells: where models and grids come from, and who saw which runs."""
+
+from collections.abc import Sequence
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.gate.evidence import Evidence
+from stellar_emulator.grid.store import Grid, run_hashes
+from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.promotion.candidates import RegisteredPair, preset_digest
+
+PINNED_PRESET = "default"
+"""Its section ``validator`` is the architecture that every judge must have."""
+
+SMOKE = "smoke"
+"""The preset whose models are never promoted."""
+
+VALIDATION_RUN = "validation_run_id"
+"""Tag of a registered version: the run in which its training grid was checked."""
+
+
+def gather(contract: Contract, gate: Grid, challenger: RegisteredPair, attempts_before: int) -> Evidence:
+    """Facts about a challenger and a gate set that obeys the contract."""
+    models = challenger.models
+    validation = _validation_run(challenger)
+    digests = {name: model.contract.digest for name, model in models.items()}
+    presets = {model.metadata["preset"]["name"] for model in models.values()}
+    pinned = preset_digest(read_preset(PINNED_PRESET).validator.model_dump(mode="json"))
+    seeds = challenger.judges[0].metadata["preset"]["validator"]["seeds"]
+    distinct = len({judge.digest for judge in challenger.judges})
+    return Evidence(
+        smoke=SMOKE in presets,
+        contract_digests={
+            "contract": contract.digest,
+            **digests,
+            "training grid": validation.data.tags.get("contract", "") if validation else "",
+        },
+        judge_presets={f"preset {PINNED_PRESET}": pinned, **challenger.judge_presets()},
+        leaked_runs=len(leaked_runs(contract, gate, challenger)),
+        validation_passed=_passed(validation, challenger, contract),
+        attempts_before=attempts_before,
+        judge_seeds=tuple(seeds[:distinct]),
+    )
+
+
+def leaked_runs(contract: Contract, gate: Grid, challenger: RegisteredPair) -> Sequence[str]:
+    """Hashes of gate runs that any of the models saw in training, validation or test."""
+    seen = {
+        value
+        for model in challenger.models.values()
+        for part in ("seen_runs", "test_runs")
+        for value in model.metadata[part]
+    }
+    digits = {len(value) for value in seen}
+    hashes = {str(value) for value in run_hashes(gate, contract)}
+    return sorted(value for value in hashes if any(value[:count] in seen for count in digits))
+
+
+def _validation_run(challenger: RegisteredPair) -> Run | None:
+    """The run that the emulator's version names; None if it names none or that is gone."""
+    run_id = challenger.tags.get(VALIDATION_RUN)
+    if run_id is None:
+        return None
+    try:
+        return mlflow.MlflowClient().get_run(run_id)
+    except MlflowException:
+        return None
+
+
+def _passed(validation: Run | None, challenger: RegisteredPair, contract: Contract) -> bool:
+    """Whether the grid that all the models were trained on was checked, by this contract, and passed."""
+    if validation is None or validation.info.lifecycle_stage != "active":
+        return False
+    grids = {model.metadata["grid_digest"] for model in challenger.models.values()}
+    wanted = {"passed": "true", "contract": contract.digest}
+    return wanted.items() <= validation.data.tags.items() and grids == {validation.data.tags.get("grid_digest")}

@@ -1,0 +1,144 @@
+"""Registered versions back into folders of models: of a remote registry, copies that this machine keeps."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.registry.model_cache import cached, keep
+from stellar_emulator.registry.tracking import connect
+from stellar_emulator.saved.bundle import DESCRIPTION
+
+BUNDLE = "bundle"
+"""Name of the artifact, inside a registered model, that holds the bundle."""
+
+JUDGE = "judge_"
+"""Begins the names of the artifacts of a registered validator that hold its siblings of other seeds."""
+
+REMOTE = ("http://", "https://", "databricks")
+"""How addresses of stores begin whose models are downloaded, and kept then."""
+
+
+def resolve(name: str, which: str) -> Path:
+    """Find the bundle of a model: a local folder, of a remote registry a downloaded copy.
+
+    Parameters
+    ----------
+    name
+        Of the registered model.
+    which
+        ``latest``, a version number, an alias, a whole address such as ``models:/NAME/3`` or ``models:/NAME@champion``,
+        an address of a run's model such as ``runs:/RUN/NAME``, or a bundle's own folder.
+
+    Raises
+    ------
+    InputError
+        If the registry has no such model, version or alias (the message lists what it has), or the version holds
+        another model than was registered.
+    """
+    if which != "latest" and not which.isdecimal() and Path(which).is_dir():
+        return Path(which)
+    if which.startswith("runs:/"):
+        connect()
+        return _downloaded(which)[BUNDLE]
+    return _artifacts(name, which)[BUNDLE]
+
+
+def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
+    """Find the bundles of a registered validator and of its siblings of other seeds, itself first.
+
+    Parameters and errors are those of `resolve`, but a local folder is no registered model.
+    """
+    artifacts = _artifacts(name, which)
+    siblings = sorted((artifact for artifact in artifacts if artifact.startswith(JUDGE)), key=lambda a: (len(a), a))
+    return tuple(artifacts[artifact] for artifact in [BUNDLE, *siblings])
+
+
+def _artifacts(name: str, which: str) -> dict[str, Path]:
+    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
+    if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
+        name, which = address.groups()
+    store = connect()
+    versions = _versions(name, store)
+    if not versions:
+        raise InputError(f"no model {name} is registered in {store}: train one, or set MLFLOW_TRACKING_URI")
+    version = _version(name, str(versions[-1]) if which == "latest" else which, versions, store)
+    remote = store.startswith(REMOTE)
+    if remote and (copies := _copies(version)):
+        return copies
+    found = _downloaded(f"models:/{name}/{version.version}")
+    _require_registered(version, found)
+    if remote:
+        return {artifact: keep(version.tags[digest_tag(artifact)], folder) for artifact, folder in found.items()}
+    return found
+
+
+def _version(name: str, which: str, versions: Sequence[int], store: str) -> ModelVersion:
+    """One version, by its number or alias."""
+    client = mlflow.MlflowClient()
+    numbered = which.isdecimal()
+    try:
+        return client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
+    except MlflowException as error:
+        aliases = client.get_registered_model(name).aliases
+        has = ", ".join(map(str, [*versions, *sorted(aliases)]))
+        raise InputError(f"model {name} has no version or alias {which!r} in {store}: it has {has}") from error
+
+
+def _downloaded(uri: str) -> dict[str, Path]:
+    """Folders of a model that MLflow knows by its address, by artifact."""
+    try:
+        model = Path(mlflow.artifacts.download_artifacts(uri))
+        artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
+    except (MlflowException, OSError, KeyError) as error:
+        raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
+    if BUNDLE not in artifacts:
+        raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
+    return {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
+
+
+def _copies(version: ModelVersion) -> dict[str, Path]:
+    """Copies of all bundles of a version that this machine keeps; none if one of them is missing."""
+    digests = {
+        BUNDLE if tag == digest_tag(BUNDLE) else tag.removeprefix(digest_tag("")): digest
+        for tag, digest in version.tags.items()
+        if tag == digest_tag(BUNDLE) or tag.startswith(digest_tag(""))
+    }
+    copies = {artifact: copy for artifact, digest in digests.items() if (copy := cached(digest))}
+    return copies if len(copies) == len(digests) and BUNDLE in copies else {}
+
+
+def _require_registered(version: ModelVersion, artifacts: Mapping[str, Path]) -> None:
+    """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
+    for artifact, folder in artifacts.items():
+        tag = digest_tag(artifact)
+        try:
+            digest = str(json.loads((folder / DESCRIPTION).read_bytes())["digest"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # Loading tells what is wrong with it.
+        if version.tags.get(tag) != digest:
+            noted = version.tags.get(tag, "nothing")
+            raise InputError(
+                f"{version.name} version {version.version} holds another model than was registered: the digest in "
+                f"{folder / DESCRIPTION} is {digest[:12]}..., its tag {tag} says {noted[:12]}...: restore its files or "
+                "register it again"
+            )
+
+
+def digest_tag(artifact: str) -> str:
+    """Tag of a version that holds the digest of one of its bundles."""
+    return "digest" if artifact == BUNDLE else f"digest_{artifact}"
+
+
+def _versions(name: str, store: str) -> list[int]:
+    """Version numbers, ascending."""
+    try:
+        return sorted(int(found.version) for found in mlflow.MlflowClient().search_model_versions(f"name='{name}'"))
+    except MlflowException as error:
+        raise InputError(f"{store} can't be asked for model {name}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,103 @@
+"""Folders of models into registered versions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.registry.read import BUNDLE, JUDGE, digest_tag
+from stellar_emulator.registry.signatures import emulator_signature, validator_signature
+from stellar_emulator.registry.tracking import connect
+from stellar_emulator.saved.bundle import read_bundle
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+_SERVING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One registered version: its address, MLflow's id of the model behind it, and the bundle's digest."""
+
+    name: str
+    version: int
+    model_id: str
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
+    """Register an emulator's bundle under its contract's name, as an output of the active run if there is one.
+
+    The signature takes one double column for each label and gives flux of shape (n, pixels).
+
+    Raises
+    ------
+    InputError
+        If the folder holds no sound emulator.
+    """
+    bundle = read_bundle(folder, "emulator")
+    contract = bundle.contract
+    middle = (contract.lower + contract.upper) / 2
+    signature = emulator_signature(contract)
+    example = pd.DataFrame([middle], columns=contract.label_names)
+    return _register("emulator", {BUNDLE: folder}, contract, bundle.digest, signature, example, tags)
+
+
+def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence[Path] = ()) -> Registered:
+    """Register a validator's bundle; its signature takes flux (n, pixels) and gives one column for each label.
+
+    siblings: bundles of the validators of other seeds, which judge beside it. Otherwise as `register_emulator`.
+    """
+    bundle = read_bundle(folder, "validator")
+    judges = {f"{JUDGE}{number}": path for number, path in enumerate(siblings, start=2)}
+    digests = {digest_tag(judge): read_bundle(path, "validator").digest for judge, path in judges.items()}
+    contract = bundle.contract
+    signature = validator_signature(contract)
+    example = np.full((1, contract.wavelength.count), min(1.0, contract.flux.upper), dtype=np.float32)
+    bundles = {BUNDLE: folder, **judges}
+    return _register("validator", bundles, contract, bundle.digest, signature, example, {**digests, **tags})
+
+
+def describe(registered: Registered, text: str) -> None:
+    """Put Markdown on a version's page in the registry."""
+    mlflow.MlflowClient().update_model_version(registered.name, str(registered.version), text)
+
+
+def _register(
+    kind: Literal["emulator", "validator"],
+    bundles: Mapping[str, Path],
+    contract: Contract,
+    digest: str,
+    signature: ModelSignature,
+    example: Any,
+    tags: Mapping[str, str],
+) -> Registered:
+    connect()
+    name = getattr(contract.models, kind)
+    info = mlflow.pyfunc.log_model(
+        name=name,
+        python_model=str(_PACKAGE / "serving" / f"{kind}_model.py"),
+        artifacts={artifact: str(path.resolve()) for artifact, path in bundles.items()},
+        code_paths=[str(_PACKAGE)],
+        signature=signature,
+        input_example=example,
+        pip_requirements=[f"{package}=={version(package)}" for package in _SERVING_PACKAGES],
+        metadata={"contract": contract.source, "digest": digest},
+        registered_model_name=name,
+    )
+    registered = Registered(name, int(info.registered_model_version), str(info.model_id), digest)
+    client = mlflow.MlflowClient()
+    for key, value in {"contract": contract.digest, digest_tag(BUNDLE): digest, **tags}.items():
+        client.set_model_version_tag(name, str(registered.version), key, value)
+    return registered

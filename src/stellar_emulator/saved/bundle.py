@@ -1,0 +1,323 @@
+"""Trained models on disk, one folder each.
+
+A folder holds ``contract.yaml``, ``model.onnx``, ``fingerprint.npz`` (some inputs with their outputs), ``measured.npz``
+(what the test set told, see `evaluation.measured`; absent where nothing was measured) and ``model.json``: kind, layers,
+what the first is given, where each weight stands in ``model.onnx``, metadata, package version, SHA-256 of the other
+files and of itself. Nothing is pickled, and no weight is stored twice. Reading a folder needs NumPy alone, answering
+from it ONNX Runtime too.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract, parse_contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.saved.signing import require_signed, sign
+from stellar_emulator.version import VERSION
+
+if TYPE_CHECKING:
+    # Imported where they are needed: they bring SciPy and onnx, which loading a model does without.
+    import onnx
+
+    from stellar_emulator.networks.dense import DenseChain
+    from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
+
+Arrays = Mapping[str, NDArray[Any]]
+
+DESCRIPTION = "model.json"
+CONTRACT = "contract.yaml"
+GRAPH = "model.onnx"
+FINGERPRINT = "fingerprint.npz"
+MEASURED = "measured.npz"
+
+FORMAT = 3
+"""Raised when folders written from then on can't be read by older versions."""
+
+OLDEST_FORMAT = 2
+"""Folders without coordinates, whose networks are given their inputs as they are."""
+
+FINGERPRINT_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model's folder that was read and found to be as it was saved; ``digest`` names this very model."""
+
+    folder: Path
+    description: Mapping[str, Any]
+    contract: Contract
+    digest: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.description["kind"])
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.description["metadata"]  # type: ignore[no-any-return]
+
+    @property
+    def graph(self) -> Path:
+        return self.folder / GRAPH
+
+    @property
+    def fingerprint(self) -> Arrays:
+        """``inputs`` (n, inputs) and the ``outputs`` (n, outputs) that the trained layers gave for them."""
+        return _arrays(self.folder / FINGERPRINT)
+
+    @property
+    def measured(self) -> Arrays:
+        """What the test set told of this model.
+
+        Raises
+        ------
+        InputError
+            If nothing was measured, as with the judges of the gate.
+        """
+        if MEASURED not in self.description["files"]:
+            raise InputError(f"{self.folder} holds no measured errors of its model: take one that `train` registered")
+        return _arrays(self.folder / MEASURED)
+
+    def weight(self, part: str, number: int, name: str) -> NDArray[np.float32]:
+        """The ``kernel`` (inputs, outputs) or ``bias`` (outputs,) of one layer of one part of the network."""
+        layer = self.description["network"][part][number]
+        shape = (layer["inputs"], layer["outputs"]) if name == "kernel" else (layer["outputs"],)
+        place = self.description["weights"][f"{part}/{number}/{name}"]
+        values = np.fromfile(self.graph, "<f4", int(np.prod(shape)), offset=place)
+        return values.astype(np.float32, copy=False).reshape(shape)
+
+
+def save_emulator(
+    folder: str | Path,
+    network: "EmulatorNetwork | ExactEmulatorNetwork",
+    contract: Contract,
+    metadata: Mapping[str, Any],
+    measured: Arrays | None = None,
+) -> None:
+    """Write an emulator's folder at once or not at all; a model's folder already there is replaced.
+
+    metadata: anything JSON can hold; measured: as `evaluation.measured.emulator_measures` gives it.
+
+    Raises
+    ------
+    InputError
+        If the network does not fit the contract, or the folder holds something else.
+    """
+    from stellar_emulator.networks.inference import EmulatorNetwork
+    from stellar_emulator.networks.onnx.export import emulator_onnx
+
+    if isinstance(network, EmulatorNetwork):
+        family, wanted = "learned", [len(contract.labels), contract.wavelength.count]
+    else:
+        family, wanted = "exact", [len(contract.run_labels), 2 * len(network.broadening.frequencies) + 1]
+    _check_widths(contract, [network.chain.inputs, network.chain.outputs], wanted)
+    shares = np.linspace(0.1, 0.9, FINGERPRINT_ROWS)[:, np.newaxis]
+    inputs = contract.lower + shares * (contract.upper - contract.lower)
+    arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
+    metadata = {**metadata, "family": family}
+    _save(Path(folder), "emulator", {"chain": network.chain}, emulator_onnx(network), contract, metadata, arrays)
+
+
+def save_validator(
+    folder: str | Path,
+    network: "ValidatorNetwork",
+    contract: Contract,
+    metadata: Mapping[str, Any],
+    measured: Arrays | None = None,
+) -> None:
+    """Write a validator's folder. As `save_emulator`, with `evaluation.measured.validator_measures`."""
+    from stellar_emulator.networks.onnx.export import validator_onnx
+
+    widths = [network.projection.inputs, sum(head.outputs for head in network.heads)]
+    _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
+    parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
+    inputs = _known_spectra(network.projection)
+    arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
+    _save(Path(folder), "validator", parts, validator_onnx(network), contract, metadata, arrays)
+
+
+def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
+    """Read a model's folder.
+
+    Raises
+    ------
+    InputError
+        If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
+        Likewise if it is not signed and a public key is named, see `saved.signing`.
+    """
+    folder = Path(folder)
+    try:
+        description = json.loads((folder / DESCRIPTION).read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no model's folder: {DESCRIPTION} is missing") from error
+    except ValueError as error:
+        raise InputError(f"{folder / DESCRIPTION} is damaged: copy or download the model again") from error
+    if not isinstance(description, dict) or description.pop("digest", None) != (digest := _digest(description)):
+        raise InputError(f"{folder / DESCRIPTION} was changed after it was saved: copy or download the model again")
+    if not OLDEST_FORMAT <= description["format"] <= FORMAT:
+        remedy = "upgrade it" if description["format"] > FORMAT else "train the model again, or use that version"
+        raise InputError(
+            f"{folder} has format {description['format']}, written by stellar-emulator "
+            f"{description['package']['version']}; version {VERSION} reads formats {OLDEST_FORMAT} to {FORMAT}: "
+            f"{remedy}"
+        )
+    require_signed(folder)
+    if kind not in (None, description["kind"]):
+        raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
+    for name, expected in description["files"].items():
+        _check_file(folder / name, expected)
+    contract = parse_contract((folder / CONTRACT).read_bytes().decode(), str(folder / CONTRACT))
+    return Bundle(folder, description, contract, digest)
+
+
+def read_network(bundle: "Bundle | str | Path") -> "EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork":
+    """Rebuild the dense layers of a model's folder, of either kind. Raises like `read_bundle`."""
+    from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork, exact_emulator
+
+    bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    chains = _chains(bundle)
+    if bundle.kind == "emulator":
+        exact = bundle.metadata["family"] == "exact"
+        return exact_emulator(chains["chain"], bundle.contract) if exact else EmulatorNetwork(chains["chain"])
+    return ValidatorNetwork(chains.pop("projection"), tuple(chains.values()))
+
+
+def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
+    from stellar_emulator.networks.coordinates import Coordinate
+    from stellar_emulator.networks.dense import DenseChain, DenseLayer
+
+    return {
+        part: DenseChain(
+            tuple(
+                DenseLayer(
+                    bundle.weight(part, number, "kernel"), bundle.weight(part, number, "bias"), layer["activation"]
+                )
+                for number, layer in enumerate(layers)
+            ),
+            tuple(Coordinate(**coordinate) for coordinate in bundle.description.get("coordinates", {}).get(part, [])),
+        )
+        for part, layers in bundle.description["network"].items()
+    }
+
+
+def _known_spectra(projection: "DenseChain") -> NDArray[np.float64]:
+    """Spectra whose principal components, standardised, lie between -1 and 1, shape (rows, pixels).
+
+    Of others the heads were never asked, and answer with numbers that blow up rounding.
+    """
+    (layer,) = projection.layers
+    kernel, bias = layer.kernel.astype(np.float64), layer.bias.astype(np.float64)
+    wanted = np.cos(np.outer(np.arange(1, FINGERPRINT_ROWS + 1), np.arange(1, len(bias) + 1)))
+    return np.asarray(np.linalg.lstsq(kernel.T, (wanted - bias).T, rcond=None)[0].T)
+
+
+def _beside(fingerprint: Arrays, measured: Arrays | None) -> dict[str, Arrays]:
+    """Files of arrays beside the graph."""
+    return {FINGERPRINT: fingerprint} | ({MEASURED: measured} if measured else {})
+
+
+def _save(
+    folder: Path,
+    kind: str,
+    parts: Mapping[str, "DenseChain"],
+    graph: "onnx.ModelProto",
+    contract: Contract,
+    metadata: Mapping[str, Any],
+    arrays: Mapping[str, Arrays],
+) -> None:
+    files = {CONTRACT: contract.source.encode(), GRAPH: graph.SerializeToString()}
+    files |= {name: _npz(content) for name, content in arrays.items()}
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": kind,
+        "package": {"name": "stellar-emulator", "version": VERSION},
+        "network": {part: _layers(chain) for part, chain in parts.items()},
+        "coordinates": {part: [asdict(one) for one in chain.coordinates] for part, chain in parts.items()},
+        "weights": _places(files[GRAPH], parts),
+        "metadata": dict(metadata),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    # As it will be read back: JSON turns tuples into lists and keys into text, and the digest must not notice.
+    description = json.loads(json.dumps(description, allow_nan=False))
+    description["digest"] = _digest(description)
+    files[DESCRIPTION] = (json.dumps(description, indent=1) + "\n").encode()
+    _write(folder, files)
+
+
+def _places(graph: bytes, parts: Mapping[str, "DenseChain"]) -> dict[str, int]:
+    """Where the bytes of each weight begin in the graph's file, which holds them as little-endian single precision."""
+    return {
+        f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
+        for part, chain in parts.items()
+        for i, layer in enumerate(chain.layers)
+        for name, value in (("kernel", layer.kernel), ("bias", layer.bias))
+    }
+
+
+def _npz(arrays: Arrays) -> bytes:
+    """Arrays as an NPZ file in single precision, whose bytes depend on them alone."""
+    stream = io.BytesIO()
+    single: dict[str, Any] = {name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()}
+    np.savez_compressed(stream, **single)
+    return stream.getvalue()
+
+
+def _arrays(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise InputError(f"{folder} exists and holds no model: choose another folder")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
+    sign(partial)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: copy or download the model again") from error
+    if found != expected:
+        raise InputError(
+            f"{path} was changed after it was saved: its SHA-256 is {found[:12]}..., {DESCRIPTION} states "
+            f"{expected[:12]}...: copy or download the model again"
+        )
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    """SHA-256 of everything that a description states, the other files' digests among it."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _layers(chain: "DenseChain") -> list[dict[str, Any]]:
+    return [
+        {"inputs": layer.kernel.shape[0], "outputs": layer.kernel.shape[1], "activation": layer.activation}
+        for layer in chain.layers
+    ]
+
+
+def _check_widths(contract: Contract, found: list[int], wanted: list[int]) -> None:
+    if found != wanted:
+        raise InputError(
+            f"the network takes {found[0]} values to {found[1]}, "
+            f"contract {contract.name} wants {wanted[0]} to {wanted[1]}"
+        )

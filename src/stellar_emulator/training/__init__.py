@@ -1,0 +1,1 @@
+"""Trains emulators and validators on a grid."""

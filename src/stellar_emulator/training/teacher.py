@@ -1,0 +1,126 @@
+"""A Gaussian process between the training runs, from which networks of the exact family learn beside the runs.
+
+With some thousands of runs a network's error is that of interpolating between them, and a Gaussian process
+interpolates smooth functions of few labels better; but it needs all runs for each prediction, and networks don't.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
+from tqdm import tqdm
+
+from stellar_emulator.contract.contract import Label
+from stellar_emulator.grid.sampling import sobol_points
+from stellar_emulator.grid.split import SplitRows
+from stellar_emulator.networks.coordinates import scaled_coordinates
+
+Array = NDArray[np.float32]
+
+RUNS_LEARNED = 12288
+"""Runs of a larger grid that the process learns, drawn by seed: its covariance matrix takes 8 bytes a pair."""
+
+RUNS_SCALED = 768
+COMPONENTS_SCALED = 8
+"""Runs and leading components by whose likelihood the length scales are chosen."""
+
+LENGTHS = (0.05, 100.0)
+"""Bounds of the length scales, in units of half a coordinate's range."""
+
+ROWS_PREDICTED = 2048
+"""Predictions made at once, for whose covariances with all runs there must be memory."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher says: labels scaled to [-1, 1], shape (n, labels), and their targets, shape (n, components).
+
+    error: mean squared error of its targets on the validation runs; seconds: spent on learning the training runs.
+    """
+
+    labels: Array
+    targets: Array
+    error: float
+    seconds: float
+
+
+def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
+    """Learn the training runs, then say what ``count`` labels between them would give.
+
+    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
+    """
+    began = time.monotonic()
+    teacher = Teacher(labels[split.train], inputs, targets[split.train], seed)
+    seconds = time.monotonic() - began
+    known = teacher(labels[split.validation])
+    asked = spread_labels(inputs, count, seed)
+    return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)), seconds)
+
+
+def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
+    """Lessons as a file has them; where there is none yet they are made and written to it, at once or not at all."""
+    if not path.is_file():
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, labels=made.labels, targets=made.targets, error=made.error, seconds=made.seconds)
+        partial.rename(path)
+    with np.load(path) as kept:
+        return Lessons(kept["labels"], kept["targets"], float(kept["error"]), float(kept["seconds"]))
+
+
+class Teacher:
+    """Targets of any labels, by a Gaussian process that has learned some runs.
+
+    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components), the
+    leading ones first. (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eq. 2.25 and 5.9.)
+    """
+
+    def __init__(self, labels: Array, inputs: tuple[Label, ...], targets: Array, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        chosen = random.permutation(len(labels))[:RUNS_LEARNED]
+        self.inputs = inputs
+        points, self._mean = scaled_coordinates(inputs, labels[chosen]), targets[chosen].mean(axis=0)
+        learned = (targets[chosen] - self._mean).astype(np.float64)
+        kernel = _scaled_kernel(points[:RUNS_SCALED], learned[:RUNS_SCALED, :COMPONENTS_SCALED], seed)
+        self._process = GaussianProcessRegressor(kernel, optimizer=None, copy_X_train=False).fit(points, learned)
+
+    def __call__(self, labels: Array) -> Array:
+        """Targets of labels scaled to [-1, 1], shape (n, labels) to (n, components)."""
+        made = np.empty((len(labels), len(self._mean)), dtype=np.float32)
+        with tqdm(total=len(labels), desc="teacher", unit="spectra", mininterval=1.0) as bar:
+            for first in range(0, len(labels), ROWS_PREDICTED):
+                part = slice(first, first + ROWS_PREDICTED)
+                made[part] = self._process.predict(scaled_coordinates(self.inputs, labels[part])) + self._mean
+                bar.update(len(labels[part]))
+        return made
+
+
+def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
+    """Labels evenly over the box, scaled to [-1, 1], shape (count, labels)."""
+    sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
+    return np.asarray(2.0 * sobol_points(sequence, count) - 1.0, dtype=np.float32)
+
+
+def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:
+    """The kernel whose length scales and noise make some targets (runs, components), of equal weight, likeliest.
+
+    A smooth part, and one with kinks, which the networks of the atmospheres' structures have (leaky ReLU).
+    """
+    spread = np.maximum(targets.std(axis=0), np.finfo(np.float32).tiny)
+    scales, shares = np.ones(points.shape[1]), (1e-4, 1e4)
+    smooth = ConstantKernel(1.0, shares) * RBF(scales, LENGTHS)
+    kinked = ConstantKernel(1.0, shares) * Matern(4.0 * scales, LENGTHS, nu=1.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound: the label hardly matters
+        process = GaussianProcessRegressor(smooth + kinked + WhiteKernel(1e-5, (1e-9, 1e-1)), random_state=seed)
+        return process.fit(points, targets / spread).kernel_

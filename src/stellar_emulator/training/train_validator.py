@@ -1,0 +1,71 @@
+"""Trains the validator of a preset, the judge of the gate: on computed spectra only, never on generated ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.grid.split import SplitRows
+from stellar_emulator.grid.store import Grid
+from stellar_emulator.networks import layers
+from stellar_emulator.networks.basis import Basis, fit_grid_basis, project_grid
+from stellar_emulator.networks.dense import from_keras, linear_map, scale_outputs
+from stellar_emulator.networks.inference import ValidatorNetwork
+from stellar_emulator.networks.preset import Validator
+from stellar_emulator.training.fit_network import Fit, fit
+from stellar_emulator.training.train_emulator import StageReport, unit_labels
+
+LEAST_SPREAD = np.float32(1e-4)
+"""Of a component beside the first. What varies less is rounding, not to be blown up to what the others are."""
+
+
+@dataclass(frozen=True)
+class TrainedValidator:
+    """network: flux to labels; basis: its principal components; fits by stage."""
+
+    network: ValidatorNetwork
+    basis: Basis
+    fits: dict[str, Fit]
+
+
+def train_judges(
+    grid: Grid, split: SplitRows, contract: Contract, preset: Validator, folder: Path, report: StageReport
+) -> tuple[TrainedValidator, ...]:
+    """Train one validator for each seed that the preset pins; the first is the one to register."""
+
+    def trained(seed: int) -> TrainedValidator:
+        seeded = folder / f"judge_{seed}"
+        return train_validator(grid, split, contract, preset, seed, seeded, lambda name: report(f"{name} seed {seed}"))
+
+    return tuple(trained(seed) for seed in preset.seeds)
+
+
+def train_validator(
+    grid: Grid, split: SplitRows, contract: Contract, preset: Validator, seed: int, folder: Path, report: StageReport
+) -> TrainedValidator:
+    """Fit principal components, then one network for all labels or one for each (Table 4)."""
+    keras.utils.set_random_seed(seed)
+    basis = fit_grid_basis(grid, split.train, preset.components, seed)
+    spread = np.maximum(np.sqrt(basis.variance), LEAST_SPREAD * np.sqrt(basis.variance[0]))
+    inputs = project_grid(grid, basis) / spread
+    targets = unit_labels(contract.labels, grid.labels)
+    half, middle = (contract.upper - contract.lower) / 2.0, (contract.upper + contract.lower) / 2.0
+    heads, fits = [], {}
+    for name, columns in _groups(contract, preset).items():
+        model = layers.build_validator(inputs.shape[1], len(columns), preset)
+        training, validation = (
+            (inputs[split[part]], targets[split[part]][:, columns]) for part in ("train", "validation")
+        )
+        fits[name] = fit(model, training, validation, preset.training, folder / name, report(name))
+        heads.append(scale_outputs(from_keras(model), half[columns], middle[columns]))
+    kernel = basis.components.T / spread
+    return TrainedValidator(ValidatorNetwork(linear_map(kernel, -basis.mean @ kernel), tuple(heads)), basis, fits)
+
+
+def _groups(contract: Contract, preset: Validator) -> dict[str, list[int]]:
+    """Label columns of each network, by its name."""
+    if not preset.one_network_per_label:
+        return {"validator": list(range(len(contract.labels)))}
+    return {f"validator_{name}": [column] for column, name in enumerate(contract.label_names)}

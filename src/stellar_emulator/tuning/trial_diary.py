@@ -1,0 +1,71 @@
+"""Tells MLflow of a search's trials: one child run each, under the run of the search."""
+
+import time
+from collections.abc import Mapping
+from typing import Self
+
+from stellar_emulator.networks.preset import Preset
+from stellar_emulator.registry import tracking
+from stellar_emulator.registry.tracking import Run
+from stellar_emulator.training.fit_network import Report
+from stellar_emulator.training.train_emulator import StageReport
+from stellar_emulator.tuning.hypermodel import Value
+from stellar_emulator.tuning.trial import TrialResult, figures_of
+
+TRIAL = "trial"
+VERDICT = "verdict"
+REASON = "reason"
+"""Tags of a trial's run."""
+
+FLUSH = 5.0
+"""Seconds between two writes of epochs: networks of some epochs a second would wait for the store otherwise."""
+
+
+class TrialDiary:
+    """Keeps each trial's hyperparameters, epochs, figures and verdict; a trial that was killed goes on in its run."""
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+        self.run: Run | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the run of a trial that was interrupted."""
+        if self.run is not None:
+            self.run.end("KILLED")
+
+    def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport:
+        """Open a trial's run and return what logs the epochs of its networks as ``NETWORK.loss`` and so on."""
+        with tracking.reachable():
+            self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
+            run.log_settings({**values, "family": preset.family})
+            self.known = run.last_steps()
+        self.waiting: list[tuple[int, Mapping[str, float]]] = []
+        self.written = time.monotonic()
+        return self._report
+
+    def end(self, result: TrialResult) -> None:
+        """Log a trial's figures, times, preset and verdict and end its run."""
+        assert self.run is not None
+        run, self.run = self.run, None
+        with tracking.reachable():
+            run.log_steps(self.waiting)
+            times = {"seconds": result.seconds, "fit_seconds": result.fit_seconds}
+            run.log_metrics({**figures_of(result), **times})
+            run.log_json(result.preset.model_dump(mode="json"), "preset.json")
+            run.set_tags({VERDICT: result.verdict, **({REASON: result.reason} if result.reason else {})})
+            run.end("FAILED" if result.figures is None else "FINISHED")
+
+    def _report(self, network: str) -> Report:
+        def report(epoch: int, metrics: Mapping[str, float]) -> None:
+            named = {f"{network}.{name}": value for name, value in metrics.items()}
+            new = {name: value for name, value in named.items() if epoch > self.known.get(name, -1)}
+            self.waiting.append((epoch, new))
+            if self.run is not None and time.monotonic() - self.written > FLUSH:
+                with tracking.reachable():
+                    self.run.log_steps(self.waiting)
+                self.waiting, self.written = [], time.monotonic()
+
+        return report

@@ -1,0 +1,54 @@
+"""What a grid as a whole tells: rank correlations of measures with labels, and how labels fill their ranges."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from stellar_emulator.contract.contract import Label
+from stellar_emulator.grid.sampling import warped
+
+Where = Mapping[str, Sequence[float]]
+
+
+def inside(table: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
+    """Rows whose labels lie in all the ranges of ``where``, bounds included, shape (rows,)."""
+    found = np.ones(len(table), dtype=bool)
+    for name, (lower, upper) in where.items():
+        found &= table[name].between(lower, upper).to_numpy()
+    return found
+
+
+def rank_correlation(
+    table: pd.DataFrame, measure: str, label: str, others: Sequence[str], where: Where, values: int
+) -> float | None:
+    """Spearman's correlation of a measure with a label, the other labels' linear part taken out of both ranks.
+
+    Only rows inside ``where`` count, and only those whose measure and labels are finite. None if they have fewer than
+    ``values`` different values of the label.
+    """
+    columns = table.loc[inside(table, where), [measure, label, *others]]
+    numbers = columns[np.isfinite(columns).all(axis=1)].to_numpy()
+    if len(np.unique(numbers[:, 1])) < values:
+        return None
+    ranks = rankdata(numbers, axis=0)
+    ranks -= ranks.mean(axis=0)
+    fixed, pair = ranks[:, 2:], ranks[:, :2]
+    pair = pair - fixed @ np.linalg.lstsq(fixed, pair, rcond=None)[0]
+    norms = np.linalg.norm(pair, axis=0)
+    return float(np.round(pair[:, 0] @ pair[:, 1] / norms.prod(), 4)) if norms.all() else 0.0
+
+
+def empty_bins(label: Label, given: NDArray[np.float64], bins: int, values: int) -> list[str] | None:
+    """Those of ``bins`` equally likely ranges of a label that hold no spectrum, as text.
+
+    None if there are fewer than ``values`` different values of the label: chance alone would leave ranges empty.
+    """
+    different = np.unique(given[np.isfinite(given)])
+    if len(different) < values:
+        return None
+    edges = warped(label, np.linspace(0.0, 1.0, bins + 1))
+    counts, _ = np.histogram(different, bins=edges)
+    return [f"{edges[empty]:.4g} to {edges[empty + 1]:.4g}" for empty in np.flatnonzero(counts == 0)]
