@@ -58,4 +58,4 @@ FORCE:
 
 # Promotions and rollbacks, judging and all, ended by 20 kill -9 at random moments and after each of their writes.
 prove-crashes:
-	folder=$$(mktemp -d) && $(BIN)/python tests/promotion/crash.py $$folder --kills 20 --judging yes
+	folder=$$(mktemp -d) && $(BIN)/python tests/support/crash.py $$folder --kills 20 --judging yes

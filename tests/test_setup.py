@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from stellar_emulator.cli import VERBS, build_parser, main
+from stellar_emulator.cli import main
+from stellar_emulator.cli.command import VERBS, build_parser
 from stellar_emulator.errors import InputError, RefusedError, SetupError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,14 +182,13 @@ def test_a_job_that_fails_ends_with_one_line_and_its_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    job = ModuleType("stellar_emulator.jobs.train")
+    job = ModuleType("stellar_emulator.cli.train")
 
     def run(options: Namespace) -> None:
         assert options.preset == "smoke"
         raise error
 
     monkeypatch.setattr(job, "run", run, raising=False)
-    monkeypatch.setitem(sys.modules, "stellar_emulator.jobs", ModuleType("stellar_emulator.jobs"))
     monkeypatch.setitem(sys.modules, job.__name__, job)
     assert main(["train", "--preset", "smoke"]) == exit_code
     (line,) = capsys.readouterr().err.splitlines()

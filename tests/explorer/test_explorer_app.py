@@ -16,13 +16,13 @@ from stars import ARCHIVE, SUN, pair_of
 from synthetic import GAIA
 from tiny_models import Answer, Server, served_app
 
+from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.explorer.app import MAXIMUM_BYTES, PAGE, explorer_app
 from stellar_emulator.explorer.lines import METALS, named_lines
 from stellar_emulator.fitting.estimate import infer
 from stellar_emulator.fitting.preparation import Treatment
-from stellar_emulator.medium import to_vacuum
-from stellar_emulator.observed.files import read_tables
 from stellar_emulator.observed.interpret import Stated, spectra_of
+from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 

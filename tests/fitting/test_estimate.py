@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from stars import ARCHIVE, GAIA, archive_spectrum, star
 
+from stellar_emulator.contract.medium import to_air, to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.warn import about_labels
-from stellar_emulator.medium import to_air, to_vacuum
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 AS_IT_IS = Treatment(None, None)

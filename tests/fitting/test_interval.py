@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from synthetic import GAIA
 
-from stellar_emulator.fitting.coordinates import label_coordinates
 from stellar_emulator.fitting.interval import draws, interval_round
+from stellar_emulator.fitting.scaled_labels import label_coordinates
 
 COORDINATES = label_coordinates(GAIA)
 SPREAD = np.full(6, 0.02)

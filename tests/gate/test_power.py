@@ -4,8 +4,8 @@ import numpy as np
 from benchmarks.power import ratio_passes, resampled
 from world import CONTRACT, GOOD, LIMITS, SPECTRA
 
-from stellar_emulator.gate.measure import measure
-from stellar_emulator.gate.statistics import error_sums, label_statistics
+from stellar_emulator.gate.label_statistics import error_sums, label_statistics
+from stellar_emulator.gate.measured_spectra import measure
 
 MEASURED = measure(CONTRACT, SPECTRA, GOOD, None)
 MARGINS = np.array([LIMITS.ratio[label.name] for label in CONTRACT.accuracy_labels])

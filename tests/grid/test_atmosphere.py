@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from stellar_emulator.grid import atmosphere
+from stellar_emulator.grid.engines.synspec import atmosphere
 
 
 class CallsSystem:

@@ -5,11 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.grid import intrinsic, sampling, synspec
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.grid import sampling
+from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.runs import synthesize_runs
+from stellar_emulator.grid.engines.synspec import run as synspec
 from stellar_emulator.grid.shards import read_intrinsic_grid, read_provenance, write_provenance
 from stellar_emulator.grid.source import CHECKOUT, embedded_folder
-from stellar_emulator.grid.synthesis import synthesize_runs
 
 LARGEST_FILE, LARGEST_TOTAL = 25e6, 95e6
 

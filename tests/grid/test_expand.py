@@ -1,8 +1,8 @@
 import numpy as np
 from synthetic import GAIA, SMALL, synthetic_runs
 
+from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.broadening import contract_broadening
 from stellar_emulator.grid.expand import RUNS_PER_BATCH, assemble_labels, expanded
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.store import Rows

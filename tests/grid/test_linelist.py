@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from stellar_emulator.grid import linelist
+from stellar_emulator.grid.engines.synspec import linelist
 
 CALCIUM_8542 = [
     "'  20.000            '    2       137\n",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import sampling
 
 

@@ -3,11 +3,11 @@ import pytest
 from numpy.typing import NDArray
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import Rows, run_hashes
-from stellar_emulator.grid.user_grid import open_grid
 
 
 def part_of_run(split: SplitRows, runs: NDArray) -> dict[object, str]:

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
-from stellar_emulator.grid import atmosphere, intrinsic, parts, synspec
+from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.synspec import atmosphere, parts
+from stellar_emulator.grid.engines.synspec import run as synspec
 
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
 

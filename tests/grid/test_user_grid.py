@@ -9,7 +9,7 @@ import pytest
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
 from stellar_emulator.errors import InputError, RefusedError
-from stellar_emulator.grid.user_grid import open_grid
+from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.validation.check import check
 from stellar_emulator.validation.verdict import require_passed
 

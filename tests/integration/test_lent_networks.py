@@ -8,7 +8,7 @@ from conftest import PRESET, Workplace
 from synthetic import SMALL, synthetic_runs, write_runs
 
 from stellar_emulator import Emulator
-from stellar_emulator.bundle import read_bundle
+from stellar_emulator.saved.bundle import read_bundle
 
 OTHER = {
     "name: small_rvs": "name: archive",

@@ -24,7 +24,7 @@ spans = np.array([2000.0, 1.5, 60.0])
 assert (np.abs(read["from generated"] - read["given"]) < 0.15 * spans).all()
 """,
     "3_reproduce_the_paper": """
-from stellar_emulator.accuracy import ratios
+from stellar_emulator.evaluation.accuracy import ratios
 found = ratios(contract, evaluation.accuracy)
 assert len(found) == 5 and max(found.values()) < 1.5
 assert errors[counts.index(15)] < 0.5

@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from stellar_emulator import Emulator, Validator, registry, tracking
-from stellar_emulator.bundle import save_emulator, save_validator
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+from stellar_emulator.registry import read, register, tracking
+from stellar_emulator.saved.bundle import save_emulator, save_validator
 
 ROOT = Path(__file__).parents[2]
 GAIA = read_contract(ROOT / "data_contracts" / "gaia_rvs.yaml")
@@ -59,8 +60,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_emulator(folder / "emulator", emulator_network(contract), contract, {"seed": 1})
         save_validator(folder / "validator", validator_network(contract), contract, {})
         with tracking.start_run("train"):
-            registry.register_emulator(folder / "emulator", {"preset": "smoke"})
-            registry.register_validator(folder / "validator", {})
+            register.register_emulator(folder / "emulator", {"preset": "smoke"})
+            register.register_validator(folder / "validator", {})
         shutil.rmtree(folder / "emulator")
         shutil.rmtree(folder / "validator")
     yield folder
@@ -127,13 +128,13 @@ def test_resolve_finds_the_same_bundle_in_every_way(contract: Contract, store: P
     name = contract.models.emulator
     mlflow.MlflowClient().set_registered_model_alias(name, "champion", "1")
     ways = ("latest", "1", "champion", f"models:/{name}/1", f"models:/{name}@champion", f"models:/{name}/latest")
-    folders = {registry.resolve(name, which) for which in ways}
+    folders = {read.resolve(name, which) for which in ways}
     assert len(folders) == 1
     emulator = Emulator.load(folders.pop())
     assert emulator.contract == contract
     np.testing.assert_allclose(emulator(middle(contract)), emulator_network(contract)(middle(contract)), rtol=1e-5)
-    assert Validator.load(registry.resolve(contract.models.validator, "latest")).contract == contract
-    assert registry.resolve(name, str(tmp_path)) == tmp_path
+    assert Validator.load(read.resolve(contract.models.validator, "latest")).contract == contract
+    assert read.resolve(name, str(tmp_path)) == tmp_path
 
 
 def test_latest_is_the_highest_number(store: Path, tmp_path: Path) -> None:
@@ -143,9 +144,9 @@ def test_latest_is_the_highest_number(store: Path, tmp_path: Path) -> None:
     contract = contract.model_copy(update={"source": source})
     for seed in (1, 2):
         save_emulator(tmp_path / "emulator", emulator_network(TINY), contract, {"seed": seed})
-        assert registry.register_emulator(tmp_path / "emulator", {}).version == seed
-    assert Emulator.load(registry.resolve(name, "latest")).metadata["seed"] == 2
-    assert Emulator.load(registry.resolve(name, "1")).metadata["seed"] == 1
+        assert register.register_emulator(tmp_path / "emulator", {}).version == seed
+    assert Emulator.load(read.resolve(name, "latest")).metadata["seed"] == 2
+    assert Emulator.load(read.resolve(name, "1")).metadata["seed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_latest_is_the_highest_number(store: Path, tmp_path: Path) -> None:
 )
 def test_unknown_models_and_versions_are_refused_in_one_line(store: Path, name: str, which: str, part: str) -> None:
     with pytest.raises(InputError) as refused:
-        registry.resolve(name, which)
+        read.resolve(name, which)
     assert part in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
@@ -180,7 +181,7 @@ def test_signature_states_the_contract(contract: Contract, store: Path) -> None:
 
 
 def test_registered_model_pins_what_serving_needs_and_holds_no_pickle(store: Path) -> None:
-    folder = registry.resolve("stellar-emulator", "1").parents[1]
+    folder = read.resolve("stellar-emulator", "1").parents[1]
     pins = (folder / "requirements.txt").read_text().split()
     needed = ["mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "pyyaml"]
     assert sorted(pins) == [f"{package}=={version(package)}" for package in needed]
@@ -220,13 +221,13 @@ def test_a_validator_brings_its_siblings(store: Path, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("validator", "second", "third")]
     for seed, folder in enumerate(folders, start=1):
         save_validator(folder, validator_network(TINY), TINY, {"seed": seed})
-    registered = registry.register_validator(folders[0], {}, folders[1:])
-    found = registry.resolve_judges(registered.name, str(registered.version))
+    registered = register.register_validator(folders[0], {}, folders[1:])
+    found = read.resolve_judges(registered.name, str(registered.version))
     assert [Validator.load(folder).metadata["seed"] for folder in found] == [1, 2, 3]
-    assert registry.resolve(registered.name, str(registered.version)) == found[0]
+    assert read.resolve(registered.name, str(registered.version)) == found[0]
     (folders[2] / "fingerprint.npz").write_bytes(b"")
     with pytest.raises(InputError, match=r"third/fingerprint\.npz was changed"):
-        registry.register_validator(folders[0], {}, folders[1:])
+        register.register_validator(folders[0], {}, folders[1:])
 
 
 def test_a_damaged_bundle_registers_nothing(store: Path, tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_a_damaged_bundle_registers_nothing(store: Path, tmp_path: Path) -> None
     (tmp_path / "emulator" / "fingerprint.npz").write_bytes(b"")
     before = len(mlflow.MlflowClient().search_model_versions("name='tiny-emulator'"))
     with pytest.raises(InputError, match=r"fingerprint\.npz was changed"):
-        registry.register_emulator(tmp_path / "emulator", {})
+        register.register_emulator(tmp_path / "emulator", {})
     assert len(mlflow.MlflowClient().search_model_versions("name='tiny-emulator'")) == before
 
 
@@ -266,7 +267,7 @@ def test_runs_keep_settings_metrics_and_datasets(store: Path) -> None:
 
 def test_a_job_ends_what_a_killed_job_of_its_folder_left_running(store: Path, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from stellar_emulator import tracking\n"
+        "import os, sys; from pathlib import Path; from stellar_emulator.registry import tracking\n"
         "with tracking.start_job('train', Path(sys.argv[1])) as job, tracking.start_run('chain') as child:\n"
         "    print(job.run_id, child.run_id, flush=True); os.kill(os.getpid(), 9)"
     )
@@ -302,7 +303,7 @@ def test_a_failure_ends_every_run_as_failed(store: Path) -> None:
 
 
 def test_store_by_default_and_by_variable(tmp_path: Path) -> None:
-    code = "from stellar_emulator.tracking import connect; print(connect())"
+    code = "from stellar_emulator.registry.tracking import connect; print(connect())"
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment["PYTHONPATH"] = str(ROOT / "src")
     for named, expected in (({}, "sqlite:///mlflow.db"), ({"MLFLOW_TRACKING_URI": "sqlite:///a.db"}, "sqlite:///a.db")):

@@ -23,8 +23,9 @@ import pytest
 from synthetic import ROOT, TINY
 from tiny_models import ROW, STAR, Server, tiny_emulator, tiny_validator
 
-from stellar_emulator import Emulator, registry
+from stellar_emulator import Emulator
 from stellar_emulator.cli import main
+from stellar_emulator.registry import register
 
 COMMAND = "import sys; from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
 CONTRACT = ROOT / "tests" / "data" / "tiny_contract.yaml"
@@ -44,8 +45,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         mlflow.set_tracking_uri(address(folder))
         tiny_emulator(folder / "emulator")
         tiny_validator(folder / "validator")
-        registry.register_emulator(folder / "emulator", {})
-        registry.register_validator(folder / "validator", {})
+        register.register_emulator(folder / "emulator", {})
+        register.register_validator(folder / "validator", {})
         mlflow.MlflowClient().set_registered_model_alias(TINY.models.emulator, "champion", "1")
         yield folder
     mlflow.set_tracking_uri("")

@@ -11,12 +11,14 @@ from synthetic import TINY, synthetic_rows
 from tiny_models import ROW, tiny_emulator, tiny_validator
 from workplace import working_in
 
-from stellar_emulator import Emulator, Validator, find_model, registry
-from stellar_emulator.bundle import read_network, save_emulator, save_validator
+from stellar_emulator import Emulator, Validator
+from stellar_emulator.cli.ship import ship
 from stellar_emulator.errors import InputError
-from stellar_emulator.jobs.ship import ship
-from stellar_emulator.measured import emulator_measures, validator_measures
+from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
+from stellar_emulator.models import find
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+from stellar_emulator.registry import read, register
+from stellar_emulator.saved.bundle import read_network, save_emulator, save_validator
 
 ROWS = synthetic_rows(TINY, 4)
 
@@ -42,14 +44,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with working_in(folder, f"sqlite:///{folder / 'mlflow.db'}"):
         measured_pair(folder)
         shutil.copytree(folder / "validator", folder / "sibling")
-        validator = registry.register_validator(folder / "validator", {}, [folder / "sibling"])
+        validator = register.register_validator(folder / "validator", {}, [folder / "sibling"])
         with mlflow.start_run() as run:
             mlflow.log_text('{"kind": "promotion"}', "decision.json")
             mlflow.log_text("<html>", "decision.html")
             mlflow.log_text("# The pair\n\n## Figures\n\n![one](figures/one.png)\n", "model_card.md")
             run_id = run.info.run_id
             tags = {"validator_version": str(validator.version), "promoted_by": run_id, "run_id": run_id}
-            registry.register_emulator(folder / "emulator", tags)
+            register.register_emulator(folder / "emulator", tags)
         (folder / "run").write_text(run.info.run_id)
         mlflow.MlflowClient().set_registered_model_alias(TINY.models.emulator, "champion", "1")
         yield folder
@@ -68,16 +70,16 @@ def test_every_address_leads_to_the_same_model(store: Path) -> None:
 
 def test_remote_models_are_downloaded_once(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a store that is taken for a remote one: its files vanish after the first use."""
-    monkeypatch.setattr(registry, "REMOTE", ("sqlite:",))
+    monkeypatch.setattr(read, "REMOTE", ("sqlite:",))
     monkeypatch.setenv("STELLAR_EMULATOR_CACHE", str(tmp_path / "cache"))
     address, flux = "models:/tiny-emulator@champion", Emulator.load(store)(ROW)
     np.testing.assert_array_equal(Emulator.load(address)(ROW), flux)
-    first = registry.resolve_judges("tiny-label-validator", "latest")
+    first = read.resolve_judges("tiny-label-validator", "latest")
     assert len(first) == 2
     hidden = shutil.move(store / "mlruns", store / "gone")
     try:
         np.testing.assert_array_equal(Emulator.load(address)(ROW), flux)
-        assert registry.resolve_judges("tiny-label-validator", "latest") == first
+        assert read.resolve_judges("tiny-label-validator", "latest") == first
         kept = tmp_path / "cache" / "models" / Emulator.load(store).digest
         assert Emulator.load(address).bundle.folder == kept
         (kept / "model.onnx").write_bytes(b"damaged")
@@ -100,7 +102,7 @@ def test_the_champion_pair_is_shipped_with_its_decision(
     assert sorted(path.name for path in folder.iterdir()) == [*decision, "emulator", "model_card.md", "validator"]
     assert (folder / "model_card.md").read_text() == "# The pair\n"
     assert (folder / "decision.json").read_text() == '{"kind": "promotion"}'
-    monkeypatch.setattr(find_model, "_PLACES", (folder.parent,))
+    monkeypatch.setattr(find, "_PLACES", (folder.parent,))
     assert Emulator.load("tiny").digest == Emulator.load(store).digest
     assert Validator.load("tiny").uncertainty(ROWS.labels).shape == ROWS.labels.shape
 

@@ -20,7 +20,7 @@ from conftest import PRESET, Ended, Workplace, user_arrays
 from synthetic import ROOT, TINY
 
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.evaluation import read_part
+from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes

@@ -14,8 +14,8 @@ import pytest
 from conftest import CONTRACT, Workplace
 from synthetic import ROOT
 
-from stellar_emulator import tracking
 from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.registry import tracking
 from stellar_emulator.tuning.hypermodel import OPTIMIZERS
 
 BUDGET = {"algorithm": "random", "epochs": "1", "minutes": "30", "trial_minutes": "10"}

@@ -3,7 +3,7 @@
 import numpy as np
 from synthetic import SMALL
 
-from stellar_emulator.contract import Label
+from stellar_emulator.contract.contract import Label
 from stellar_emulator.networks.coordinates import (
     Coordinate,
     along,
@@ -13,7 +13,7 @@ from stellar_emulator.networks.coordinates import (
     scaled_coordinates,
 )
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
-from stellar_emulator.networks.learning import unit_labels
+from stellar_emulator.training.train_emulator import unit_labels
 
 INPUTS = SMALL.run_labels
 COORDINATES = (Coordinate("itself", 1), Coordinate("reciprocal", 0), Coordinate("power", 2))

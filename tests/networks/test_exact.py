@@ -9,11 +9,11 @@ from exact_network import random_network
 from synthetic import GAIA, SMALL, TINY
 
 from stellar_emulator import Emulator
-from stellar_emulator.bundle import read_network, save_emulator
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork, exact_emulator
+from stellar_emulator.saved.bundle import read_network, save_emulator
 
 TOLERANCE = 4e-6
 """Single-precision sums of 2,306 terms differ by half of that between libraries, and between one row and many."""

@@ -10,7 +10,7 @@ import pytest
 from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import ACTIVATIONS, DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
-from stellar_emulator.networks.onnx_export import emulator_onnx, validator_onnx
+from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
 
 RELATIVE = 1e-5
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from stellar_emulator.grid.fourier_sum import fourier_sum
+from stellar_emulator.broadening.fourier_sum import fourier_sum
 from stellar_emulator.networks.dense import DenseLayer
-from stellar_emulator.networks.onnx_graph import Graph
-from stellar_emulator.networks.onnx_synthesis import rectangle, synthesised
-from stellar_emulator.runtime import open_network
+from stellar_emulator.networks.onnx.graph import Graph
+from stellar_emulator.networks.onnx.runtime import open_network
+from stellar_emulator.networks.onnx.synthesis import rectangle, synthesised
 
 
 @pytest.mark.parametrize("modes", [1, 2, 17, 300])

@@ -9,13 +9,13 @@ from synthetic import GAIA, GAIA_DR3, SMALL
 from test_exact import demanding_labels, random_network
 
 from stellar_emulator import Emulator
-from stellar_emulator.bundle import save_emulator
-from stellar_emulator.contract import parse_contract
+from stellar_emulator.contract.contract import parse_contract
+from stellar_emulator.contract.medium import to_air
 from stellar_emulator.errors import InputError
-from stellar_emulator.medium import to_air
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork
 from stellar_emulator.networks.other_axis import on_axis
+from stellar_emulator.saved.bundle import save_emulator
 
 
 def test_flux_on_the_second_axis_is_that_of_the_first_resampled(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import preset_names, preset_text, read_preset
 
-SMOKE = (Path(__file__).parents[2] / "src" / "stellar_emulator" / "presets" / "smoke.yaml").read_text()
+SMOKE = (Path(__file__).parents[2] / "src" / "stellar_emulator" / "networks" / "presets" / "smoke.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", ["default", "learned", "paper", "smoke"])

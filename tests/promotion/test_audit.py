@@ -8,9 +8,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from stellar_emulator import tracking
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import HEAD, RECORD, Link, append, chain, faults, finish, following
+from stellar_emulator.registry import tracking
 
 MODEL = "audited"
 

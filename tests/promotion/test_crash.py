@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CRASH = Path(__file__).with_name("crash.py")
+CRASH = Path(__file__).parents[1] / "support" / "crash.py"
 COMMANDS = ("promote", "rollback")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from stellar_emulator import tracking
 from stellar_emulator.errors import SetupError
 from stellar_emulator.promotion import lease as module
 from stellar_emulator.promotion.lease import lease
+from stellar_emulator.registry import tracking
 
 LOCK = "model-lock-1"
 

@@ -19,7 +19,7 @@ from arena import MODELS, Arena, without_page_and_server
 from stellar_emulator.promotion.audit import chain
 from stellar_emulator.promotion.champion import Pair
 
-CRASH = Path(__file__).with_name("crash.py")
+CRASH = Path(__file__).parents[1] / "support" / "crash.py"
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("CI")), reason="starts PostgreSQL, which CI does not have")
 
@@ -143,7 +143,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(arena: Arena, 
     code = "import sys, pytest; from arena import without_page_and_server as quick; quick(pytest.MonkeyPatch()); "
     code += "from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
     given = ["--contract", "contract.yaml", "--grid", "gate.parquet", "--emulator", str(second.emulator)]
-    tests = [str(CRASH.parent), str(CRASH.parents[1] / "grid")]
+    tests = [str(CRASH.parent)]
     path = os.pathsep.join([*tests, *filter(None, [os.environ.get("PYTHONPATH")])])
     children = [
         subprocess.Popen(

@@ -7,14 +7,7 @@ import pytest
 
 from stellar_emulator.errors import RefusedError
 from stellar_emulator.networks.preset import read_preset
-from stellar_emulator.tuning.outcome import (
-    find_outcome,
-    outcome_table,
-    pareto_front,
-    read_trials,
-    summary,
-    table_rows,
-)
+from stellar_emulator.tuning.outcome import find_outcome, outcome_table, pareto_front, read_trials, summary, table_rows
 from stellar_emulator.tuning.trial import Figures, TrialResult, figures_of, read_result, write_result
 
 

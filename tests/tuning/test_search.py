@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
-from stellar_emulator.networks.learning import Fitting, StageReport
 from stellar_emulator.networks.preset import Preset, read_preset
-from stellar_emulator.training import Fit
+from stellar_emulator.training.fit_network import Fit
+from stellar_emulator.training.train_emulator import Fitting, StageReport
 from stellar_emulator.tuning import tuner as tuner_module
 from stellar_emulator.tuning.hypermodel import SearchSpace, Value, last_fit
 from stellar_emulator.tuning.oracles import make_oracle

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from synthetic import SMALL, synthetic_runs, write_rows
 
-from stellar_emulator.flux_error import find, flux_error_rows
+from stellar_emulator.evaluation.flux_error import find, flux_error_rows
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.source import Source
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import Rows, run_hashes
-from stellar_emulator.networks.learning import Fitting
 from stellar_emulator.networks.preset import Preset, read_preset
+from stellar_emulator.training.train_emulator import Fitting
 from stellar_emulator.tuning.hypermodel import Family, planned_epochs, with_epochs
 from stellar_emulator.tuning.materials import Materials
-from stellar_emulator.tuning.measure import measure
 from stellar_emulator.tuning.plan import TARGETS, Target
 from stellar_emulator.tuning.targets import Trained, Workshop
 from stellar_emulator.tuning.trial import Figures
+from stellar_emulator.tuning.trial_figures import measure
 
 
 def spectra() -> Rows:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
+from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.errors import InputError, RefusedError
-from stellar_emulator.expectation_limits import Expectations
 from stellar_emulator.grid.store import open_parquet
 from stellar_emulator.validation.check import check
 from stellar_emulator.validation.rules import evaluate, rules

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic import ROOT, TINY, synthetic_rows, write_rows
 
-from stellar_emulator.checks import check_flux, check_labels
+from stellar_emulator.contract.checks import check_flux, check_labels
 from stellar_emulator.errors import InputError
 from stellar_emulator.validation.check import check
 
@@ -57,10 +57,10 @@ def test_fluxes_are_refused_alike(tmp_path: Path) -> None:
     assert len(found) == 5
 
 
-@pytest.mark.parametrize("module", ["bundle", "serving.emulator_model"])
+@pytest.mark.parametrize("module", ["saved.bundle", "serving.emulator_model"])
 def test_models_are_loaded_without_what_checks_grids(module: str) -> None:
     code = f"import sys, stellar_emulator.{module}; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "stellar_emulator.contract" in loaded
+    assert "stellar_emulator.contract.contract" in loaded
     assert not loaded & {"great_expectations", "stellar_emulator.validation"}

@@ -17,9 +17,9 @@ from synthetic import ROOT, TINY, synthetic_rows, write_rows
 
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.grid.store import Grid, Rows, flux_digests, open_parquet
-from stellar_emulator.jobs.quarantine import GOOD, QUARANTINED, REASONS, set_aside
 from stellar_emulator.validation.check import check
 from stellar_emulator.validation.quarantine import Quarantine, quarantine
+from stellar_emulator.validation.set_aside import GOOD, QUARANTINED, REASONS, set_aside
 
 
 @pytest.fixture
@@ -169,9 +169,9 @@ def test_a_grid_that_can_t_be_parted_leaves_no_file_of_an_earlier_one(tmp_path: 
 KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
-from stellar_emulator.contract import read_contract
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.grid.store import Grid, open_parquet
-from stellar_emulator.jobs.quarantine import set_aside
+from stellar_emulator.validation.set_aside import set_aside
 
 moment, folder, contract = sys.argv[1], Path(sys.argv[2]), read_contract(sys.argv[3])
 calls = 0
@@ -190,7 +190,7 @@ validation = pickle.loads((folder / "validation").read_bytes())
 if moment == "writing":
     Grid.take = deadly(Grid.take)
 else:
-    import stellar_emulator.jobs.quarantine as module
+    import stellar_emulator.validation.set_aside as module
     module._require_good = lambda *arguments: setattr(Path, "rename", deadly(Path.rename))
 set_aside(grid, contract, validation, folder / "output")
 """

@@ -12,9 +12,9 @@ from astropy.table import Table
 from specutils import Spectrum
 from synthetic import GAIA, ROOT, TINY
 
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
-from stellar_emulator.grid.user_grid import open_grid
+from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import check_output, write_spectra
 from stellar_emulator.writers.fits_header import card
