@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import table
 from stellar_emulator import Emulator, Validator
+from stellar_emulator.cli.evaluate import unseen_rows
 from stellar_emulator.errors import InputError
-from stellar_emulator.evaluation import read_part
+from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.fitting.estimate import Pair, fit
-from stellar_emulator.fitting.models import library
 from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.fitting.protocols import library
 from stellar_emulator.grid.source import open_source
-from stellar_emulator.jobs.evaluate import unseen_rows
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import observed_at
 

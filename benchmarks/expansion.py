@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 
 from benchmarks.machine import Row, milliseconds, spread, table
-from stellar_emulator.contract import read_contract
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import broaden, embedded_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.machine import table
 from benchmarks.peers import COLUMNS, SPECTRA, preset_trained, read_data, row_of
-from stellar_emulator.contract import read_contract
+from stellar_emulator.contract.contract import read_contract
 
 BAR = ("bar", "", "the same", "`learned` <= 0.6 of `paper`", "", "", "", "")
 

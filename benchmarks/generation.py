@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import Row, milliseconds, product_rates, spread, table
 from stellar_emulator import Emulator
-from stellar_emulator.bundle import read_network
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import SetupError
-from stellar_emulator.grid import intrinsic, synspec
+from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.synspec import run as synspec
 from stellar_emulator.grid.sampling import run_labels
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
-from stellar_emulator.networks.onnx_export import emulator_onnx
+from stellar_emulator.networks.onnx.export import emulator_onnx
+from stellar_emulator.networks.onnx.runtime import open_network
 from stellar_emulator.networks.preset import read_preset
-from stellar_emulator.runtime import open_network
+from stellar_emulator.saved.bundle import read_network
 
 Array = NDArray[np.float32]
 Network = EmulatorNetwork | ExactEmulatorNetwork

@@ -10,18 +10,18 @@ import numpy as np
 
 from benchmarks.machine import table
 from stellar_emulator import Validator
-from stellar_emulator.accuracy import accuracy_table
-from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.evaluation import Evaluation, evaluate, read_part
-from stellar_emulator.flux_error import flux_error_table
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.evaluation.accuracy import accuracy_table
+from stellar_emulator.evaluation.evaluation import Evaluation, evaluate, read_part
+from stellar_emulator.evaluation.flux_error import flux_error_table
 from stellar_emulator.grid.shards import IntrinsicGrid, read_intrinsic_grid
 from stellar_emulator.grid.source import broaden, embedded_folder
 from stellar_emulator.grid.split import PARTS, split_rows
 from stellar_emulator.grid.store import Grid, open_parquet, run_hashes
-from stellar_emulator.networks import space
-from stellar_emulator.networks.learning import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.networks.preset import read_preset
-from stellar_emulator.training import Fit, Report
+from stellar_emulator.training import space
+from stellar_emulator.training.fit_network import Fit, Report
+from stellar_emulator.training.train_emulator import TrainedEmulator, reconstruct, train_emulator
 
 SEED = 1
 REALISATIONS = 25

@@ -14,13 +14,13 @@ from scipy.spatial import KDTree
 
 from benchmarks import classical, toolkit
 from benchmarks.machine import Row, milliseconds, spread, table
-from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.evaluation import read_part
-from stellar_emulator.flux_error import find, flux_error_rows
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.contract.regions import HARD
+from stellar_emulator.evaluation.evaluation import read_part
+from stellar_emulator.evaluation.flux_error import find, flux_error_rows
 from stellar_emulator.grid.source import EMBEDDED, Source, open_source
 from stellar_emulator.grid.split import SplitRows, split_rows
 from stellar_emulator.grid.store import Rows, run_hashes
-from stellar_emulator.regions import HARD
 
 Array = NDArray[np.float32]
 
@@ -127,10 +127,10 @@ def preset_trained(data: Data, name: str, seconds: float) -> Learned:
     """A preset of ours, its preparation included in the time; epochs that don't fit fall away, as in a search."""
     import keras
 
-    from stellar_emulator.networks.learning import Fitting, train_on
-    from stellar_emulator.networks.onnx_export import emulator_onnx
+    from stellar_emulator.networks.onnx.export import emulator_onnx
+    from stellar_emulator.networks.onnx.runtime import open_network
     from stellar_emulator.networks.preset import read_preset
-    from stellar_emulator.runtime import open_network
+    from stellar_emulator.training.train_emulator import Fitting, train_on
     from stellar_emulator.tuning.hypermodel import planned_epochs
     from stellar_emulator.tuning.materials import Materials
 

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import table
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.evaluation import read_part
+from stellar_emulator.cli.evaluate import unseen_rows
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.gate.bootstrap import resample_counts
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decide import limits_of, weigh
 from stellar_emulator.gate.evidence import Evidence
-from stellar_emulator.gate.measure import FluxErrors, Measured, measure
-from stellar_emulator.gate.statistics import error_sums, ratio_bounds
+from stellar_emulator.gate.label_statistics import error_sums, ratio_bounds
+from stellar_emulator.gate.measured_spectra import FluxErrors, Measured, measure
 from stellar_emulator.grid.source import embedded_folder, open_source
-from stellar_emulator.jobs.evaluate import unseen_rows
 
 RATIOS = (1.0, 1.03, 1.05)
 """At which all labels stand together."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.machine import Row, spread, table
 from stellar_emulator import Emulator
-from stellar_emulator.contract import Contract
+from stellar_emulator.contract.contract import Contract
 
 CLIENTS = 200
 WARM_UP_SECONDS = 5.0

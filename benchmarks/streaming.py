@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import table
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import sampling, store
 from stellar_emulator.grid.expand import assemble_labels
 from stellar_emulator.grid.split import split_rows
-from stellar_emulator.networks.learning import train_emulator
 from stellar_emulator.networks.preset import Preset, read_preset
+from stellar_emulator.training.train_emulator import train_emulator
 
 GIGABYTES = 6.0
 ROWS = 4096

@@ -8,10 +8,10 @@ ROWS = 8192
 
 _STEP = """
 import time, numpy as np, keras
-from stellar_emulator.contract import read_contract
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.preset import read_preset
-from stellar_emulator.training import compile_for
+from stellar_emulator.training.fit_network import compile_for
 preset = read_preset({preset!r})
 contract = read_contract("data_contracts/gaia_rvs.yaml")
 labels = len(contract.run_labels if preset.family == "exact" else contract.labels)

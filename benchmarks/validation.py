@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.machine import REPEATS, Row, spread, table
-from stellar_emulator.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import store
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.shards import IntrinsicGrid, read_intrinsic_grid

@@ -8,15 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.machine import table
-from stellar_emulator.accuracy import accuracy_rows, find
-from stellar_emulator.contract import Contract, read_contract
-from stellar_emulator.evaluation import read_part
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.evaluation.accuracy import accuracy_rows, find
+from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import EMBEDDED, open_source
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes
-from stellar_emulator.networks.judging import TrainedValidator, train_validator
-from stellar_emulator.networks.learning import StageReport
 from stellar_emulator.networks.preset import Validator, read_preset
+from stellar_emulator.training.train_emulator import StageReport
+from stellar_emulator.training.train_validator import TrainedValidator, train_validator
 
 
 class MeasuredError(Exception):

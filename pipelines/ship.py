@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from stellar_emulator.contract import read_contract
+from stellar_emulator.cli.ship import ship
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import StellarEmulatorError
-from stellar_emulator.jobs.ship import ship
 
 
 def main() -> int:
