@@ -1,10 +1,10 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types site lock notebooks prove prove-crashes FORCE
+.PHONY: setup train test lint types site lock notebooks prove prove-crashes prove-setup FORCE
 
 setup:
-	python3 start.py setup
+	python3 start.py setup test
 
 train:
 	python3 start.py train
@@ -23,11 +23,12 @@ types:
 site:
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs output/site
 
-# Keeps every pinned version that pyproject.toml still allows; to move to the newest ones, empty requirements.lock first.
-# conda.yaml repeats the pins of the direct dependencies: tests/test_setup.py tells which lines to change.
+# Keeps every pinned version that pyproject.toml still allows; to move to the newest ones, remove requirements*.lock first.
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --custom-compile-command "make lock" --group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/python -m pipelines.lock
+
+# Sets clean clones up with every Python of this machine and prints what that took: docs/benchmarks/setup.md.
+prove-setup: docs/benchmarks/setup.md
 
 # Executes all notebooks and saves what they gave in place; `$(BIN)/python -m pipelines.notebooks FILE ...` does some.
 notebooks:
@@ -41,7 +42,7 @@ prove: $(PROOFS:%=docs/benchmarks/%.md)
 
 # Everything in one table, in half an hour, on the pair that comes with the package; the peers' packages are installed.
 docs/benchmarks/everything.md: FORCE
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
+	python3 start.py setup test benchmarks
 	$(BIN)/python -m benchmarks > $@.partial
 	mv $@.partial $@
 

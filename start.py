@@ -3,10 +3,12 @@
 
     python3 start.py train [name=value ...]       the main job: mlflow run . -e train --env-manager local
     python3 start.py test [pytest arguments]      the tests
-    python3 start.py setup                        the environment alone
+    python3 start.py setup [test] [benchmarks]    the environment alone, with what tests or benchmarks need besides
 
 The environment is the folder .venv, made from requirements.lock once, and again whenever that file or the checkout's
-place changes. Parameters of train may also be written --name value; MLproject lists them.
+place changes; tests add what requirements-test.lock holds. Each file pins all that it stands for, by version and hash,
+and pip is told to install just that, so no release that the index gains later can change or break an environment.
+Parameters of train may also be written --name value; MLproject lists them.
 Python 3.6 must be able to read this file, so that it can say which Python is wanted.
 """
 
@@ -24,8 +26,13 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 LOG = ENVIRONMENT / "stellar-emulator-setup.log"
 LOCK = ROOT / "requirements.lock"
+STAGES = ("test", "benchmarks")
+"""What `requirements-STAGE.lock` adds, one after the other."""
+
 PROJECT = ROOT / "pyproject.toml"
-PIP_INSTALL = [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off"]
+PIP = [str(PYTHON), "-m", "pip"]
+# Python compiles a module when it first imports it, and most of these are never imported.
+PIP_INSTALL = [*PIP, "install", "--no-deps", "--no-compile", "--progress-bar", "off"]
 
 
 class RefusalError(Exception):
@@ -54,7 +61,7 @@ def main(arguments: list) -> None:
         return
     verb, rest = arguments[0], arguments[1:]
     command = command_of(verb, rest)
-    set_up()
+    set_up(locks_of(["test"] if verb == "test" else rest if verb == "setup" else []))
     if command:
         say("running " + " ".join([Path(command[0]).name, *command[1:]]))
         os.chdir(str(ROOT))
@@ -68,9 +75,17 @@ def command_of(verb: str, rest: list) -> list:
         return [mlflow, "run", ".", "-e", "train", "--env-manager", "local", *mlflow_parameters(rest)]
     if verb == "test":
         return [str(PYTHON), "-m", "pytest", *rest]
-    if verb == "setup" and not rest:
+    if verb == "setup" and set(rest) <= set(STAGES):
         return []
+    if verb == "setup":
+        unknown = next(word for word in rest if word not in STAGES)
+        raise RefusalError(f"unknown part '{unknown}' of setup: it adds {' or '.join(STAGES)}", exit_code=2)
     raise RefusalError(f"unknown command '{' '.join([verb, *rest])}': use train, test or setup", exit_code=2)
+
+
+def locks_of(stages: list) -> list:
+    """Lock files of the product and of the stages named, in the order in which they are installed."""
+    return [LOCK] + [ROOT / f"requirements-{stage}.lock" for stage in STAGES if stage in stages]
 
 
 def mlflow_parameters(rest: list) -> list:
@@ -87,12 +102,12 @@ def mlflow_parameters(rest: list) -> list:
     return parameters
 
 
-def set_up() -> None:
-    """Make the environment, or what has changed of it. Raises `RefusalError`."""
+def set_up(locks: list) -> None:
+    """Make the environment, or what is missing of it. Raises `RefusalError`."""
     if os.name != "posix":
         raise RefusalError("only Linux and macOS are supported: on Windows, run the same command in WSL")
     python = find_python()
-    if is_current(LOCK) and is_current(PROJECT):
+    if starts() and all(map(is_current, [*locks, PROJECT])):
         return
     import fcntl  # Windows lacks it
 
@@ -102,10 +117,16 @@ def set_up() -> None:
         except OSError:
             say("waiting for another set-up of this checkout to end")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not is_current(LOCK):
+        began = time.time()
+        if not starts() or any(is_stale(path) for path in locks_of(list(STAGES))) or not is_current(LOCK):
             make_environment(python, lock.fileno())
+        for path in locks:
+            if not is_current(path):
+                install(path, lock.fileno())
         if not is_current(PROJECT):
             install_project(lock.fileno())
+        run_step([*PIP, "check"], lock.fileno())
+        say(f"environment ready after {time.time() - began:.0f} s")
 
 
 def find_python() -> str:
@@ -149,10 +170,20 @@ def run_silently(command: list) -> bool:
         return False
 
 
+def starts() -> bool:
+    """Whether the environment's Python is there and starts."""
+    return run_silently([str(PYTHON), "-c", ""])
+
+
 def is_current(source: Path) -> bool:
-    """Whether the part of the environment made from a file was finished and is still right, and its Python starts."""
+    """Whether the part of the environment made from a file was finished and is still right."""
     stamp = stamp_of(source)
-    return stamp.is_file() and stamp.read_text() == fingerprint(source) and run_silently([str(PYTHON), "-c", ""])
+    return stamp.is_file() and stamp.read_text() == fingerprint(source)
+
+
+def is_stale(source: Path) -> bool:
+    """Whether the environment has a part made from another state of a file, or of the checkout's place."""
+    return stamp_of(source).is_file() and not is_current(source)
 
 
 def stamp_of(source: Path) -> Path:
@@ -166,7 +197,7 @@ def fingerprint(source: Path) -> str:
 
 
 def make_environment(python: str, lock: int) -> None:
-    """Build the environment anew with every pinned package, logging to `LOG`; its stamp is written last.
+    """Make the environment anew, empty but for pip, logging to `LOG`.
 
     Raises
     ------
@@ -177,22 +208,24 @@ def make_environment(python: str, lock: int) -> None:
         raise RefusalError(
             f"{ENVIRONMENT} was not made by start.py: rename or remove it and run the same command again"
         )
-    began = time.time()
     shutil.rmtree(str(ENVIRONMENT), ignore_errors=True)
     ENVIRONMENT.mkdir(exist_ok=True)
     LOG.touch()
     say(f"making an environment in {ENVIRONMENT}")
     run_step([python, "-m", "venv", str(ENVIRONMENT)], lock)
-    say("installing the packages of requirements.lock, some minutes the first time")
-    run_step([*PIP_INSTALL, "--require-hashes", "--requirement", str(LOCK)], lock)
-    stamp_of(LOCK).write_text(fingerprint(LOCK))
-    say(f"all packages installed after {time.time() - began:.0f} s")
+
+
+def install(locked: Path, lock: int) -> None:
+    """Install the packages that a file pins, and nothing else; its stamp is written last. Raises `RefusalError`."""
+    say(f"installing the packages of {locked.name}, some minutes the first time")
+    run_step([*PIP_INSTALL, "--require-hashes", "--requirement", str(locked)], lock)
+    stamp_of(locked).write_text(fingerprint(locked))
 
 
 def install_project(lock: int) -> None:
     """Install this checkout itself, as it lies, so that its command is at hand. Raises `RefusalError`."""
     say("installing stellar-emulator from this checkout")
-    run_step([*PIP_INSTALL, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], lock)
+    run_step([*PIP_INSTALL, "--no-build-isolation", "--editable", str(ROOT)], lock)
     stamp_of(PROJECT).write_text(fingerprint(PROJECT))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 PACKAGE = "astro_emulators_toolkit"
-INSTALL = "uv pip install --group peers"
+INSTALL = "python3 start.py setup benchmarks"
 
 TRIAL_SHARE = 0.05
 """Of the time, for the trial that finds how many steps fit into it."""

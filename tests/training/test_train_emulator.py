@@ -240,6 +240,7 @@ def test_the_exact_family_learns_and_is_fine_tuned(tmp_path: Path) -> None:
 
 
 def test_jax_trains_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("jax")  # requirements-benchmarks.lock brings it, as .ci/run does
     code = (
         "import json, sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]; import test_train_emulator as own\n"
         "found = own.summary(*own.train_exact(Path(sys.argv[1])))\n"
