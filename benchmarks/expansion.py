@@ -23,7 +23,7 @@ def main() -> None:
 
 def measured() -> list[Row]:
     """Spectra a second of the embedded grid: broadened, broadened and written, read."""
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     intrinsic = read_intrinsic_grid(embedded_folder(contract), contract)
     spectra = REALISATIONS * len(intrinsic.run_id)
 

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["default", "learned", "paper"])
     parser.add_argument("--scratch", type=Path, default=Path("output/peers"), help="folder of the broadened grid")
     options = parser.parse_args()
-    data = read_data(read_contract("data_contracts/gaia_rvs.yaml"), options.scratch, SPECTRA)
+    data = read_data(read_contract("gaia_rvs"), options.scratch, SPECTRA)
     rows = [row_of(preset_trained(data, preset, 60.0 * options.minutes), data) for preset in options.presets]
     print(table(f"Presets, {options.minutes:g} minutes of training", [*rows, BAR], COLUMNS))
 

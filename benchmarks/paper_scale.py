@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.in_memory:
         space.BYTES_IN_MEMORY = sys.maxsize
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     grid, intrinsic = _grid(contract, options.runs, options.realisations, options.output)
     emulator, evaluation = _trained(contract, grid, intrinsic, options.preset, options.output)
     title = (

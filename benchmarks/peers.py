@@ -85,7 +85,7 @@ def measured(minutes: float) -> list[Row]:
 def compared(scratch: Path, minutes: float, spectra: int = SPECTRA) -> list[tuple[str, ...]]:
     """Rows of `COLUMNS` for every emulator, the grid broadened under ``scratch``, judged by so many test spectra."""
     toolkit.require_toolkit()
-    data = read_data(read_contract("data_contracts/gaia_rvs.yaml"), scratch, spectra)
+    data = read_data(read_contract("gaia_rvs"), scratch, spectra)
     return [row_of(learned, data) for learned in contenders(data, 60.0 * minutes)]
 
 

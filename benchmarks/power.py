@@ -60,7 +60,7 @@ class Scenario:
 def main() -> None:
     """Print how often each scenario is promoted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--contract", type=Path, default=Path("data_contracts/gaia_rvs.yaml"))
+    parser.add_argument("--contract", type=Path, default=Path("gaia_rvs"))
     parser.add_argument("--emulator", type=Path, default=Path("output/train/models/emulator"))
     parser.add_argument("--judges", type=Path, nargs="+", default=list(JUDGES))
     parser.add_argument("--grid", default=None, help="default: the contract's gate set")

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--train", choices=["pixels", "basis"], help="train from --grid and print the peak in bytes")
     parser.add_argument("--grid", type=Path)
     options = parser.parse_args()
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     if options.train:
         print(json.dumps(_train(contract, options.grid, options.train)))
         return

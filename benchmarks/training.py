@@ -13,7 +13,7 @@ from stellar_emulator.networks import layers
 from stellar_emulator.networks.preset import read_preset
 from stellar_emulator.training.fit_network import compile_for
 preset = read_preset({preset!r})
-contract = read_contract("data_contracts/gaia_rvs.yaml")
+contract = read_contract("gaia_rvs")
 labels = len(contract.run_labels if preset.family == "exact" else contract.labels)
 pixels, parts = preset.basis or contract.wavelength.count, preset.validator.components
 heads = 1 if preset.validator.one_network_per_label else len(contract.labels)

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--grid", type=Path, help="check this grid and print seconds and bytes")
     options = parser.parse_args()
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     if options.grid:
         print(json.dumps(_checked(contract, options.grid)))
         return
@@ -45,7 +45,7 @@ def main() -> None:
 
 def measured(draws: int = 0, spectra: int = SPECTRA) -> list[Row]:
     """False alarms on some draws, and the check of one grid in fresh processes."""
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     rows = []
     with tempfile.TemporaryDirectory(dir=".") as scratch:
         runs = read_intrinsic_grid(embedded_folder(contract), contract)

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0, help="for each architecture")
     options = parser.parse_args()
-    contract = read_contract("data_contracts/gaia_rvs.yaml")
+    contract = read_contract("gaia_rvs")
     # Six networks share the paper's minutes; the default is one network, which gets what its schedule takes.
     paper = read_preset("paper").validator
     ours = read_preset("default").validator

@@ -8,7 +8,6 @@ import yaml
 from synthetic import GAIA, GAIA_DR3, TINY
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.evaluation import citation
 from stellar_emulator.evaluation.accuracy import AccuracyRow, accuracy_rows
 from stellar_emulator.evaluation.citation import works
 from stellar_emulator.evaluation.flux_error import FluxErrorRow, flux_error_rows
@@ -17,6 +16,7 @@ from stellar_emulator.grid.engines.runs import KNOWN_LIMITS
 from stellar_emulator.grid.shards import read_provenance
 from stellar_emulator.grid.source import embedded_folder
 from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.shipped.resources import CITATION, resource
 
 OF_TRAINING = {
     "preset": read_preset("smoke").model_dump(mode="json"),
@@ -182,6 +182,6 @@ def test_all_works_are_cited_with_what_identifies_them() -> None:
     for told in ("Gebran (2024), Generating", "doi:10.3390/astronomy3010001", "ascl:1109.022", "Placco et al. (2021)"):
         assert told in cited
     assert "Heiter et al. (2021)" in cited
-    content = yaml.safe_load(citation._PLACES[1].read_text())
+    content = yaml.safe_load(resource(CITATION).read_text())
     assert len(works()) == 1 + len(content["references"])
     assert asdict(FACTS)["works"][0].endswith("stellar-emulator")

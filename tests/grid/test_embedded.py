@@ -11,14 +11,14 @@ from stellar_emulator.grid.engines import intrinsic
 from stellar_emulator.grid.engines.runs import synthesize_runs
 from stellar_emulator.grid.engines.synspec import run as synspec
 from stellar_emulator.grid.shards import read_intrinsic_grid, read_provenance, write_provenance
-from stellar_emulator.grid.source import CHECKOUT, embedded_folder
+from stellar_emulator.grid.source import embedded_folder
 
 LARGEST_FILE, LARGEST_TOTAL = 25e6, 95e6
 
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return read_contract(CHECKOUT / "data_contracts" / "gaia_rvs.yaml")
+    return read_contract("gaia_rvs")
 
 
 @pytest.mark.synspec

@@ -23,7 +23,7 @@ from stellar_emulator.grid.engines.runs import synthesize_runs
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
 
 SEED = 7
-CONTRACT = "data_contracts/gaia_rvs.yaml"
+CONTRACT = "gaia_rvs"
 
 
 @pytest.fixture(scope="module")

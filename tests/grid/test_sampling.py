@@ -7,7 +7,7 @@ from stellar_emulator.grid import sampling
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return read_contract("data_contracts/gaia_rvs.yaml")
+    return read_contract("gaia_rvs")
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 1), (0, 37), (5, 20), (64, 64), (99, 1)])

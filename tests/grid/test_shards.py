@@ -15,7 +15,7 @@ SEED = 7
 @pytest.fixture(scope="module")
 def contract() -> Contract:
     axis = IntrinsicAxis(start=8490.0, stop=8500.0, velocity_step=1.5, flux_per_count=2.5e-4)
-    return read_contract("data_contracts/gaia_rvs.yaml").model_copy(update={"intrinsic": axis})
+    return read_contract("gaia_rvs").model_copy(update={"intrinsic": axis})
 
 
 def rows(contract: Contract, first: int, stop: int) -> IntrinsicGrid:

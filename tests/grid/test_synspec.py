@@ -19,7 +19,7 @@ REFERENCE = Path("tests/data/reference_spectra.npz")
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return read_contract("data_contracts/gaia_rvs.yaml")
+    return read_contract("gaia_rvs")
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_the_champion_pair_is_shipped_with_its_decision(
     assert sorted(path.name for path in folder.iterdir()) == [*decision, "emulator", "model_card.md", "validator"]
     assert (folder / "model_card.md").read_text() == "# The pair\n"
     assert (folder / "decision.json").read_text() == '{"kind": "promotion"}'
-    monkeypatch.setattr(find, "_PLACES", (folder.parent,))
+    monkeypatch.setattr(find, "resource", lambda _pairs, *parts: folder.parent.joinpath(*parts))
     assert Emulator.load("tiny").digest == Emulator.load(store).digest
     assert Validator.load("tiny").uncertainty(ROWS.labels).shape == ROWS.labels.shape
 

@@ -181,11 +181,11 @@ def test_a_machine_without_specutils_is_told_what_to_install(
         emulator.spectra(teff=5777.0, m_h=0.1, vsini=2.5)
 
 
-def test_a_shipped_pair_is_found_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(find, "_PLACES", (tmp_path / "installed", folder.parent))
+def test_a_shipped_pair_is_found_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "resource", lambda _pairs, *parts: folder.parent.joinpath(*parts))
     assert find.shipped_names() == [folder.name]
     assert Emulator.load(folder.name).digest == Emulator.load(folder).digest
-    monkeypatch.setattr(find, "SHIPPED", folder.name)
+    monkeypatch.setattr(find, "DEFAULT", folder.name)
     assert Emulator.load().digest == Emulator.load(folder).digest
     with pytest.raises(InputError, match=rf"nowhere is no model's folder .* \(it has {folder.name}\): give a folder"):
         Emulator.load("nowhere")

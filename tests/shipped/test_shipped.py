@@ -11,20 +11,21 @@ from stellar_emulator.contract.contract import SPEED_OF_LIGHT, read_contract
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
-from stellar_emulator.models.find import SHIPPED, shipped_names
+from stellar_emulator.models.find import shipped_names
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.saved.bundle import read_network
+from stellar_emulator.shipped.resources import DEFAULT
 
-pytestmark = pytest.mark.skipif(SHIPPED not in shipped_names(), reason="no pair was shipped yet: make models/gaia_rvs")
+pytestmark = pytest.mark.skipif(DEFAULT not in shipped_names(), reason="no pair was shipped yet: make models/gaia_rvs")
 
 ARCHIVE = "gaia_dr3_rvs"
-PAIRS = pytest.mark.parametrize("name", [SHIPPED, ARCHIVE])
+PAIRS = pytest.mark.parametrize("name", [DEFAULT, ARCHIVE])
 SUN = {"teff": 5777.0, "logg": 4.44, "vsini": 2.0, "m_h": 0.0, "vmicro": 1.0, "resolution": 11500.0}
 
 
 def test_all_are_small_together() -> None:
-    assert shipped_names() == [ARCHIVE, SHIPPED]
+    assert shipped_names() == [ARCHIVE, DEFAULT]
     assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*") if path.is_file()) <= 20_000_000
 
 
@@ -44,13 +45,13 @@ def test_its_decision_made_it_champion_by_its_contract(name: str) -> None:
 
 
 def test_the_one_meant_where_none_is_named_is_that_of_the_embedded_grid() -> None:
-    assert Emulator.load().digest == Emulator.load(SHIPPED).digest
-    assert Validator.load().digest == Validator.load(SHIPPED).digest
+    assert Emulator.load().digest == Emulator.load(DEFAULT).digest
+    assert Validator.load().digest == Validator.load(DEFAULT).digest
 
 
 def test_both_have_the_same_networks() -> None:
     """Broadening is exact: another axis is another synthesis matrix."""
-    first, second = (read_network(ROOT / "models" / name / "emulator") for name in (SHIPPED, ARCHIVE))
+    first, second = (read_network(ROOT / "models" / name / "emulator") for name in (DEFAULT, ARCHIVE))
     assert isinstance(first, ExactEmulatorNetwork)
     assert isinstance(second, ExactEmulatorNetwork)
     assert first.chain.coordinates == second.chain.coordinates

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from stellar_emulator.errors import SetupError, StellarEmulatorError
+from stellar_emulator.shipped.resources import DEFAULT
+from stellar_emulator.system.extras import missing
 from stellar_emulator.version import VERSION
 
 INTERRUPTED = 130
@@ -55,13 +57,14 @@ class Verb:
     """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.cli`.
 
     labels: whether it takes any other option as a label of its model, such as ``--teff 5777``; only the model knows
-    their names.
+    their names. extra: the extra of the package without which it can do nothing.
     """
 
     name: str
     help: str
     options: tuple[Option, ...]
     labels: bool = False
+    extra: str | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("stellar_emulator"):
             raise
-        remedy = "run `python3 start.py setup` in the checkout and use the Python in its folder .venv"
-        return _failure(SetupError(f"the Python package {error.name} is missing in {sys.executable}: {remedy}"))
+        return _failure(missing(error.name, next(verb.extra for verb in VERBS if verb.name == options.verb)))
     except KeyboardInterrupt:
         _say("interrupted: the same command goes on where it stopped")
         return INTERRUPTED
@@ -288,7 +290,7 @@ def _degree(text: str) -> int:
 
 def _shared(output: str) -> tuple[Option, Option]:
     return (
-        Option("contract", "data_contracts/gaia_rvs.yaml", _path, "data contract, a YAML file"),
+        Option("contract", DEFAULT, _path, "data contract, a YAML file or the name of one that comes with the package"),
         Option("output", output, _path, "folder for the files written"),
     )
 
@@ -303,13 +305,13 @@ _MODEL = Option(
 )
 _SHIPPED = Option(
     "model",
-    "gaia_rvs",
+    DEFAULT,
     _text,
     "a model that comes with the package, or what serve takes",
     positional=True,
 )
 
-_PAIR = Option("model", "gaia_rvs", _text, "a pair that comes with the package, or a pair's folder, or as for generate")
+_PAIR = Option("model", DEFAULT, _text, "a pair that comes with the package, or a pair's folder, or as for generate")
 _HOST = Option("host", "127.0.0.1", _text, "address to listen on; 0.0.0.0 lets other machines in")
 _PORT = Option("port", "8000", _port, "port to listen on; 0 takes any free one")
 _MASK = Option(
@@ -355,6 +357,7 @@ VERBS = (
             Option("workers", "cores", _or_none("cores", _count), "worker processes of a local cluster"),
             Option("scheduler", "local", _text, "'local', or the address of a running Dask scheduler"),
         ),
+        extra="synthesis",
     ),
     Verb(
         "validate",
@@ -370,6 +373,7 @@ VERBS = (
                 "'fail', or 'quarantine': write good.parquet and quarantined.parquet, which together are the grid",
             ),
         ),
+        extra="validation",
     ),
     Verb(
         "train",
@@ -386,6 +390,7 @@ VERBS = (
                 "'new', or an emulator (address or folder) whose networks serve this contract too, on its own axis",
             ),
         ),
+        extra="train",
     ),
     Verb(
         "tune",
@@ -412,6 +417,7 @@ VERBS = (
             Option("trial_minutes", "5", _minutes, "time of one trial's training; learning rates fall with it"),
             Option("workers", "1", _count, "worker processes on this machine, from 2 up led by a chief"),
         ),
+        extra="train",
     ),
     Verb(
         "evaluate",
@@ -423,6 +429,7 @@ VERBS = (
             Option("validator", "latest", _text, "version or alias of the registered validator, or 'latest'"),
             _GRID,
         ),
+        extra="train",
     ),
     Verb(
         "promote",
@@ -434,6 +441,7 @@ VERBS = (
             Option("grid", "gate", _text, "spectra to judge on: 'gate', the contract's own, or as for train"),
             Option("dry_run", "no", _yes_or_no, "'yes': decide and keep the decision, but change nothing"),
         ),
+        extra="validation",
     ),
     Verb(
         "rollback",
@@ -442,6 +450,7 @@ VERBS = (
             *_shared("output/rollback"),
             Option("reason", "unstated", _text, "why, for those who read the history"),
         ),
+        extra="registry",
     ),
     Verb(
         "history",
@@ -450,6 +459,7 @@ VERBS = (
             _shared("")[0],
             Option("verify", "no", _yes_or_no, "'yes': check that every decision is as it was written"),
         ),
+        extra="registry",
     ),
     Verb(
         "serve",
@@ -460,6 +470,7 @@ VERBS = (
             _HOST,
             _PORT,
         ),
+        extra="registry",
     ),
     Verb(
         "explore",

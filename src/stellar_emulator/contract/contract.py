@@ -16,6 +16,7 @@ from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
+from stellar_emulator.shipped.resources import contract_file, contract_names
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -293,17 +294,23 @@ class Contract(_Frozen):
         return [self.label_names.index(label.name) for label in labels]
 
 
-def read_contract(path: str | Path) -> Contract:
-    """Read and check a data contract.
+def read_contract(where: str | Path) -> Contract:
+    """Read and check a data contract: a YAML file, or one that comes with the package, by its name.
 
     Raises
     ------
     InputError
         If the file is missing, no YAML, or breaks a rule; the message names field, value and rule.
     """
-    path = Path(path)
+    shipped = contract_names()
+    path = contract_file(str(where)) if str(where) in shipped else Path(where)
     try:
         text = path.read_text()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"data contract {path} can't be read: it is no file, nor the name of one that comes with the package "
+            f"({', '.join(shipped)})"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"data contract {path} can't be read: {error}") from error
     return parse_contract(text, str(path))

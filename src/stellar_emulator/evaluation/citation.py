@@ -1,20 +1,16 @@
 """How to cite this package and the works it stands on, as ``CITATION.cff`` lists them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_PLACES = (_PACKAGE / "CITATION.cff", _PACKAGE.parents[1] / "CITATION.cff")
-"""Where the file lies: in an installed package, and in a checkout."""
+from stellar_emulator.shipped.resources import CITATION, resource
 
 
 def works() -> tuple[str, ...]:
     """One line of text for this package, then one for each work it stands on."""
-    (path, *_) = (place for place in _PLACES if place.is_file())
-    content = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(resource(CITATION).read_text())
     return tuple(_line(entry) for entry in (content, *content["references"]))
 
 

@@ -13,18 +13,17 @@ from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.shards import PROVENANCE, IntrinsicGrid, read_intrinsic_grid, shard_digests
 from stellar_emulator.grid.store import Grid, Rows, open_parquet, write_grid
+from stellar_emulator.shipped.resources import GRIDS, resource
 
 EMBEDDED = "embedded"
 INTRINSIC = "intrinsic"
 SYNTHESISED = "grid.parquet"
 """Names of the intrinsic shards and of the broadened grid in a folder that ``synthesize`` wrote."""
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-
 
 def embedded_folder(contract: Contract, sequence: str = "seed") -> Path:
     """Folder of the contract's embedded intrinsic spectra: the ``seed`` or the ``gate`` sequence."""
-    return CHECKOUT / "data" / (contract.embedded or contract.name) / sequence
+    return resource(GRIDS, contract.embedded or contract.name, sequence)
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ def _open(source: str, contract: Contract, scratch: Path) -> Source:
         folder = embedded_folder(contract)
         if not (folder / PROVENANCE).is_file():
             raise InputError(
-                f"contract {contract.name} has no embedded grid (no {folder.relative_to(CHECKOUT)} in the checkout): "
-                "name one with --grid"
+                f"contract {contract.name} has no embedded grid here: name a grid with --grid, or use a checkout of "
+                "stellar-emulator, which the grid of gaia_rvs comes with"
             )
         return expand_folder(folder, contract, scratch)
     path = Path(source)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.errors import SetupError
 from stellar_emulator.models.loaded import LoadedModel
+from stellar_emulator.system.extras import named_extras
 
 if TYPE_CHECKING:
     from specutils import Spectrum
@@ -22,10 +22,8 @@ def as_spectra(model: LoadedModel, labels: NDArray[np.float64], flux: NDArray[np
     SetupError
         If specutils is not installed.
     """
-    try:
+    with named_extras():
         from specutils import Spectrum
-    except ModuleNotFoundError as error:
-        raise SetupError("spectra as objects need specutils: pip install 'stellar-emulator[specutils]'") from error
     from astropy.units import Quantity
 
     names = model.contract.label_names

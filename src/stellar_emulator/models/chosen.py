@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from stellar_emulator.contract.contract import read_contract
-from stellar_emulator.models.find import SHIPPED, Kind, find_model, is_address, is_folder, shipped_names
+from stellar_emulator.models.find import Kind, find_model, is_address, is_folder, shipped_names
+from stellar_emulator.shipped.resources import DEFAULT
+from stellar_emulator.system.extras import named_extras
 
 
 def chosen_folder(which: str, contract: Path, kind: Kind = "emulator") -> Path:
@@ -11,8 +13,9 @@ def chosen_folder(which: str, contract: Path, kind: Kind = "emulator") -> Path:
 
     The contract, which knows the registered name, is read only for the latter. Raises like `find_model`.
     """
-    if which in (SHIPPED, *shipped_names()) or is_address(which) or is_folder(which):
+    if which in (DEFAULT, *shipped_names()) or is_address(which) or is_folder(which):
         return find_model(which, kind)
-    from stellar_emulator.registry.read import resolve
+    with named_extras():
+        from stellar_emulator.registry.read import resolve
 
     return resolve(getattr(read_contract(contract).models, kind), which)

@@ -5,15 +5,10 @@ from typing import Literal
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.saved.bundle import DESCRIPTION
+from stellar_emulator.shipped.resources import DEFAULT, PAIRS, resource
+from stellar_emulator.system.extras import named_extras
 
 Kind = Literal["emulator", "validator"]
-
-SHIPPED = "gaia_rvs"
-"""The pair that is meant where none is named: a contract's name."""
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-_PLACES = (_PACKAGE / "models", _PACKAGE.parents[1] / "models")
-"""Where pairs lie that come with the package: in an installed one, and in a checkout."""
 
 
 def find_model(where: str | Path | None, kind: Kind) -> Path:
@@ -24,7 +19,7 @@ def find_model(where: str | Path | None, kind: Kind) -> Path:
     where
         A folder, of the model or of a pair that holds ``emulator`` and ``validator``; an address such as
         ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN/NAME``; the name of a pair that comes with the
-        package; or None, `SHIPPED`.
+        package; or None, `DEFAULT`.
 
     Raises
     ------
@@ -32,12 +27,13 @@ def find_model(where: str | Path | None, kind: Kind) -> Path:
         If there is no such model; the message says what there is.
     """
     if where is None:
-        return shipped(SHIPPED, kind)
+        return shipped(DEFAULT, kind)
     if is_folder(where):
         folder = Path(where)
         return folder / kind if not (folder / DESCRIPTION).is_file() and (folder / kind).is_dir() else folder
     if is_address(str(where)):
-        from stellar_emulator.registry.read import resolve
+        with named_extras():
+            from stellar_emulator.registry.read import resolve
 
         return resolve("", str(where))
     return shipped(str(where), kind)
@@ -58,16 +54,15 @@ def is_address(where: str) -> bool:
 
 def shipped(name: str, kind: Kind) -> Path:
     """Folder of a model that comes with the package. Raises `InputError` if there is none of that name."""
-    for place in _PLACES:
-        if is_folder(place / name / kind) and (place / name / kind / DESCRIPTION).is_file():
-            return place / name / kind
-    names = ", ".join(shipped_names())
-    raise InputError(
-        f"{name} is no model's folder and no model of that name comes with this package (it has {names or 'none'}): "
-        "give a folder, such as output/train/models, or an address, such as models:/stellar-emulator@champion"
-    )
+    if name not in (names := shipped_names()):
+        raise InputError(
+            f"{name} is no model's folder and no model of that name comes with this package (it has "
+            f"{', '.join(names) or 'none'}): give a folder, such as output/train/models, or an address, such as "
+            "models:/stellar-emulator@champion"
+        )
+    return resource(PAIRS, name, kind)
 
 
 def shipped_names() -> list[str]:
     """Names of the pairs that come with the package."""
-    return sorted({path.parents[1].name for place in _PLACES for path in place.glob(f"*/emulator/{DESCRIPTION}")})
+    return sorted(path.parents[1].name for path in resource(PAIRS).glob(f"*/emulator/{DESCRIPTION}"))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import mlflow
@@ -12,14 +12,11 @@ import pandas as pd
 from mlflow.models import ModelSignature
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.registry.carried import copied_code, package_folder, pins
 from stellar_emulator.registry.read import BUNDLE, JUDGE, digest_tag
 from stellar_emulator.registry.signatures import emulator_signature, validator_signature
 from stellar_emulator.registry.tracking import connect
 from stellar_emulator.saved.bundle import read_bundle
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-_SERVING_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
 
 
 @dataclass(frozen=True)
@@ -85,17 +82,18 @@ def _register(
 ) -> Registered:
     connect()
     name = getattr(contract.models, kind)
-    info = mlflow.pyfunc.log_model(
-        name=name,
-        python_model=str(_PACKAGE / "serving" / f"{kind}_model.py"),
-        artifacts={artifact: str(path.resolve()) for artifact, path in bundles.items()},
-        code_paths=[str(_PACKAGE)],
-        signature=signature,
-        input_example=example,
-        pip_requirements=[f"{package}=={version(package)}" for package in _SERVING_PACKAGES],
-        metadata={"contract": contract.source, "digest": digest},
-        registered_model_name=name,
-    )
+    with TemporaryDirectory() as scratch:
+        info = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(package_folder() / "serving" / f"{kind}_model.py"),
+            artifacts={artifact: str(path.resolve()) for artifact, path in bundles.items()},
+            code_paths=[str(copied_code(Path(scratch)))],
+            signature=signature,
+            input_example=example,
+            pip_requirements=pins(),
+            metadata={"contract": contract.source, "digest": digest},
+            registered_model_name=name,
+        )
     registered = Registered(name, int(info.registered_model_version), str(info.model_id), digest)
     client = mlflow.MlflowClient()
     for key, value in {"contract": contract.digest, digest_tag(BUNDLE): digest, **tags}.items():

@@ -1,1 +1,1 @@
-"""What comes with the package."""
+"""What comes with the package, found by `resources`."""

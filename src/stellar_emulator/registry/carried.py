@@ -1,0 +1,53 @@
+"""What a registered model carries to run elsewhere: the package's own code, and the pins of all it imports."""
+
+import shutil
+from importlib.metadata import distribution, version
+from importlib.resources import files
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
+"""What the code of a registered model imports."""
+
+_LEFT_OUT = {"shipped": {"contracts", "pairs", "grids", "CITATION.cff"}, "explorer": {"static"}}
+"""By folder, what a served model does without: it has a contract and networks of its own."""
+
+
+def package_folder() -> Path:
+    """Folder of this package's code."""
+    return Path(str(files("stellar_emulator")))
+
+
+def copied_code(scratch: Path) -> Path:
+    """Copy the package's code under ``scratch``, without models, contracts and grids that ship with it."""
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return {"__pycache__"} | _LEFT_OUT.get(Path(folder).name, set())
+
+    return Path(shutil.copytree(package_folder(), scratch / "stellar_emulator", ignore=left_out))
+
+
+def pins() -> list[str]:
+    """Requirements of `PACKAGES` and of all that these ask for, each pinned to what is installed here.
+
+    So an environment that is made for the model in a year is the one that it was registered from.
+    """
+    found: set[str] = set()
+    coming = [Requirement(package) for package in PACKAGES]
+    while coming:
+        wanted = coming.pop()
+        key = canonicalize_name(wanted.name)
+        if key in found and not wanted.extras:
+            continue
+        found.add(key)
+        for line in distribution(wanted.name).requires or ():
+            asked = Requirement(line)
+            if _applies(asked, wanted.extras) and (asked.extras or canonicalize_name(asked.name) not in found):
+                coming.append(asked)
+    return [f"{name}=={version(name)}" for name in sorted(found)]
+
+
+def _applies(asked: Requirement, extras: set[str]) -> bool:
+    return asked.marker is None or any(asked.marker.evaluate({"extra": extra}) for extra in ("", *extras))
