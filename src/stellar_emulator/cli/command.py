@@ -93,10 +93,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.startswith("stellar_emulator"):
             raise
         return _failure(missing(error.name, next(verb.extra for verb in VERBS if verb.name == options.verb)))
+    except Exception as error:
+        if not _of_a_store(error):
+            raise
+        return _failure(SetupError(f"the tracking store stopped working: {_reason(error)}: the same command goes on"))
     except KeyboardInterrupt:
         _say("interrupted: the same command goes on where it stopped")
         return INTERRUPTED
     return 0
+
+
+def _of_a_store(error: BaseException) -> bool:
+    """Whether MLflow or its database raised an error, whose packages may not be there to be imported."""
+    return type(error).__module__.partition(".")[0] in {"mlflow", "sqlalchemy", "alembic", "sqlite3", "psycopg2"}
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split("\n[SQL")[0].split())[:200] or type(error).__name__
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,12 +3,14 @@
 import logging
 import os
 import platform
+import random
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from stellar_emulator.errors import SetupError
+from stellar_emulator.registry.store import open_store, reachable
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
@@ -44,8 +46,9 @@ GOES_ON = "goes_on"
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
 _DATASET_DIGEST = 36
+_ATTEMPTS = 5
 
-_NOISY = ("alembic", "mlflow", "mlflow.store.db.utils")
+_NOISY = ("alembic", "mlflow")
 
 _PACKAGES = ("keras", "mlflow", "numpy", "onnxruntime", "scikit-learn")
 
@@ -100,7 +103,14 @@ class Run:
         origin = LocalArtifactDatasetSource(str(source))
         dataset = Dataset(**MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST]).to_dict())
         tags = [InputTag(MLFLOW_DATASET_CONTEXT, context), InputTag("sha256", digest)]
-        mlflow.MlflowClient().log_inputs(self.run_id, [DatasetInput(dataset, tags)])
+        for attempt in count(1):
+            try:
+                mlflow.MlflowClient().log_inputs(self.run_id, [DatasetInput(dataset, tags)])
+                return
+            except MlflowException:  # another run logs the same dataset for the first time: then it is there
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(random.random())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         client = mlflow.MlflowClient()
@@ -109,12 +119,18 @@ class Run:
 
 
 def connect() -> str:
-    """Quiet MLflow, point it at `DEFAULT_STORE` unless a store was named, and return the address it uses."""
+    """Quiet MLflow, open the store that was named, or else `DEFAULT_STORE`, and return its address.
+
+    Raises `SetupError` if it can't be opened.
+    """
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it warns of each attempt, in four lines
     if not is_tracking_uri_set():
         mlflow.set_tracking_uri(DEFAULT_STORE)
-    return str(mlflow.get_tracking_uri())
+    uri = str(mlflow.get_tracking_uri())
+    open_store(uri)
+    return uri
 
 
 @contextmanager
@@ -229,22 +245,12 @@ def _opened(name: str, child: bool) -> mlflow.ActiveRun:
         return mlflow.start_run(run_name=name, nested=child)
 
 
-@contextmanager
-def reachable() -> Iterator[None]:
-    """Turn what MLflow raises on a store that does not answer into a `SetupError`."""
-    try:
-        yield
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SetupError(
-            f"the tracking store {mlflow.get_tracking_uri()} can't be used: {reason}. Name one that answers by "
-            "MLFLOW_TRACKING_URI, or unset it to use mlflow.db in the current folder"
-        ) from error
-
-
 def provenance() -> dict[str, str]:
     """Git commit of these sources (where they lie in a checkout), Python, machine and versions, for tags."""
-    tags = {f"version.{package}": version(package) for package in _PACKAGES}
+    tags = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):  # of another extra than this job needs
+            tags[f"version.{package}"] = version(package)
     tags |= {"python": platform.python_version(), "platform": platform.platform(), "cores": str(os.cpu_count())}
     commit = _git_commit(Path(__file__).parent)
     return {**tags, "git_commit": commit} if commit else tags

@@ -6,6 +6,7 @@ from typing import Self
 
 from stellar_emulator.networks.preset import Preset
 from stellar_emulator.registry import tracking
+from stellar_emulator.registry.store import reachable
 from stellar_emulator.registry.tracking import Run
 from stellar_emulator.training.fit_network import Report
 from stellar_emulator.training.train_emulator import StageReport
@@ -38,7 +39,7 @@ class TrialDiary:
 
     def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport:
         """Open a trial's run and return what logs the epochs of its networks as ``NETWORK.loss`` and so on."""
-        with tracking.reachable():
+        with reachable():
             self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
             run.log_settings({**values, "family": preset.family})
             self.known = run.last_steps()
@@ -50,7 +51,7 @@ class TrialDiary:
         """Log a trial's figures, times, preset and verdict and end its run."""
         assert self.run is not None
         run, self.run = self.run, None
-        with tracking.reachable():
+        with reachable():
             run.log_steps(self.waiting)
             times = {"seconds": result.seconds, "fit_seconds": result.fit_seconds}
             run.log_metrics({**figures_of(result), **times})
@@ -64,7 +65,7 @@ class TrialDiary:
             new = {name: value for name, value in named.items() if epoch > self.known.get(name, -1)}
             self.waiting.append((epoch, new))
             if self.run is not None and time.monotonic() - self.written > FLUSH:
-                with tracking.reachable():
+                with reachable():
                     self.run.log_steps(self.waiting)
                 self.waiting, self.written = [], time.monotonic()
 
