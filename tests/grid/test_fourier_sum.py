@@ -8,6 +8,8 @@ from stellar_emulator.contract import SPEED_OF_LIGHT, Contract
 from stellar_emulator.grid.broadening import FWHM_PER_SIGMA, contract_broadening, pixel_velocities
 from stellar_emulator.grid.fourier_sum import FourierSum, fourier_sum
 
+pytestmark = pytest.mark.rounding
+
 
 def direct(angles: np.ndarray, modes: int) -> np.ndarray:
     """What each mode alone gives, (2 modes, pixels), in double precision."""
