@@ -16,6 +16,7 @@ def quadratic_world(labels: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(a), a, b, c, a * a, a * b, a * c, b * b, b * c, c * c], axis=1) @ SHAPES
 
 
+@pytest.mark.rounding
 def test_polynomial_reproduces_a_quadratic_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.classical.ROWS", 64)  # so that sums have several parts, the last of them short
     learned = fit_quadratic(LABELS, quadratic_world(LABELS))
@@ -23,6 +24,7 @@ def test_polynomial_reproduces_a_quadratic_world(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(learned(UNSEEN), quadratic_world(UNSEEN), atol=1e-4)
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("kernel", ["linear", "cubic"])
 def test_interpolation_passes_through_its_spectra(kernel: str) -> None:
     flux = quadratic_world(LABELS)
@@ -31,6 +33,7 @@ def test_interpolation_passes_through_its_spectra(kernel: str) -> None:
     assert np.abs(surface(UNSEEN) - quadratic_world(UNSEEN)).mean() < 0.1 * flux.std()
 
 
+@pytest.mark.rounding
 def test_interpolation_looks_at_the_nearest_alone() -> None:
     flux = quadratic_world(LABELS)
     tree = KDTree(LABELS)
@@ -42,6 +45,7 @@ def test_interpolation_looks_at_the_nearest_alone() -> None:
     )
 
 
+@pytest.mark.rounding
 def test_cubic_interpolation_reproduces_what_is_linear_in_the_labels() -> None:
     flux = LABELS @ SHAPES[:3]
     surface = Interpolation(KDTree(LABELS), flux, "cubic")

@@ -8,6 +8,8 @@ from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA, contract_broa
 from stellar_emulator.broadening.fourier_sum import FourierSum, fourier_sum
 from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract
 
+pytestmark = pytest.mark.rounding
+
 
 def direct(angles: np.ndarray, modes: int) -> np.ndarray:
     """What each mode alone gives, (2 modes, pixels), in double precision."""

@@ -34,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.rounding
 def test_numpy_and_onnx_runtime_alone_read_a_folder(folder: Path, tmp_path: Path) -> None:
     (block,) = (block for block in BLOCKS if "InferenceSession" in block)
     assert block.count("models/gaia_rvs/emulator") == 1

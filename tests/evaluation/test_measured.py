@@ -1,6 +1,7 @@
 """Errors by region of the label box: what is put into the bins comes out at their centres."""
 
 import numpy as np
+import pytest
 from synthetic import TINY
 
 from stellar_emulator.evaluation.measured import (
@@ -89,6 +90,7 @@ def test_the_validators_measures_tell_noise_and_reconstruction() -> None:
     np.testing.assert_allclose(found["reconstruction_error"], np.quantile(lost, found["quantiles"]), rtol=1e-3)
 
 
+@pytest.mark.rounding
 def test_what_lies_along_the_components_is_reconstructed() -> None:
     random = np.random.default_rng(3)
     components = np.linalg.qr(random.normal(size=(60, 4)))[0].astype(np.float32)

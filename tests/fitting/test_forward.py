@@ -43,6 +43,7 @@ def test_parameters_survive_packing_and_fixed_ones_stay(pair: Pair) -> None:
     assert (moved.labels[1:] != at.labels[1:]).all()
 
 
+@pytest.mark.rounding
 def test_model_is_the_emulators_flux_where_its_pixels_are_observed(pair: Pair) -> None:
     model, at = forward(pair)
     flat = replace(model, basis=np.empty((len(PIXELS), 0)))

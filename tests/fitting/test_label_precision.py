@@ -6,6 +6,7 @@ from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.label_precision import precision
 
 
+@pytest.mark.rounding
 def test_limits_fall_as_the_noise_and_rise_with_what_is_unknown(pair: Pair) -> None:
     point = star(GAIA)[0]
     coarse, fine = (precision(pair.emulator, point, snr, 3) for snr in (50.0, 100.0))
@@ -15,6 +16,7 @@ def test_limits_fall_as_the_noise_and_rise_with_what_is_unknown(pair: Pair) -> N
     assert (fine.alone < fine.with_nuisances).all()
 
 
+@pytest.mark.rounding
 def test_limit_alone_is_the_inverse_of_the_slopes_norm(pair: Pair) -> None:
     point = star(GAIA)
     slopes = pair.emulator.jacobian(point)[0].astype(float)

@@ -74,6 +74,7 @@ def test_repeating_the_spectra_of_a_run_tells_nothing_more():
     np.testing.assert_allclose(again.bias_lower, FIGURES.bias_lower)
 
 
+@pytest.mark.rounding
 def test_flux_figures_are_those_of_the_flux_error_file():
     errors = flux_error_rows(
         CONTRACT, "chain", SPECTRA.labels, SPECTRA.weight, SPECTRA.run_id, SPECTRA.flux, GOOD.emulator(SPECTRA.labels)
@@ -86,6 +87,7 @@ def test_flux_figures_are_those_of_the_flux_error_file():
     )
 
 
+@pytest.mark.rounding
 def test_chunks_do_not_change_what_is_measured(monkeypatch):
     monkeypatch.setattr("stellar_emulator.gate.measured_spectra.CHUNK_ROWS", 333)
     again = measure(CONTRACT, SPECTRA, GOOD, GOOD)

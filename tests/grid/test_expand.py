@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from synthetic import GAIA, SMALL, synthetic_runs
 
 from stellar_emulator.broadening.broadening import contract_broadening
@@ -26,6 +27,7 @@ def test_every_run_gives_consecutive_rows_of_its_own() -> None:
     np.testing.assert_array_equal(rows.weight, sampling.weights(SMALL, rows.labels))
 
 
+@pytest.mark.rounding
 def test_rows_are_the_run_s_spectrum_at_the_row_s_labels() -> None:
     runs = synthetic_runs(runs=4)
     rows = all_rows(runs)
@@ -43,6 +45,7 @@ def test_rows_are_the_run_s_spectrum_at_the_row_s_labels() -> None:
     assert np.ptp(rows.flux[:3], axis=0).max() > 1e-2  # the draws of one run differ
 
 
+@pytest.mark.rounding
 def test_a_run_s_rows_depend_on_neither_its_neighbours_nor_their_number() -> None:
     runs = synthetic_runs(runs=8)
     whole = all_rows(runs)

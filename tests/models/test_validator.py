@@ -39,6 +39,7 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> Validator:
     return Validator.load(folder)
 
 
+@pytest.mark.rounding
 def test_labels_are_those_of_the_network(validator: Validator) -> None:
     expected = least_squares()[0](ROWS.flux[:5])
     np.testing.assert_allclose(validator.labels(ROWS.flux[:5]), expected, rtol=1e-3, atol=1e-3)
@@ -91,6 +92,7 @@ def test_spectra_unlike_the_grid_are_told_from_its_own_with_or_without_noise(val
         assert (validator.reconstruction_error(foreign + scatter, noise) > limit).all()
 
 
+@pytest.mark.rounding
 def test_the_quantiles_are_those_of_the_test_spectra(validator: Validator) -> None:
     error = validator.reconstruction_error(ROWS.flux)
     for share, value in validator.reconstruction_quantiles.items():

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from rounding import assert_within, both, chain_error
 from stellar_emulator.networks.dense import (
     ACTIVATIONS,
     DenseChain,
@@ -11,6 +12,8 @@ from stellar_emulator.networks.dense import (
     scale_inputs,
     scale_outputs,
 )
+
+pytestmark = pytest.mark.rounding(keras=True)
 
 RANDOM = np.random.default_rng(0)
 INPUTS = RANDOM.normal(size=(9, 4)).astype(np.float32)
@@ -46,7 +49,7 @@ def test_a_keras_model_gives_the_same_values(activation: str) -> None:
     expected = keras.ops.convert_to_numpy(model(30 * INPUTS, training=False))
     found = plain(30 * INPUTS)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
+    assert_within(found, expected, both(chain_error(plain, 30 * INPUTS)))
 
 
 def test_known_values_of_every_activation() -> None:

@@ -19,6 +19,8 @@ from stellar_emulator.networks.inference import (
 from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
 from stellar_emulator.networks.onnx.runtime import open_network
 
+pytestmark = pytest.mark.rounding
+
 ARCHIVE = read_contract(ROOT / "data_contracts" / "gaia_dr3_rvs.yaml")
 STEP = 1e-5
 """Of central differences, in ranges of a label."""

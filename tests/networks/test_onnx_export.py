@@ -7,12 +7,13 @@ import onnx
 import onnxruntime
 import pytest
 
+from rounding import assert_within, both, chain_error
 from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import ACTIVATIONS, DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
 
-RELATIVE = 1e-5
+pytestmark = pytest.mark.rounding
 
 
 def random_chain(widths: list[int], activation: str, seed: int = 0) -> DenseChain:
@@ -38,8 +39,8 @@ def run(model: onnx.ModelProto, name: str, rows: np.ndarray) -> np.ndarray:
 def test_emulator_graph_agrees_with_its_layers(activation: str, rows: int) -> None:
     network = EmulatorNetwork(random_chain([6, 64, 32, 100], activation))
     labels = 3 * np.random.default_rng(1).normal(size=(rows, 6)).astype(np.float32)
-    expected = network(labels)
-    assert np.abs(run(emulator_onnx(network), "labels", labels) - expected).max() < RELATIVE * np.abs(expected).max()
+    found = run(emulator_onnx(network), "labels", labels)
+    assert_within(found, network(labels), both(chain_error(network.chain, labels)))
 
 
 @pytest.mark.parametrize("rows", [1, 7])
@@ -52,8 +53,8 @@ def test_emulator_graph_makes_the_coordinates_that_its_layers_are_given(rows: in
     )
     network = EmulatorNetwork(DenseChain(random_chain([4, 32, 50], "gelu").layers, coordinates))
     labels = np.random.default_rng(1).uniform(0.5, 1.5, size=(rows, 3)).astype(np.float32)
-    expected = network(labels)
-    assert np.abs(run(emulator_onnx(network), "labels", labels) - expected).max() < RELATIVE * np.abs(expected).max()
+    found = run(emulator_onnx(network), "labels", labels)
+    assert_within(found, network(labels), both(chain_error(network.chain, labels)))
     as_they_are = EmulatorNetwork(random_chain([3, 32, 50], "gelu"))
     assert len(emulator_onnx(as_they_are).graph.node) < len(emulator_onnx(network).graph.node)
 
@@ -66,7 +67,8 @@ def test_validator_graph_agrees_with_its_heads_in_their_order(outputs: list[int]
     found = run(validator_onnx(network), "flux", flux)
     expected = network(flux)
     assert found.shape == (5, sum(outputs))
-    assert np.abs(found - expected).max() < RELATIVE * np.abs(expected).max()
+    errors = [chain_error(network.projection + head, flux) for head in heads]
+    assert_within(found, expected, both(np.concatenate(errors, axis=1)))
 
 
 def test_graph_is_widely_readable_and_names_its_ends() -> None:

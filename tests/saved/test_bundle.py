@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rounding import assert_within, both, chain_error
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.models.emulator import FLUX_TOLERANCE
+from stellar_emulator.models.validator import LABEL_TOLERANCE
 from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
@@ -58,6 +60,7 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "emulator"
 
 
+@pytest.mark.rounding
 @CONTRACTS
 def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
     network = emulator_network(contract)
@@ -70,10 +73,11 @@ def test_loaded_emulator_gives_what_the_network_gave(contract: Contract, tmp_pat
         flux = emulator(labels)
         assert flux.dtype == np.float32
         assert flux.shape == (rows, contract.wavelength.count)
-        np.testing.assert_allclose(flux, network(labels), atol=1e-5 * np.abs(flux).max())
+        assert_within(flux, network(labels), both(chain_error(network.chain, labels)))
         np.testing.assert_array_equal(emulator.flux(labels[:, ::-1], contract.label_names[::-1]), flux)
 
 
+@pytest.mark.rounding
 def test_a_validator_is_remembered_by_spectra_that_it_knows(tmp_path: Path) -> None:
     """Others have faint components of thousands of deviations, for which rounding alone moves labels too far."""
     basis = np.linalg.qr(normal(GAIA.wavelength.count, 15).astype(np.float64))[0]
@@ -88,6 +92,20 @@ def test_a_validator_is_remembered_by_spectra_that_it_knows(tmp_path: Path) -> N
     Validator.load(tmp_path / "model")
 
 
+def test_rounding_that_a_validator_blows_up_is_allowed_for_and_no_more(tmp_path: Path) -> None:
+    kernel = np.linalg.qr(normal(TINY.wavelength.count, 5).astype(np.float64))[0] / np.geomspace(3.0, 1e-5, 5)
+    heads = tuple(linear_map(normal(5, 1, seed=seed), normal(1)) for seed in range(len(TINY.labels)))
+    save_validator(tmp_path / "model", ValidatorNetwork(linear_map(kernel, -kernel.sum(axis=0)), heads), TINY, {})
+    bundle = read_bundle(tmp_path / "model")
+    kept = bundle.fingerprint
+    assert kept["rounding"].min() > 10.0 * LABEL_TOLERANCE * np.abs(kept["outputs"]).max()
+    require_same_answers(bundle, lambda flux: kept["outputs"] + 0.9 * kept["rounding"], LABEL_TOLERANCE)
+    with pytest.raises(SetupError, match="computes other answers"):
+        require_same_answers(bundle, lambda flux: kept["outputs"] + 1.1 * kept["rounding"], LABEL_TOLERANCE)
+    Validator.load(tmp_path / "model")
+
+
+@pytest.mark.rounding
 @CONTRACTS
 def test_loaded_validator_gives_what_the_network_gave(contract: Contract, tmp_path: Path) -> None:
     network = validator_network(contract)
@@ -95,10 +113,12 @@ def test_loaded_validator_gives_what_the_network_gave(contract: Contract, tmp_pa
     validator = Validator.load(tmp_path / "model")
     flux = np.random.default_rng(2).random((4, contract.wavelength.count), dtype=np.float32)
     expected = network(flux)
-    np.testing.assert_allclose(validator(flux), expected, atol=1e-5 * np.abs(expected).max())
+    errors = [chain_error(network.projection + head, flux) for head in network.heads]
+    assert_within(validator(flux), expected, both(np.concatenate(errors, axis=1)))
     assert validator(flux).shape == (4, len(contract.labels))
 
 
+@pytest.mark.rounding
 def test_network_is_rebuilt_bit_by_bit(tmp_path: Path) -> None:
     save_emulator(tmp_path / "emulator", emulator_network(GAIA), GAIA, {})
     save_validator(tmp_path / "validator", validator_network(GAIA), GAIA, {})
@@ -171,6 +191,7 @@ def test_a_folder_of_the_format_before_is_still_read(saved: Path) -> None:
     np.testing.assert_allclose(Emulator.load(saved)(labels), network(labels), atol=FLUX_TOLERANCE)
 
 
+@pytest.mark.rounding
 def test_coordinates_of_labels_are_kept(tmp_path: Path) -> None:
     layers, coordinates = emulator_network(TINY).chain.layers, (Coordinate("itself", 2), Coordinate("reciprocal", 0))
     coordinates = (*coordinates, Coordinate("power", 1))
@@ -184,7 +205,7 @@ def test_coordinates_of_labels_are_kept(tmp_path: Path) -> None:
     expected = given(labels)
     np.testing.assert_array_equal(again(labels), expected)
     found = Emulator.load(tmp_path / "emulator")(labels)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    assert_within(found, expected, both(chain_error(given.chain, labels)))
 
 
 def test_a_model_is_replaced_but_nothing_else(saved: Path, tmp_path: Path) -> None:

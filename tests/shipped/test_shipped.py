@@ -60,6 +60,7 @@ def test_both_have_the_same_networks() -> None:
         np.testing.assert_array_equal(ours.bias, theirs.bias)
 
 
+@pytest.mark.rounding
 def test_the_sun_has_deep_calcium_lines_and_is_read_back() -> None:
     emulator, validator = Emulator.load(), Validator.load()
     flux = emulator(**SUN)

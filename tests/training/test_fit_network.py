@@ -141,6 +141,7 @@ def test_muon_leaves_the_ends_of_a_network_to_adam() -> None:
         np.testing.assert_allclose(share, decayed if outer else 1.0, rtol=1e-6)
 
 
+@pytest.mark.rounding(keras=True)
 def test_the_root_of_each_examples_error_is_a_loss_of_its_own(tmp_path: Path) -> None:
     wanted, made = np.zeros((3, 2), np.float32), np.array([[3.0, 4.0], [1.0, 1.0], [0.0, 0.0]], np.float32)
     found = keras.ops.convert_to_numpy(fit_network.root_mean_squared_error(wanted, made))
@@ -274,6 +275,7 @@ def test_with_time_to_spare_a_fit_ends_with_its_epochs(tmp_path: Path) -> None:
     assert rates == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.rounding(keras=True)
 def test_compiled_steps_learn_what_single_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty steps an epoch, which sixteen at once don't divide, and a last batch of another size."""
     losses = []

@@ -185,6 +185,7 @@ def basis(written: Grid) -> Basis:
     return fit_grid_basis(written, rows, 12, seed=1)
 
 
+@pytest.mark.rounding
 def test_basis_space_and_pixels_are_one_map_apart(written: Grid, split: SplitRows, basis: Basis) -> None:
     flux = written.take(np.arange(written.rows))
     inside = basis_space(basis, project_grid(written, basis), split, 1)
@@ -196,6 +197,7 @@ def test_basis_space_and_pixels_are_one_map_apart(written: Grid, split: SplitRow
     assert np.abs(restored - flux).mean() < 1e-3
 
 
+@pytest.mark.rounding
 def test_errors_in_a_basis_are_those_of_flux(written: Grid, split: SplitRows, basis: Basis) -> None:
     """One common scale: the squared error of coefficients is that of flux, times a constant."""
     inside = basis_space(basis, project_grid(written, basis), split, 1)
@@ -216,6 +218,7 @@ def test_parts_of_a_basis_space_are_those_of_the_split(written: Grid, split: Spl
         assert alone is same
 
 
+@pytest.mark.rounding
 def test_a_basis_is_orthonormal_and_fitted_to_training_rows_alone(
     written: Grid, split: SplitRows, basis: Basis
 ) -> None:

@@ -1,6 +1,7 @@
 """The trained models as plain arithmetic: emulators (labels to flux) of both families, and the validator."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,13 @@ from stellar_emulator.networks.dense import DenseChain
 
 LIMB_DARKENING_WEIGHT = 0.05
 """Of limb darkening beside flux in the loss: an error of 0.01 there moves flux by some 1e-4."""
+
+COMPONENT_ROUNDING = 8.0 * 2.0**-24
+"""Of the summed sizes of a principal component's terms, by which two computations of it may differ.
+
+Terms of either sign have partial sums that stay near the root r of their squares' sum. The roundings of all n of them
+add up to about sqrt(n) r units, and sqrt(n) r is the sum of sizes. The factor is a margin.
+"""
 
 
 @dataclass(frozen=True)
@@ -89,5 +97,17 @@ class ValidatorNetwork:
     heads: tuple[DenseChain, ...]
 
     def __call__(self, flux: NDArray[np.floating]) -> NDArray[np.float32]:
-        coefficients = self.projection(np.asarray(flux, dtype=np.float32))
-        return np.concatenate([head(coefficients) for head in self.heads], axis=1)
+        return self._labels(self.projection(np.asarray(flux, dtype=np.float32)))
+
+    def rounding(self, flux: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How far single precision may move labels, (n, labels): through faint components, each alone, in squares."""
+        (layer,) = self.projection.layers
+        exact = np.asarray(flux, dtype=np.float64)
+        components: NDArray[Any] = self.projection(exact)  # type: ignore[arg-type]
+        labels = self._labels(components)
+        errors = COMPONENT_ROUNDING * (np.abs(exact) @ np.abs(layer.kernel) + np.abs(layer.bias))
+        moved = [self._labels(components + errors * one) - labels for one in np.eye(components.shape[1])]
+        return np.asarray(np.sqrt(np.square(moved).sum(axis=0)))
+
+    def _labels(self, components: NDArray[np.floating]) -> NDArray[Any]:
+        return np.concatenate([head(components) for head in self.heads], axis=1)

@@ -71,7 +71,10 @@ class Bundle:
 
     @property
     def fingerprint(self) -> Arrays:
-        """``inputs`` (n, inputs) and the ``outputs`` (n, outputs) that the trained layers gave for them."""
+        """``inputs`` (n, inputs) and the ``outputs`` (n, outputs) that the trained layers gave for them.
+
+        Of a validator, also how far ``rounding`` may move each output.
+        """
         return _arrays(self.folder / FINGERPRINT)
 
     @property
@@ -141,7 +144,8 @@ def save_validator(
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
     inputs = _known_spectra(network.projection)
-    arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
+    kept: Arrays = {"inputs": inputs, "outputs": network(inputs), "rounding": network.rounding(inputs)}
+    arrays = _beside(kept, measured)
     _save(Path(folder), "validator", parts, validator_onnx(network), contract, metadata, arrays)
 
 

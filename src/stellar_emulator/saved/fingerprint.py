@@ -15,7 +15,8 @@ Network = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 def require_same_answers(bundle: Bundle, network: Network, tolerance: float) -> None:
     """Compare a network's outputs with those that were saved beside it; it takes a few milliseconds.
 
-    tolerance: of the largest output in each column, or of 1 where that is smaller.
+    tolerance: of the largest output in each column, or of 1 where that is smaller; more where the model blows up
+    rounding.
 
     Raises
     ------
@@ -25,6 +26,7 @@ def require_same_answers(bundle: Bundle, network: Network, tolerance: float) -> 
     kept = bundle.fingerprint
     expected = kept["outputs"]
     allowed = tolerance * np.maximum(np.abs(expected).max(axis=0), 1.0)
+    allowed = np.maximum(allowed, kept.get("rounding", 0.0))
     found = network(kept["inputs"])
     if not (np.abs(found - expected) <= allowed).all():
         raise SetupError(
