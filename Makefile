@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test lint types site lock notebooks prove prove-crashes prove-setup FORCE
+.PHONY: setup train test fast lint types layers site lock notebooks prove prove-crashes prove-setup FORCE
 
 setup:
 	python3 start.py setup test
@@ -18,6 +18,14 @@ lint:
 
 types:
 	$(BIN)/mypy
+
+# A room imports only rooms below it.
+layers:
+	$(BIN)/lint-imports
+
+# What can be tested within a minute: every room, without the tests that train, serve or synthesise for long.
+fast:
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not integration"
 
 # The pages of docs/ with the references of contract and Python, in output/site; a broken link is an error.
 site:

@@ -74,7 +74,8 @@ def command_of(verb: str, rest: list) -> list:
         mlflow = str(ENVIRONMENT / "bin" / "mlflow")
         return [mlflow, "run", ".", "-e", "train", "--env-manager", "local", *mlflow_parameters(rest)]
     if verb == "test":
-        return [str(PYTHON), "-m", "pytest", *rest]
+        # All tests share the cores; some that a user names run as she says.
+        return [str(PYTHON), "-m", "pytest", *(rest or ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"])]
     if verb == "setup" and set(rest) <= set(STAGES):
         return []
     if verb == "setup":
