@@ -15,6 +15,7 @@ from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.models.validator import Validator
 from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
 from stellar_emulator.registry.read import resolve, resolve_judges
+from stellar_emulator.saved.rebuilt import require_graph_of_weights
 
 PAIRED = "paired"
 """Stands for the validator that an emulator's version names itself."""
@@ -76,10 +77,13 @@ def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
     Raises
     ------
     InputError
-        If a file was changed since it was saved, or a model is not the one that was registered; the message names it.
+        If a file was changed since it was saved, a model is not the one that was registered, or its graph is not what
+        its weights say; the message names it.
     """
     emulator = Emulator.load(resolve(models.emulator, str(pair.emulator)))
     judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
+    for model in (emulator, *judges):
+        require_graph_of_weights(model.bundle)
     tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags
     return RegisteredPair(pair, emulator, judges, tags)
 

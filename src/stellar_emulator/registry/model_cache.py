@@ -1,5 +1,6 @@
 """Copies of remote models on this machine, one folder each, named by the digest that names the model."""
 
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,21 @@ def cached(digest: str) -> Path | None:
 
 
 def keep(digest: str, downloaded: Path) -> Path:
-    """Copy a model's folder to its place, at once or not at all, and return that."""
+    """Copy a model's folder to its place, at once or not at all, and return that.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another model, is damaged, or lacks the signature that is asked for: nothing is kept then.
+    """
+    found = read_bundle(downloaded).digest
+    if found != digest:
+        raise InputError(f"{downloaded} holds the model {found[:12]}..., not {digest[:12]}...: register it again")
     return filled(_folder(digest), partial(shutil.copytree, downloaded))
 
 
 def _folder(digest: str) -> Path:
+    """Place of a model; what a registry says becomes part of a path only if it can be nothing but a digest."""
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InputError(f"the registry's tags name {digest[:80]!r} as a model's digest, which is no SHA-256")
     return cache_folder() / "models" / digest

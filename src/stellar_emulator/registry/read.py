@@ -21,6 +21,8 @@ BUNDLE = "bundle"
 JUDGE = "judge_"
 """Begins the names of the artifacts of a registered validator that hold its siblings of other seeds."""
 
+_ARTIFACT = re.compile(rf"{BUNDLE}|{JUDGE}[0-9]{{1,3}}")
+
 REMOTE = ("http://", "https://", "databricks")
 """How addresses of stores begin whose models are downloaded, and kept then."""
 
@@ -100,16 +102,31 @@ def _downloaded(uri: str) -> dict[str, Path]:
         raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
     if BUNDLE not in artifacts:
         raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
-    return {artifact: model / str(content["path"]) for artifact, content in artifacts.items()}
+    return {artifact: _inside(model, artifact, content) for artifact, content in artifacts.items()}
+
+
+def _inside(model: Path, artifact: str, content: Mapping[str, object]) -> Path:
+    """Folder of an artifact as MLmodel states it. Raises `InputError` if that leads out of the model."""
+    stated = str(content.get("path", ""))
+    if not _ARTIFACT.fullmatch(artifact) or not (model / stated).resolve().is_relative_to(model.resolve()):
+        raise InputError(
+            f"{model} states {stated[:80]!r} as its artifact {artifact[:40]!r}: it was altered, do not use it"
+        )
+    return model / stated
+
+
+def _known_artifacts(tags: Mapping[str, str]) -> list[str]:
+    """Artifacts whose digests a version's tags hold; other tags of any name are somebody else's."""
+    judges = [tag.removeprefix(digest_tag("")) for tag in tags if tag.startswith(digest_tag(JUDGE))]
+    return [
+        artifact for artifact in [BUNDLE, *judges] if digest_tag(artifact) in tags and _ARTIFACT.fullmatch(artifact)
+    ]
 
 
 def _copies(version: ModelVersion) -> dict[str, Path]:
     """Copies of all bundles of a version that this machine keeps; none if one of them is missing."""
-    digests = {
-        BUNDLE if tag == digest_tag(BUNDLE) else tag.removeprefix(digest_tag("")): digest
-        for tag, digest in version.tags.items()
-        if tag == digest_tag(BUNDLE) or tag.startswith(digest_tag(""))
-    }
+    tags = {artifact: digest_tag(artifact) for artifact in _known_artifacts(version.tags)}
+    digests = {artifact: version.tags[tag] for artifact, tag in tags.items()}
     copies = {artifact: copy for artifact, digest in digests.items() if (copy := cached(digest))}
     return copies if len(copies) == len(digests) and BUNDLE in copies else {}
 

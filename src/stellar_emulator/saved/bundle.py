@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.saved.signing import require_signed, sign
+from stellar_emulator.saved.signing import SIGNATURE, require_signed, sign
 from stellar_emulator.version import VERSION
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
             f"{description['package']['version']}; version {VERSION} reads formats {OLDEST_FORMAT} to {FORMAT}: "
             f"{remedy}"
         )
+    _require_own_files(folder, description["files"])
     require_signed(folder)
     if kind not in (None, description["kind"]):
         raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
@@ -292,6 +293,19 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
+
+
+def _require_own_files(folder: Path, stated: Mapping[str, str]) -> None:
+    """Refuse a folder that holds or states anything but the files of a model, so that nothing unhashed is ever read."""
+    allowed = {CONTRACT, GRAPH, FINGERPRINT, MEASURED}
+    if wrong := sorted(set(stated) - allowed):
+        raise InputError(f"{folder / DESCRIPTION} states files that no model has ({wrong[0][:80]!r}): do not use it")
+    found = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
+    extra = sorted({path.name for path in folder.iterdir()} - (found & {*stated, DESCRIPTION, SIGNATURE}))
+    if extra:
+        raise InputError(
+            f"{folder / extra[0]} is no file of this model, which neither its digest nor a signature covers: remove it"
+        )
 
 
 def _check_file(path: Path, expected: str) -> None:
