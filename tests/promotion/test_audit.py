@@ -122,3 +122,41 @@ def test_records_are_json_for_people(decisions: list[Link]) -> None:
     text = decisions[0].read().decode()
     assert json.loads(text)["time"].endswith("Z")
     assert len(text.splitlines()) > 5
+
+
+def forged(experiment: str, previous: str, **changed: str) -> str:
+    """A run that says of itself that it is the next decision, with a record that says so too."""
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    run = client.create_run(found.experiment_id if found else client.create_experiment(experiment)).info.run_id
+    record = {"kind": "promotion", "number": 4, "previous_sha256": previous, "outcome": "promoted", "before": {}}
+    text = json.dumps({**record, "after": {"champion": {"emulator": 9, "validator": 9}, "previous": None}})
+    client.log_text(run, text, RECORD)
+    tags = {"model": MODEL, "number": "4", "sha256": hashlib.sha256(text.encode()).hexdigest(), "previous": previous}
+    tags |= {"kind": "promotion", "gate": "", "outcome": "promoted", "moves": "yes", **changed}
+    for name, value in tags.items():
+        client.set_tag(run, f"decision.{name}", value)
+    return run
+
+
+@pytest.mark.parametrize("experiment", ["trail", "another"])
+def test_a_run_that_no_promotion_wrote_is_no_decision(decisions: list[Link], experiment: str) -> None:
+    run = forged(experiment, decisions[-1].sha256)
+    (fault,) = faults(MODEL, chain(MODEL))
+    assert f"decision 4 (run {run}) was written by no promotion or rollback" in fault
+
+
+def test_a_decision_whose_noting_was_interrupted_is_one(decisions: list[Link]) -> None:
+    """The control: the same state, reached by `append` itself."""
+    decide("outcome 4")
+    mlflow.MlflowClient().set_registered_model_tag(MODEL, HEAD, decisions[-1].sha256)
+    assert faults(MODEL, chain(MODEL)) == []
+
+
+@pytest.mark.parametrize("number", ["", "four", "-1", "1e3", "9" * 5000])
+def test_a_stray_tag_is_one_line(decisions: list[Link], number: str) -> None:
+    run = forged("trail", decisions[-1].sha256, number=number)
+    with pytest.raises(InputError, match=f"run {run} has the tag decision.model but decision.number = "):
+        chain(MODEL)
+    mlflow.MlflowClient().delete_run(run)
+    assert len(chain(MODEL)) == 3

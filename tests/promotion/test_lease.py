@@ -158,3 +158,12 @@ def test_other_models_of_a_like_name_are_no_locks(tmp_path: Path) -> None:
     with lease("model") as held:
         assert locks() == [held.name, "model-lock-keeper"]
     assert locks() == ["model-lock-keeper"]
+
+
+@pytest.mark.parametrize(
+    "tags", [{}, {"expires": "soon"}, {"expires": "inf", "pid": "1"}, {"expires": "nan", "pid": "1"}, {"pid": "x"}]
+)
+def test_a_lock_that_no_promotion_wrote_blocks_nobody(tags: dict[str, str]) -> None:
+    mlflow.MlflowClient().create_registered_model(LOCK, tags=tags)
+    with lease("model"):
+        assert LOCK not in locks()

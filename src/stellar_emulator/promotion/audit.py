@@ -1,13 +1,15 @@
 """The trail of decisions: each is a run whose ``decision.json`` holds the SHA-256 of the one before.
 
-A decision is written ahead: first the file, then, in one write, the tags that make the run a link of the chain; only
-then may aliases move. The newest link's SHA-256 stands in a tag of the registered emulator too, so that cutting the
-chain's end off is noticed. Who could rewrite every run and that tag could forge the whole trail: the registry's
-access rights keep that, not this file.
+A decision is written ahead: first the file, then, at the registered emulator, that it comes next, then, in one write,
+the tags that make the run a link of the chain; only then may aliases move. The newest link's SHA-256 stands in a tag of
+the registered emulator too, so that cutting the chain's end off is noticed, and a run that says of itself that it is a
+decision is none. Who could rewrite every run and those tags could forge the whole trail: the registry's access rights
+keep that, not this file.
 """
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,7 +29,13 @@ PAGE = "decision.html"
 HEAD = "decision_head"
 """Tag of the registered emulator: SHA-256 of the newest decision."""
 
+NEXT = "decision_next"
+"""Tag of the registered emulator: SHA-256 of the decision that is being written."""
+
 _TAG = "decision."
+
+
+_FIELDS = ("number", "sha256", "previous", "kind", "gate", "outcome", "moves")
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,24 @@ def chain(model: str) -> list[Link]:
 
 
 def _link(run: RunInfo, tags: Mapping[str, str]) -> Link:
+    """One decision as its run's tags tell it. Raises `InputError` if they are not as `append` writes them."""
+    own = {name: tags.get(_TAG + name) for name in _FIELDS}
+    if None in own.values() or not re.fullmatch("[0-9]{1,9}", str(own["number"])):
+        wrong = next(name for name, value in own.items() if value is None or name == "number")
+        raise InputError(
+            f"run {run.run_id} has the tag {_TAG}model but {_TAG}{wrong} = {str(own[wrong])[:40]!r}: no promotion or "
+            f"rollback wrote that; delete the run, or its tags {_TAG}*"
+        )
     return Link(
         run_id=run.run_id,
         artifacts=run.artifact_uri,
-        number=int(tags[f"{_TAG}number"]),
-        sha256=tags[f"{_TAG}sha256"],
-        previous=tags[f"{_TAG}previous"],
-        kind=tags[f"{_TAG}kind"],
-        gate=tags[f"{_TAG}gate"],
-        outcome=tags[f"{_TAG}outcome"],
-        moves=tags[f"{_TAG}moves"] == "yes",
+        number=int(str(own["number"])),
+        sha256=str(own["sha256"]),
+        previous=str(own["previous"]),
+        kind=str(own["kind"]),
+        gate=str(own["gate"]),
+        outcome=str(own["outcome"]),
+        moves=own["moves"] == "yes",
         finished=f"{_TAG}finished" in tags,
     )
 
@@ -124,6 +140,7 @@ def append(model: str, run_id: str, record: Mapping[str, Any]) -> Link:
         "outcome": record["outcome"],
         "moves": "no" if record["after"] is None else "yes",
     }
+    client.set_registered_model_tag(model, NEXT, tags["sha256"])
     _tag(run_id, tags)
     link = _link(client.get_run(run_id).info, {_TAG + name: value for name, value in tags.items()})
     anchor(model, link)
@@ -178,11 +195,14 @@ def _fault(link: Link, before: str) -> str:
 
 def _cut(model: str, links: list[Link]) -> list[str]:
     """Whether the newest decision is the one that the registered emulator names."""
-    head = mlflow.MlflowClient().get_registered_model(model).tags.get(HEAD, "")
+    tags = mlflow.MlflowClient().get_registered_model(model).tags
+    head, coming = tags.get(HEAD, ""), tags.get(NEXT, "")
     newest = links[-1].sha256 if links else ""
-    # A crash between writing a decision and noting it leaves the one before.
-    if head == newest or (links and head == links[-1].previous):
+    # A crash between writing a decision and noting it leaves the one before, and which one was to come.
+    if head == newest or (links and head == links[-1].previous and coming == newest):
         return []
+    if links and head == links[-1].previous:
+        return [f"{links[-1]} was written by no promotion or rollback: {model} announces {coming[:12] or 'none'}"]
     return [
         f"the newest decision was removed or replaced: {model} names {head[:12]}..., the chain ends with "
         f"{newest[:12]}..."

@@ -123,8 +123,9 @@ def _refuse_if_held(model: str, found: list[RegisteredModel]) -> None:
         tags = other.tags
         if not _expired(tags):
             left = float(tags["expires"]) - time.time()
+            holder, since = tags.get("holder", "somebody"), tags.get("since", "a time unknown")
             raise SetupError(
-                f"{tags['holder']} is promoting or rolling back {model} (process {tags['pid']}, since {tags['since']}; "
+                f"{holder} is promoting or rolling back {model} (process {tags['pid']}, since {since}; "
                 f"its lock {other.name} is valid for another {left:.0f} s unless renewed): wait for it"
             )
 
@@ -159,16 +160,26 @@ def _tags(token: str) -> dict[str, str]:
 
 
 def _expired(tags: dict[str, str]) -> bool:
-    """Whether a holder's lease ran out, or its process was one of this machine and is gone."""
-    if float(tags.get("expires", 0.0)) < time.time():
+    """Whether a holder's lease ran out, or its process was one of this machine and is gone.
+
+    A lock whose tags no promotion wrote holds nobody: it would block for ever.
+    """
+    try:
+        expires, pid = float(tags["expires"]), int(tags["pid"])
+    except (KeyError, ValueError):
         return True
-    return tags.get("machine") == _machine() and not _alive(int(tags["pid"]))
+    # No lease is longer, whatever it says.
+    if not time.time() <= expires <= time.time() + 2 * LEASE_SECONDS:
+        return True
+    return tags.get("machine") == _machine() and not _alive(pid)
 
 
 def _alive(pid: int) -> bool:
+    if pid <= 0:  # a group of processes, not one
+        return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
