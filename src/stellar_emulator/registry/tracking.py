@@ -29,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from stellar_emulator.registry.store import open_store, reachable
+from stellar_emulator.registry.tracking_store import open_store, reachable
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""

@@ -6,8 +6,8 @@ from typing import Self
 
 from stellar_emulator.networks.preset import Preset
 from stellar_emulator.registry import tracking
-from stellar_emulator.registry.store import reachable
 from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking_store import reachable
 from stellar_emulator.training.fit_network import Report
 from stellar_emulator.training.train_emulator import StageReport
 from stellar_emulator.tuning.hypermodel import Value
