@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from slow_files import SLOW
 from synthetic import ROOT
 
 TESTS = Path(__file__).parent
