@@ -127,7 +127,7 @@ def test_an_unknown_suffix_is_refused_before_anything_else(place: Path, capsys: 
 def test_without_a_shipped_model_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stellar_emulator.models.find.resource", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr("stellar_emulator.models.pair.resource", lambda *parts: tmp_path.joinpath(*parts))
     assert main(["generate", *SUN, "--output", str(tmp_path / "sun.fits")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "gaia_rvs is no model's folder and no model of that name comes with this package (it has none)" in line

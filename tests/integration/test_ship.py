@@ -15,7 +15,7 @@ from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli.ship import ship
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
-from stellar_emulator.models import find
+from stellar_emulator.models import pair as find
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.registry import read, register
 from stellar_emulator.saved.bundle import read_network, save_emulator, save_validator

@@ -16,7 +16,7 @@ from rounding import assert_within, both, chain_error
 from stellar_emulator import Emulator
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.evaluation.measured import emulator_measures
-from stellar_emulator.models import find
+from stellar_emulator.models import pair as find
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork
 from stellar_emulator.saved.bundle import read_network, save_emulator

@@ -11,7 +11,7 @@ from stellar_emulator.contract.contract import SPEED_OF_LIGHT, read_contract
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
-from stellar_emulator.models.find import shipped_names
+from stellar_emulator.models.pair import shipped_names
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.saved.bundle import read_network

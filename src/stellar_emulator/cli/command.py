@@ -309,22 +309,16 @@ def _shared(output: str) -> tuple[Option, Option]:
 
 
 _GRID = Option("grid", "embedded", _text, "'embedded', a folder that synthesize wrote, or a Parquet or NPZ file")
-_MODEL = Option(
-    "model",
-    "champion",
-    _text,
-    "alias or version of the registered emulator, 'latest', an address such as models:/NAME/3, or a model's folder",
-    positional=True,
+_WAYS = (
+    "one that comes with the package, a folder, a registered name, its alias, version or 'latest', or an address such "
+    "as models:/NAME/3"
 )
-_SHIPPED = Option(
-    "model",
-    DEFAULT,
-    _text,
-    "a model that comes with the package, or what serve takes",
-    positional=True,
+_PAIR = Option("model", DEFAULT, _text, f"pair of models: {_WAYS}")
+_MODEL = Option("model", "champion", _text, f"model: {_WAYS}", positional=True)
+_SHIPPED = replace(_MODEL, default=DEFAULT)
+_WHOSE = Option(
+    "contract", DEFAULT, _path, "data contract whose registered models an alias or version means: a YAML file or a name"
 )
-
-_PAIR = Option("model", DEFAULT, _text, "a pair that comes with the package, or a pair's folder, or as for generate")
 _HOST = Option("host", "127.0.0.1", _text, "address to listen on; 0.0.0.0 lets other machines in")
 _PORT = Option("port", "8000", _port, "port to listen on; 0 takes any free one")
 _MASK = Option(
@@ -338,6 +332,7 @@ def _observed(output: str, continuum: str) -> tuple[Option, ...]:
         Option("files", "spectrum.fits", _path, "FITS, VOTable, CSV, ECSV, Parquet or NPZ files", True, many=True),
         _PAIR,
         Option("validator", "same", _text, "'same': of the pair; or a validator of its own, as for --model"),
+        _WHOSE,
         Option("output", output, _path, "table to write: .csv, .ecsv, .fits or .parquet"),
         Option("unit", "file", _or_none("file", _text), "of wavelengths: 'file' says, or Angstrom, nm or um"),
         Option("medium", "file", _or_none("file", _either("air", "vacuum")), "'file' says, or 'air' or 'vacuum'"),
@@ -438,8 +433,8 @@ VERBS = (
         (
             *_shared("output/evaluate"),
             Option("seed", "1", _seed, "seed of the noise added to spectra"),
-            Option("emulator", "latest", _text, "version or alias of the registered emulator, or 'latest'"),
-            Option("validator", "latest", _text, "version or alias of the registered validator, or 'latest'"),
+            Option("emulator", "latest", _text, _WAYS),
+            Option("validator", "paired", _text, "likewise, or 'paired': the emulator's own"),
             _GRID,
         ),
         extra="train",
@@ -449,7 +444,7 @@ VERBS = (
         "Judge a registered pair on the gate set and make it champion if it passes.",
         (
             *_shared("output/promote"),
-            Option("emulator", "latest", _text, "version or alias of the registered emulator, or 'latest'"),
+            Option("emulator", "latest", _text, "registered version: its number, alias, 'latest' or address"),
             Option("validator", "paired", _text, "likewise, or 'paired': the one that the emulator names"),
             Option("grid", "gate", _text, "spectra to judge on: 'gate', the contract's own, or as for train"),
             Option("dry_run", "no", _yes_or_no, "'yes': decide and keep the decision, but change nothing"),
@@ -479,7 +474,7 @@ VERBS = (
         "Answer requests for spectra over HTTP.",
         (
             _MODEL,
-            _shared("")[0],
+            _WHOSE,
             _HOST,
             _PORT,
         ),
@@ -490,6 +485,7 @@ VERBS = (
         "Show spectra in the browser, drawn live while labels are moved.",
         (
             replace(_PAIR, positional=True),
+            _WHOSE,
             _HOST,
             replace(_PORT, default="8001"),
         ),
@@ -499,7 +495,7 @@ VERBS = (
         "Generate one spectrum, or the spectra of a whole table of labels.",
         (
             _SHIPPED,
-            _shared("")[0],
+            _WHOSE,
             Option("output", "output/generate/spectra.fits", _path, "file to write: .fits, .parquet, .csv or .png"),
             Option(
                 "labels", "none", _or_none("none", _path), "table, one row a spectrum: .csv, .parquet, .fits or .ecsv"
@@ -526,6 +522,7 @@ VERBS = (
         "Print how precisely labels can be measured at one point of the label box (Cramer-Rao limits).",
         (
             _PAIR,
+            _WHOSE,
             Option("snr", "100", _number(0.0, MAXIMUM_SNR), "signal-to-noise ratio by pixel"),
             Option("continuum", "3", _degree, "degree of the continuum in the last column"),
             _MASK,

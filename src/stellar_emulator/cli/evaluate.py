@@ -14,10 +14,10 @@ from stellar_emulator.figures.gallery import evaluation_figures
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.pair import find_pair
 from stellar_emulator.models.validator import Validator
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.publish_evaluation import publish
-from stellar_emulator.registry.read import resolve
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.validation.validated import require_validated
 
@@ -25,9 +25,8 @@ from stellar_emulator.validation.validated import require_validated
 def run(options: argparse.Namespace) -> None:
     """Write the same files and figures as ``train``, as a run of its own."""
     contract = read_contract(options.contract)
-    tracking.connect()
-    emulator = Emulator.load(resolve(contract.models.emulator, options.emulator))
-    validator = Validator.load(resolve(contract.models.validator, options.validator))
+    folders = find_pair(options.emulator, options.validator, options.contract)
+    emulator, validator = Emulator.load(folders[0]), Validator.load(folders[1])
     require_same_contract(contract, emulator, validator)
     make_folder(options.output)
     with locked(options.output), tracking.start_job("evaluate", options.output) as parent:

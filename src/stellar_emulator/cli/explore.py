@@ -2,13 +2,13 @@
 
 import argparse
 
-from stellar_emulator.cli.observations import load_models
 from stellar_emulator.explorer.app import explorer_app
+from stellar_emulator.models.pair import load_pair
 from stellar_emulator.serving.listening import address_of, answer, bound_socket
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve the page until the process is interrupted or terminated."""
     with bound_socket(options.host, options.port) as listener:
-        emulator, validator = load_models(options.model)
+        emulator, validator = load_pair(options.model, contract=options.contract)
         answer(listener, explorer_app(emulator, validator), f"open {address_of(listener)} in a browser")

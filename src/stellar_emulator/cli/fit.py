@@ -13,7 +13,7 @@ from stellar_emulator.cli.observations import (
     Row,
     answered,
     known_labels,
-    load_pair,
+    open_pair,
     report,
     require_some,
     treatment,
@@ -28,7 +28,7 @@ from stellar_emulator.writers.label_table_file import FORMATS, write_table
 def run(options: argparse.Namespace) -> None:
     """Write a table of labels, one row a spectrum, and a figure of each if asked to. Raises like the verb infer."""
     check_output(options.output, FORMATS)
-    pair = load_pair(options)
+    pair = open_pair(options)
     contract = pair.emulator.contract
     known, treated = known_labels(options.given, contract), treatment(options, contract)
     rows, refused = answered(options, contract, lambda spectrum: fit(spectrum, pair, treated, known))

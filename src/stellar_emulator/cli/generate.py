@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError
-from stellar_emulator.models.chosen import chosen_folder
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import check_output, write_spectra
@@ -19,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(options.output)
     if options.labels is None and not options.given:
         raise InputError("no labels are given: give each as an option, such as --teff 5777, or a table by --labels")
-    emulator = Emulator.load(chosen_folder(options.model, options.contract))
+    emulator = Emulator.load(options.model, options.contract)
     labels, rows = _labels(options, emulator)
     batches = ((part, emulator.flux(part)) for part in labels)
     write_spectra(options.output, Generated(emulator.contract, emulator.version, emulator.digest, rows, batches))

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
         If ``verify`` was asked for and a decision is not as it was written.
     """
     models = read_contract(options.contract).models
-    tracking.connect()
+    tracking.connect_to_read(models.emulator)
     state, links = read_state(models), chain(models.emulator)
     for link in links:
         print(_line(link))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stellar_emulator.cli.observations import Row, answered, load_pair, report, require_some, treatment, values_of
+from stellar_emulator.cli.observations import Row, answered, open_pair, report, require_some, treatment, values_of
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
         If some can't.
     """
     check_output(options.output, FORMATS)
-    pair = load_pair(options)
+    pair = open_pair(options)
     contract = pair.emulator.contract
     treated = treatment(options, contract)
     rows, refused = answered(options, contract, lambda spectrum: infer(spectrum, pair, treated))

@@ -16,8 +16,7 @@ from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
-from stellar_emulator.models.emulator import Emulator
-from stellar_emulator.models.validator import Validator
+from stellar_emulator.models.pair import load_pair
 from stellar_emulator.observed.interpret import Stated, spectra_of
 from stellar_emulator.observed.masks import parse_masks
 from stellar_emulator.observed.readers.formats import read_tables
@@ -41,28 +40,10 @@ class Row(Generic[T]):
     warnings: tuple[str, ...]
 
 
-def load_pair(options: argparse.Namespace) -> Pair:
-    """Load emulator and validator as the options name them. Raises as `load_models`."""
-    emulator, validator = load_models(options.model, options.validator)
+def open_pair(options: argparse.Namespace) -> Pair:
+    """Load emulator and validator as the options name them. Raises as `models.pair.load_pair`."""
+    emulator, validator = load_pair(options.model, options.validator, options.contract)
     return Pair(emulator, validator, library(emulator))
-
-
-def load_models(model: str, validator: str = "same") -> tuple[Emulator, Validator]:
-    """Load an emulator and its validator: 'same', of the pair, or one of its own.
-
-    Raises
-    ------
-    InputError
-        If they are not for the same labels and wavelengths.
-    """
-    emulator, judge = Emulator.load(model), Validator.load(model if validator == "same" else validator)
-    ours, theirs = emulator.contract, judge.contract
-    if (ours.labels, ours.wavelength) != (theirs.labels, theirs.wavelength):
-        raise InputError(
-            f"the validator of contract {theirs.name} has other labels or wavelengths than the emulator of "
-            f"{ours.name}: name a pair's folder, or its own --validator"
-        )
-    return emulator, judge
 
 
 def treatment(options: argparse.Namespace, contract: Contract) -> Treatment:

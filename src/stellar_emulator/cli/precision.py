@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
     InputError
         If a label is missing, unknown or out of bounds.
     """
-    emulator = Emulator.load(options.model)
+    emulator = Emulator.load(options.model, options.contract)
     contract = emulator.contract
     labels, _ = broadcast(contract, list(given_labels(options.given).items()))
     (point,) = check_labels(contract, contract.label_names, labels)

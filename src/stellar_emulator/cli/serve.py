@@ -2,8 +2,8 @@
 
 import argparse
 
-from stellar_emulator.models.chosen import chosen_folder
 from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.pair import find_model
 from stellar_emulator.models.validator import Validator
 from stellar_emulator.saved.bundle import read_bundle
 from stellar_emulator.serving.listening import address_of, answer, bound_socket
@@ -13,7 +13,7 @@ from stellar_emulator.serving.scoring_app import ROUTE, scoring_app
 def run(options: argparse.Namespace) -> None:
     """Serve until the process is interrupted or terminated; requests in flight are answered first."""
     with bound_socket(options.host, options.port) as listener:
-        folder = chosen_folder(options.model, options.contract)
+        folder = find_model(options.model, "emulator", options.contract)
         model = Emulator.load(folder) if read_bundle(folder).kind == "emulator" else Validator.load(folder)
         kind = type(model).__name__.lower()
         what = f"serving {kind} {model.digest[:12]} of contract {model.contract.name}"

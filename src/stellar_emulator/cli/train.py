@@ -22,12 +22,13 @@ from stellar_emulator.figures.gallery import evaluation_figures, training_figure
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import run_hashes
-from stellar_emulator.models.find import find_model
+from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.networks.other_axis import on_axis
 from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.publish_evaluation import publish
+from stellar_emulator.registry.read import VALIDATOR_VERSION
 from stellar_emulator.registry.register import Registered, register_emulator, register_validator
 from stellar_emulator.registry.stages import Stages
 from stellar_emulator.registry.write_card import facts, write_card
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
             "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
             "test_runs": _short_hashes(hashes[split.test]),
         }
-        lent = None if options.networks == NEW else _lent(options.networks, contract, runs["test_runs"])
+        lent = None if options.networks == NEW else _lent(options, contract, runs["test_runs"])
         emulator, judges = _trained(options, contract, preset, source, split, lent)
         say("measuring both models on unseen runs, drawing figures")
         evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
@@ -127,9 +128,9 @@ def _trained(
         return emulator, train_judges(source.grid, split, contract, preset.validator, folder, stages)
 
 
-def _lent(where: str, contract: Contract, test_runs: list[str]) -> Lent:
+def _lent(options: argparse.Namespace, contract: Contract, test_runs: list[str]) -> Lent:
     """The networks of an emulator. Raises `InputError` if they don't fit, or know the runs that test them."""
-    lender = read_bundle(find_model(where, "emulator"), "emulator")
+    lender = read_bundle(find_model(options.networks, "emulator", options.contract), "emulator")
     network = on_axis(read_network(lender), contract)
     known = len(set(test_runs) & set(lender.metadata["seen_runs"]))
     if known:
@@ -230,4 +231,4 @@ def _register(
     if search_run is not None:
         tags[SEARCH_RUN] = search_run
     validator = register_validator(folders[0], tags, folders[1:])
-    return register_emulator(models / "emulator", {**tags, "validator_version": str(validator.version)}), validator
+    return register_emulator(models / "emulator", {**tags, VALIDATOR_VERSION: str(validator.version)}), validator

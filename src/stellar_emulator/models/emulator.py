@@ -13,11 +13,12 @@ from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.label_table import broadcast, named_columns
 from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
-from stellar_emulator.models.find import find_model
 from stellar_emulator.models.loaded import LoadedModel
+from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
 from stellar_emulator.saved.bundle import read_bundle, read_network
 from stellar_emulator.saved.fingerprint import require_same_answers
+from stellar_emulator.shipped.resources import DEFAULT
 
 if TYPE_CHECKING:
     # It takes seconds to import, and generating spectra does without.
@@ -32,8 +33,17 @@ class Emulator(LoadedModel):
     """Physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
 
     @classmethod
-    def load(cls, where: str | Path | None = None) -> "Emulator":
-        """Load an emulator: the one that comes with the package, or what ``where`` names as `find_model` reads it.
+    def load(cls, where: str | Path | None = None, contract: str | Path = DEFAULT) -> "Emulator":
+        """Load an emulator.
+
+        Parameters
+        ----------
+        where
+            None for the one that comes with the package; a shipped name; a folder, of the model or of a pair; a
+            registered name, ``champion`` or another alias, a version, ``latest``; or an address such as
+            ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN/NAME``.
+        contract
+            Data contract whose registered emulator is meant by an alias or version: a file or a shipped name.
 
         Raises
         ------
@@ -42,7 +52,7 @@ class Emulator(LoadedModel):
         SetupError
             If this machine's ONNX Runtime computes other spectra than the model was saved with.
         """
-        bundle = read_bundle(find_model(where, "emulator"), "emulator")
+        bundle = read_bundle(find_model(where, "emulator", contract), "emulator")
         network = open_network(bundle.graph, bundle.contract.wavelength.count)
         require_same_answers(bundle, network, FLUX_TOLERANCE)
         return cls(bundle, network)

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from stellar_emulator.contract.checks import check_flux, check_labels, check_noise
 from stellar_emulator.evaluation.measured import at_labels, at_noise, reconstructed, rms
-from stellar_emulator.models.find import find_model
 from stellar_emulator.models.loaded import LoadedModel
+from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.onnx.runtime import open_network
 from stellar_emulator.saved.bundle import read_bundle
 from stellar_emulator.saved.fingerprint import require_same_answers
+from stellar_emulator.shipped.resources import DEFAULT
 
 LABEL_TOLERANCE = 1e-3
 """Of the outputs' size, by which labels may differ from what the trained layers gave when the model was saved.
@@ -31,9 +32,13 @@ class Validator(LoadedModel):
     """Normalised flux on ``contract.wavelength`` to physical labels."""
 
     @classmethod
-    def load(cls, where: str | Path | None = None) -> "Validator":
-        """Load a validator: the one that comes with the package, or what ``where`` names. As `Emulator.load`."""
-        bundle = read_bundle(find_model(where, "validator"), "validator")
+    def load(cls, where: str | Path | None = None, contract: str | Path = DEFAULT) -> "Validator":
+        """Load a validator: the one that comes with the package, or what ``where`` names, as `Emulator.load` reads it.
+
+        ``champion``, like other aliases, means the validator of the pair that the emulator's alias points at; a version
+        is one of the validator's own.
+        """
+        bundle = read_bundle(find_model(where, "validator", contract), "validator")
         network = open_network(bundle.graph, len(bundle.contract.labels))
         require_same_answers(bundle, network, LABEL_TOLERANCE)
         return cls(bundle, network)

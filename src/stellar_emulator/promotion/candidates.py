@@ -4,21 +4,29 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import mlflow
-from mlflow.exceptions import MlflowException
+from mlflow.entities.model_registry import ModelVersion
 
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.pair import CHAMPION, LATEST, SAME, shipped_names
 from stellar_emulator.models.validator import Validator
-from stellar_emulator.promotion.champion import VALIDATOR_VERSION, Pair
-from stellar_emulator.registry.read import resolve, resolve_judges
+from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.registry.read import (
+    MODELS,
+    RUNS,
+    VALIDATOR_VERSION,
+    aliased,
+    find_version,
+    resolve,
+    resolve_judges,
+    version_at,
+)
 from stellar_emulator.saved.rebuilt import require_graph_of_weights
-
-PAIRED = "paired"
-"""Stands for the validator that an emulator's version names itself."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +63,21 @@ def preset_digest(validator: Mapping[str, object]) -> str:
 
 
 def choose(models: ModelNames, emulator: str, validator: str) -> Pair:
-    """Find the versions that a user names: numbers, aliases or ``latest``; for the validator ``paired`` too.
+    """Find the versions that a user names: numbers, aliases, ``latest``, addresses; for the validator ``paired`` too.
 
     Raises
     ------
     InputError
-        If the registry has no such version, or the emulator's names no validator.
+        If the registry has no such version, it is of another model than the contract's, or the emulator's names no
+        validator.
     """
     version = _version(models.emulator, emulator)
-    if validator != PAIRED:
-        return Pair(version, _version(models.validator, validator))
-    named = mlflow.MlflowClient().get_model_version(models.emulator, str(version)).tags.get(VALIDATOR_VERSION, "")
+    if validator not in SAME:
+        return Pair(int(version.version), int(_version(models.validator, validator).version))
+    named = version.tags.get(VALIDATOR_VERSION, "")
     if not named:
-        raise InputError(f"{models.emulator} version {version} names no validator: give one with --validator")
-    return Pair(version, _version(models.validator, named))
+        raise InputError(f"{models.emulator} version {version.version} names no validator: give one with --validator")
+    return Pair(int(version.version), int(_version(models.validator, named).version))
 
 
 def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
@@ -88,15 +97,18 @@ def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
     return RegisteredPair(pair, emulator, judges, tags)
 
 
-def _version(name: str, which: str) -> int:
-    """Number of a version. Raises `InputError` if the registry has none such."""
-    client = mlflow.MlflowClient()
-    try:
-        if which == "latest":
-            return max(int(found.version) for found in client.search_model_versions(f"name='{name}'"))
-        by_number = which.isdecimal()
-        found = client.get_model_version(name, which) if by_number else client.get_model_version_by_alias(name, which)
-        return int(found.version)
-    except (MlflowException, ValueError):
-        resolve(name, which)  # Its message lists the versions and aliases that there are.
-        raise
+def _version(name: str, which: str) -> ModelVersion:
+    """A version of the contract's model. Raises `InputError` if the registry has none such."""
+    if which == name:
+        return aliased(name, CHAMPION) or find_version(name, LATEST)
+    if not which.startswith((MODELS, RUNS)):
+        if which in shipped_names() or Path(which).is_dir():
+            raise InputError(
+                f"{which} is no version of the registered model {name}, and the gate judges no others: give latest, "
+                "a version, an alias or models:/NAME/3"
+            )
+        return find_version(name, which)
+    version = version_at(which)
+    if version is None or version.name != name:
+        raise InputError(f"{which} is no version of {name}, the registered model of this contract: name its own one")
+    return version

@@ -14,12 +14,10 @@ from mlflow.exceptions import MlflowException
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.lease import Lease
+from stellar_emulator.registry.read import VALIDATOR_VERSION
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
-
-VALIDATOR_VERSION = "validator_version"
-"""Tag of an emulator's version: the validator that it makes a pair with."""
 
 PROMOTED_BY = "promoted_by"
 """Tag of an emulator's version: the run that holds the decision by which it became champion."""

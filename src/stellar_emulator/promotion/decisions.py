@@ -10,8 +10,9 @@ import mlflow
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion import audit
-from stellar_emulator.promotion.champion import PROMOTED_BY, VALIDATOR_VERSION, Pair, State, move
+from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, State, move
 from stellar_emulator.promotion.lease import Lease
+from stellar_emulator.registry.read import VALIDATOR_VERSION
 from stellar_emulator.registry.tracking import Run, provenance
 
 

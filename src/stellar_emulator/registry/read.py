@@ -10,9 +10,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from stellar_emulator.errors import InputError
+from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry.model_cache import cached, keep
-from stellar_emulator.registry.tracking import connect
+from stellar_emulator.registry.tracking import connect, connect_to_read, store_address
+from stellar_emulator.registry.tracking_store import reachable, store_exists
 from stellar_emulator.saved.bundle import DESCRIPTION
 
 BUNDLE = "bundle"
@@ -23,8 +24,19 @@ JUDGE = "judge_"
 
 _ARTIFACT = re.compile(rf"{BUNDLE}|{JUDGE}[0-9]{{1,3}}")
 
+VALIDATOR_VERSION = "validator_version"
+"""Tag of an emulator's version: the validator that it makes a pair with."""
+
+MODELS, RUNS = "models:/", "runs:/"
+"""How addresses of MLflow begin, each whole in itself."""
+
 REMOTE = ("http://", "https://", "databricks")
 """How addresses of stores begin whose models are downloaded, and kept then."""
+
+_QUOTABLE = re.compile(r"[^'/]+")
+
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow calls a model, and an alias, that a store doesn't have."""
 
 
 def resolve(name: str, which: str) -> Path:
@@ -46,10 +58,10 @@ def resolve(name: str, which: str) -> Path:
     """
     if which != "latest" and not which.isdecimal() and Path(which).is_dir():
         return Path(which)
-    if which.startswith("runs:/"):
-        connect()
+    if which.startswith(RUNS):
+        connect_to_read(which.rpartition("/")[2])
         return _downloaded(which)[BUNDLE]
-    return _artifacts(name, which)[BUNDLE]
+    return bundle_of(find_version(name, which))
 
 
 def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
@@ -57,24 +69,77 @@ def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
 
     Parameters and errors are those of `resolve`, but a local folder is no registered model.
     """
-    artifacts = _artifacts(name, which)
+    artifacts = _artifacts(find_version(name, which))
     siblings = sorted((artifact for artifact in artifacts if artifact.startswith(JUDGE)), key=lambda a: (len(a), a))
     return tuple(artifacts[artifact] for artifact in [BUNDLE, *siblings])
 
 
-def _artifacts(name: str, which: str) -> dict[str, Path]:
-    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
+def find_version(name: str, which: str) -> ModelVersion:
+    """Find one version of a registered model. As `resolve`, but a run's model or a folder is none."""
     if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
         name, which = address.groups()
-    store = connect()
+    elif which.startswith(MODELS):
+        raise InputError(f"{which} is no address of a registered model: give models:/NAME/3 or models:/NAME@champion")
+    store = connect_to_read(name)
     versions = _versions(name, store)
     if not versions:
         raise InputError(f"no model {name} is registered in {store}: train one, or set MLFLOW_TRACKING_URI")
-    version = _version(name, str(versions[-1]) if which == "latest" else which, versions, store)
-    remote = store.startswith(REMOTE)
+    return _version(name, str(versions[-1]) if which == "latest" else which, versions, store)
+
+
+def version_at(address: str) -> ModelVersion | None:
+    """The registered version at an address such as ``models:/NAME/3``; of ``runs:/RUN/NAME`` the one that came of it.
+
+    None for a run's model that isn't registered. Raises `InputError` as `resolve`.
+    """
+    if not address.startswith(RUNS):
+        return find_version("", address)
+    run, _, name = address.removeprefix(RUNS).partition("/")
+    connect_to_read(name)
+    with reachable():
+        found = mlflow.MlflowClient().search_model_versions(f"name='{name}'") if _QUOTABLE.fullmatch(name) else []
+    own = [version for version in found if version.run_id == run]
+    return max(own, key=lambda version: int(version.version), default=None)
+
+
+def aliased(name: str, alias: str) -> ModelVersion | None:
+    """The version of a registered model that has an alias; None where there is no such model or alias.
+
+    Raises `InputError` where there is no store, `SetupError` where it doesn't answer.
+    """
+    connect_to_read(name)
+    try:
+        with reachable():
+            return mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+    except SetupError as error:
+        if isinstance(error.__cause__, MlflowException) and error.__cause__.error_code in _ABSENT:
+            return None
+        raise
+
+
+def registered_names() -> list[str]:
+    """Names of all registered models that have versions; none where there is no store yet.
+
+    Raises `SetupError` where the store doesn't answer.
+    """
+    if not store_exists(store_address()):
+        return []
+    connect()
+    with reachable():
+        return sorted({str(version.name) for version in mlflow.MlflowClient().search_model_versions()})
+
+
+def bundle_of(version: ModelVersion) -> Path:
+    """Folder of a version's model; of a remote registry, a copy that was downloaded once. Raises as `resolve`."""
+    return _artifacts(version)[BUNDLE]
+
+
+def _artifacts(version: ModelVersion) -> dict[str, Path]:
+    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
+    remote = store_address().startswith(REMOTE)
     if remote and (copies := _copies(version)):
         return copies
-    found = _downloaded(f"models:/{name}/{version.version}")
+    found = _downloaded(f"models:/{version.name}/{version.version}")
     _require_registered(version, found)
     if remote:
         return {artifact: keep(version.tags[digest_tag(artifact)], folder) for artifact, folder in found.items()}

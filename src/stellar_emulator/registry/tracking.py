@@ -29,7 +29,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from stellar_emulator.registry.tracking_store import open_store, reachable
+from stellar_emulator.errors import InputError
+from stellar_emulator.registry.tracking_store import open_store, reachable, store_exists
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
@@ -126,11 +127,27 @@ def connect() -> str:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it warns of each attempt, in four lines
+    uri = store_address()
     if not is_tracking_uri_set():
-        mlflow.set_tracking_uri(DEFAULT_STORE)
-    uri = str(mlflow.get_tracking_uri())
+        mlflow.set_tracking_uri(uri)
     open_store(uri)
     return uri
+
+
+def connect_to_read(name: str) -> str:
+    """The same for a job that only reads what is known of a registered model, and makes no store.
+
+    Raises `InputError` if there is none.
+    """
+    uri = store_address()
+    if not store_exists(uri):
+        raise InputError(f"no model {name} is registered in {uri}: train one, or set MLFLOW_TRACKING_URI")
+    return connect()
+
+
+def store_address() -> str:
+    """Address of the store that was named, or else `DEFAULT_STORE`, whether it is there or not."""
+    return str(mlflow.get_tracking_uri()) if is_tracking_uri_set() else DEFAULT_STORE
 
 
 @contextmanager

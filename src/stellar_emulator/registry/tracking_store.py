@@ -33,10 +33,15 @@ def open_store(uri: str) -> None:
     """
     if uri in _opened or not uri.startswith(SQLITE):
         return
-    file = Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute()
+    file = _file(uri)
     with reachable(), _alone(file), _files_beside(file):
         mlflow.MlflowClient().search_experiments(max_results=1)
     _opened.add(uri)
+
+
+def store_exists(uri: str) -> bool:
+    """Whether a store may hold anything: a file of SQLite that isn't there can't, and opening it would make it."""
+    return not uri.startswith(SQLITE) or _file(uri).is_file()
 
 
 @contextmanager
@@ -52,6 +57,10 @@ def reachable() -> Iterator[None]:
             f"the tracking store {mlflow.get_tracking_uri()} can't be used: {reason}. Name one that answers by "
             "MLFLOW_TRACKING_URI, or unset it to use mlflow.db in the current folder"
         ) from error
+
+
+def _file(uri: str) -> Path:
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute()
 
 
 @contextmanager

@@ -1,0 +1,243 @@
+"""What a user calls a model, for every verb and for both classes: the one place that finds its folder.
+
+In this order: a folder that holds a model, or a pair in its folders ``emulator`` and ``validator``; the name of a pair
+that comes with the package; an address in MLflow; ``latest``, a version or an alias of the contract's registered model;
+the name of a registered model, which means its champion, or its newest version where none was promoted. The validator
+of a registered emulator is the one that its version's tag names. Who has a folder called ``3`` writes ``./3``.
+
+Looking changes nothing: MLflow is imported only where it must be asked, and a store that isn't there isn't made.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from stellar_emulator.contract.contract import read_contract
+from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.saved.bundle import CONTRACT, DESCRIPTION
+from stellar_emulator.shipped.resources import DEFAULT, PAIRS, resource
+from stellar_emulator.system.extras import named_extras
+
+if TYPE_CHECKING:
+    # MLflow takes seconds to import, and the two classes import this module.
+    from mlflow.entities.model_registry import ModelVersion
+
+    from stellar_emulator.models.emulator import Emulator
+    from stellar_emulator.models.validator import Validator
+
+Kind = Literal["emulator", "validator"]
+
+SAME = ("same", "paired")
+"""Words for the validator that belongs to the emulator."""
+
+WAYS = "a folder, such as output/train/models, or an address, such as models:/stellar-emulator@champion"
+"""What a message proposes to give instead."""
+
+CHAMPION, LATEST = "champion", "latest"
+
+_REGISTRY_ALONE = (CHAMPION, "previous", LATEST)
+"""Words that mean a registered model and nothing else."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's folder and, where it is a registered one, its version."""
+
+    folder: Path
+    version: "ModelVersion | None" = None
+
+
+def find_model(which: str | Path | None, kind: Kind, contract: str | Path = DEFAULT) -> Path:
+    """Find the folder of a model.
+
+    Parameters
+    ----------
+    which
+        What a user calls it, as this module's text lists it; None for the pair `DEFAULT` that comes with the package.
+    kind
+        What is sought. An address or registered name is of one model, and is refused where it is of the other kind.
+    contract
+        Data contract whose registered models are meant by aliases and versions: a file, or the name of one that comes
+        with the package.
+
+    Raises
+    ------
+    InputError
+        If there is no such model; the message says what there is.
+    SetupError
+        If only the registry can have it, and that can't be asked.
+    """
+    found = _find(which, kind, contract)
+    if kind == "validator" and found.version is not None and _kind_of(found.folder) == "emulator":
+        from stellar_emulator.registry.read import VALIDATOR_VERSION
+
+        own = found.version.tags.get(VALIDATOR_VERSION, "")
+        hint = f": its own is version {own} of the validator" if own else ""
+        raise InputError(f"{which} holds a model of kind emulator, not validator{hint}")
+    return found.folder
+
+
+def find_pair(
+    emulator: str | Path | None, validator: str | Path = SAME[0], contract: str | Path = DEFAULT
+) -> tuple[Path, Path]:
+    """Find the folders of an emulator and of a validator, by default (`SAME`) its own. As `find_model`."""
+    found = _find(emulator, "emulator", contract)
+    if validator not in SAME:
+        return found.folder, find_model(validator, "validator", contract)
+    if _kind_of(found.folder) == "validator":
+        raise InputError(f"{emulator} is a validator, and an emulator is wanted: give the emulator, or a pair's folder")
+    return found.folder, _validator_of(found).folder
+
+
+def load_pair(
+    emulator: str | Path | None, validator: str | Path = SAME[0], contract: str | Path = DEFAULT
+) -> tuple["Emulator", "Validator"]:
+    """Load an emulator and a validator, by default its own. Parameters are those of `find_pair`.
+
+    Raises
+    ------
+    InputError
+        As `find_model` and `Emulator.load`, or if both are not for the same labels and wavelengths.
+    """
+    from stellar_emulator.models.emulator import Emulator
+    from stellar_emulator.models.validator import Validator
+
+    folders = find_pair(emulator, validator, contract)
+    pair = Emulator.load(folders[0]), Validator.load(folders[1])
+    ours, theirs = (model.contract for model in pair)
+    if (ours.labels, ours.wavelength) != (theirs.labels, theirs.wavelength):
+        raise InputError(
+            f"the validator of contract {theirs.name} has other labels or wavelengths than the emulator of "
+            f"{ours.name}: name a pair's folder, or its own --validator"
+        )
+    return pair
+
+
+def shipped_names() -> list[str]:
+    """Names of the pairs that come with the package."""
+    return sorted(path.parents[1].name for path in resource(PAIRS).glob(f"*/emulator/{DESCRIPTION}"))
+
+
+def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
+    """Find what a name means, word by word; what is found may be of the other kind. Raises as `find_model`."""
+    text = DEFAULT if which is None else str(which)
+    if not text.strip():
+        raise InputError(f"no {kind} is named: give {', '.join(shipped_names())} (with the package), {WAYS}")
+    numbered = isinstance(which, str) and (text == LATEST or text.isdecimal())
+    if which is not None and not numbered and (folder := _inside(Path(text), kind)):
+        return Found(folder)
+    if text in shipped_names():
+        return Found(resource(PAIRS, text, kind))
+    if text.startswith(("models:/", "runs:/")):
+        return _at_address(text)
+    if isinstance(which, Path) or (text != Path(text).name and _is_folder(text)):
+        return Found(Path(text))  # Loading it tells what it lacks.
+    if text in _REGISTRY_ALONE or text.isdecimal():
+        return _of_contract(text, kind, contract)
+    try:
+        return _by_word(text, kind, contract)
+    except InputError:
+        if not _is_folder(text):
+            raise
+        return Found(Path(text))  # Loading it tells what it lacks.
+
+
+def _inside(folder: Path, kind: Kind) -> Path | None:
+    """The folder of a model, or the part of a pair's; None where there is neither."""
+    try:
+        return next((one for one in (folder, folder / kind) if (one / DESCRIPTION).is_file()), None)
+    except OSError:  # a text too long for a name, say
+        return None
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:
+        return False
+
+
+def _kind_of(folder: Path) -> str:
+    """The kind of model that a folder says to hold; empty where it doesn't, which loading it tells."""
+    try:
+        return str(json.loads((folder / DESCRIPTION).read_bytes())["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _validator_of(emulator: Found) -> Found:
+    """The validator that makes a pair with an emulator: of a registered one by its tag, else the folder beside it."""
+    if emulator.version is None:
+        beside = emulator.folder.with_name("validator")
+        if emulator.folder.name != "emulator" or not (beside / DESCRIPTION).is_file():
+            raise InputError(
+                f"{emulator.folder} has no validator beside it: give a pair's folder, or its own --validator"
+            )
+        return Found(beside)
+    from stellar_emulator.registry import read
+
+    named = emulator.version.tags.get(read.VALIDATOR_VERSION, "")
+    if not named:
+        raise InputError(
+            f"{emulator.version.name} version {emulator.version.version} names no validator: give one with --validator"
+        )
+    models = read_contract(emulator.folder / CONTRACT).models
+    return _registered(read.find_version(models.validator, named))
+
+
+def _registered(version: "ModelVersion") -> Found:
+    from stellar_emulator.registry import read
+
+    return Found(read.bundle_of(version), version)
+
+
+def _at_address(address: str) -> Found:
+    with named_extras():
+        from stellar_emulator.registry import read
+    if version := read.version_at(address):
+        return _registered(version)
+    return Found(read.resolve("", address))
+
+
+def _of_contract(which: str, kind: Kind, contract: str | Path) -> Found:
+    """``latest``, a version or an alias of a contract's registered model.
+
+    An alias is sought on the emulator first, whose tag then names the validator: it is the one pointer to a pair.
+    """
+    models = read_contract(contract).models
+    with named_extras():
+        from stellar_emulator.registry import read
+    if kind == "validator" and which != LATEST and not which.isdecimal():
+        pair = read.aliased(models.emulator, which)
+        if pair is not None and pair.tags.get(read.VALIDATOR_VERSION):
+            return _validator_of(_registered(pair))
+    return _registered(read.find_version(getattr(models, kind), which))
+
+
+def _by_word(word: str, kind: Kind, contract: str | Path) -> Found:
+    """An alias of the contract's model, or the name of a registered one. Raises `InputError` if it is neither."""
+    missing = (
+        f"{word} is no model's folder and no model of that name comes with this package (it has "
+        f"{', '.join(shipped_names()) or 'none'})"
+    )
+    try:
+        with named_extras():
+            from stellar_emulator.registry import read, tracking
+        if not (registered := read.registered_names()):
+            _refuse(f"{missing}: give {WAYS}; no model is registered in {tracking.store_address()}")
+    except SetupError as error:
+        raise InputError(f"{missing}: give {WAYS}; the registry can't be asked: {error}") from error
+    if word in registered:
+        return _registered(read.aliased(word, CHAMPION) or read.find_version(word, LATEST))
+    name = getattr(read_contract(contract).models, kind)
+    if name not in registered:
+        _refuse(f"{missing}: give {WAYS}; registered in {tracking.store_address()}: {', '.join(registered)}")
+    try:
+        return _of_contract(word, kind, contract)
+    except InputError as error:
+        raise InputError(f"{missing}, and {error}") from error
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InputError(message)
