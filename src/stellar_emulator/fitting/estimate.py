@@ -142,10 +142,12 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
     """Labels by the validator at a velocity, or at the one that fits the spectrum made by them."""
     contract = pair.emulator.contract
     labels = beginning.labels[0]
-    for _ in range(ROUNDS):
-        # From a noisy spectrum the validator may infer labels that fit worse than the library's nearest.
-        frames = [_fitted(beginning, pair.emulator, one, [one], velocity) for one in (labels, beginning.labels[0])]
-        frame = min(frames, key=lambda one: one.chi_square)
+    frame = nearest = _fitted(beginning, pair.emulator, labels, [labels], velocity)
+    for number in range(ROUNDS):
+        if number:
+            # From a noisy spectrum the validator may infer labels that fit worse than the library's nearest.
+            frame = _fitted(beginning, pair.emulator, labels, [labels], velocity)
+            frame = min((frame, nearest), key=lambda one: one.chi_square)
         seen, error = _at_rest(beginning, frame.parameters, contract.wavelength)
         made = pair.emulator.flux(frame.parameters.labels[None])[0]
         flux = np.where(np.isfinite(error), seen, made).astype(np.float32)

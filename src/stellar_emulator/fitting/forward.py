@@ -1,11 +1,11 @@
 """The model of an observed spectrum: the emulator's flux, Doppler shifted, on its pixels, times a continuum."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
+from scipy.interpolate import BSpline, make_interp_spline
 
 from stellar_emulator.contract.contract import SPEED_OF_LIGHT
 from stellar_emulator.fitting.protocols import EmulatorLike
@@ -35,6 +35,14 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What the emulator makes of one set of labels: a spline of flux and slopes, (1 + free labels,), and its error."""
+
+    spline: BSpline
+    error: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Forward:
     """Predicts one observed spectrum.
 
@@ -47,6 +55,7 @@ class Forward:
     basis: NDArray[np.float64]
     free: NDArray[np.bool_]
     free_velocity: bool
+    _last: dict[bytes, Made] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     VELOCITY_UNIT = 10.0
     """km/s; makes slopes of about the size of the labels'."""
@@ -77,8 +86,8 @@ class Forward:
     def __call__(self, parameters: Parameters) -> Prediction:
         """Flux and slopes; beyond the ends of the model's axis the end pixel's flux is repeated."""
         axis = self.emulator.contract.wavelength.pixels
-        made = np.concatenate([self.emulator.flux(parameters.labels[None]), self._label_slopes(parameters.labels)])
-        spline = make_interp_spline(axis, made.T.astype(np.float64), k=SPLINE_DEGREE)
+        made = self._made(parameters.labels)
+        spline = made.spline
         rest = np.clip(at_rest(self.wavelength, parameters.velocity), axis[0], axis[-1])
         shifted = spline(rest).T
         continuum = self.basis @ parameters.continuum if self.basis.shape[1] else np.ones(len(rest))
@@ -87,8 +96,19 @@ class Forward:
             per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + parameters.velocity)
             rows.append((spline(rest, 1).T[0] * per_unit * continuum)[None])
         rows.append(self.basis.T * shifted[0])
-        error = np.interp(rest, axis, self.emulator.error(parameters.labels[None])[0])
+        error = np.interp(rest, axis, made.error)
         return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))
+
+    def _made(self, labels: NDArray[np.float64]) -> Made:
+        """What the emulator makes of labels; kept for the next call, since where they are fixed all calls want it."""
+        key = labels.tobytes()
+        if key not in self._last:
+            flux = np.concatenate([self.emulator.flux(labels[None]), self._label_slopes(labels)])
+            axis = self.emulator.contract.wavelength.pixels
+            spline = make_interp_spline(axis, flux.T.astype(np.float64), k=SPLINE_DEGREE)
+            self._last.clear()
+            self._last[key] = Made(spline, self.emulator.error(labels[None])[0])
+        return self._last[key]
 
     def _label_slopes(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivatives of the emulator's flux by the coordinates of the free labels, (free labels, model's pixels)."""

@@ -87,8 +87,8 @@ def begin(
         if not (rough > 0).all():
             raise InputError(f"{spectrum.name}: no continuum above 0 can be fitted: check the flux, or --continuum")
     flux, error = spectrum.flux / rough, spectrum.error / rough
-    _require_lines(spectrum, flux, error, library)
     matches = library.matches(spectrum.wavelength, flux, error, starts)
+    _require_lines(spectrum, flux, error, library, matches[0].chi_square)
     # The mask moves with the star, so it takes a first velocity to place it.
     velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity
     hidden = masked(at_rest(spectrum.wavelength, velocity), list(treatment.masks))
@@ -142,10 +142,10 @@ def _require_normalised(spectrum: ObservedSpectrum) -> None:
 
 
 def _require_lines(
-    spectrum: ObservedSpectrum, flux: NDArray[np.float64], error: NDArray[np.float64], library: Library
+    spectrum: ObservedSpectrum, flux: NDArray[np.float64], error: NDArray[np.float64], library: Library, best: float
 ) -> None:
+    """Refuse a spectrum that a constant fits as well as the library's best does, whose chi-square is ``best``."""
     featureless = library.featureless(spectrum.wavelength, flux, error)
-    best = library.matches(spectrum.wavelength, flux, error)[0].chi_square
     # A line that no star has may be there: that is for the fit to warn of.
     if featureless - best < LEAST_GAIN and featureless < FEATURELESS * np.isfinite(error).sum():
         raise InputError(

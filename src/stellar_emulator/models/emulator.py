@@ -28,7 +28,7 @@ FLUX_TOLERANCE = 2e-5
 """By which flux may differ from what the trained layers gave when the model was saved: rounding, tables."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Emulator(LoadedModel):
     """Physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
 

@@ -1,10 +1,13 @@
 """What every loaded model tells of itself: which one it is, what it obeys, on which wavelengths it works."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork
 from stellar_emulator.saved.bundle import Bundle
 
@@ -13,12 +16,48 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
 
-@dataclass(frozen=True)
+KEPT = 4
+"""Models that a process keeps of those that others sent it, lest each task of a pool load its own again."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedModel:
-    """A model's folder that was read, and its network, ready to run."""
+    """A model's folder that was read, and its network, ready to run.
+
+    It can be hashed, compared (the digest decides), copied, and pickled: what is sent is the folder and the digest, so
+    the process that receives it must see the same folder. Raises `InputError` there if it doesn't.
+    """
 
     bundle: Bundle
     network: OnnxNetwork
+
+    @classmethod
+    def load(cls, where: str | Path | None = None) -> Self:
+        """Load a model. Each kind says what it takes."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        axis = self.contract.wavelength
+        return (
+            f"<{type(self).__name__} {self.version} of contract {self.contract.name}: {axis.count:,} pixels from "
+            f"{axis.start:g} to {axis.stop:g} {axis.unit}, {axis.medium}>"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LoadedModel) and (type(self), self.digest) == (type(other), other.digest)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.digest))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """The model itself: nothing about it can change."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., "LoadedModel"], tuple[object, ...]]:
+        return _received, (type(self), self.bundle.folder.resolve(), self.digest)
 
     @property
     def contract(self) -> Contract:
@@ -51,3 +90,12 @@ class LoadedModel:
     def medium(self) -> str:
         """``air`` or ``vacuum``."""
         return self.contract.wavelength.medium
+
+
+@lru_cache(maxsize=KEPT)
+def _received(kind: type[LoadedModel], folder: Path, digest: str) -> LoadedModel:
+    """The model that another process named by its folder and digest."""
+    model = kind.load(folder)
+    if model.digest != digest:
+        raise InputError(f"{folder} holds model {model.digest[:12]} now, and {digest[:12]} was sent: load it again")
+    return model

@@ -27,7 +27,7 @@ NOISE_MARGIN = 3.0
 """Standard deviations by which the size of a spectrum's noise may exceed the stated one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Validator(LoadedModel):
     """Normalised flux on ``contract.wavelength`` to physical labels."""
 

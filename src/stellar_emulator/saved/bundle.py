@@ -12,7 +12,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,8 @@ class Bundle:
     """A model's folder that was read and found to be as it was saved; ``digest`` names this very model."""
 
     folder: Path
-    description: Mapping[str, Any]
-    contract: Contract
+    description: Mapping[str, Any] = field(repr=False, compare=False)
+    contract: Contract = field(repr=False, compare=False)
     digest: str
 
     @property
