@@ -105,7 +105,8 @@ def test_it_runs_from_either_folder_and_leaves_nothing(path: Path, tmp_path: Pat
 
 
 def untracked() -> set[str]:
-    """Files of the checkout that git does not track, ignored ones too, but for what Python leaves."""
+    """Files of the checkout that git does not track, ignored ones too, but for what Python and other tests leave."""
     command = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return {line for line in found if "__pycache__" not in line}
+    left = ("__pycache__", ".pytest_cache", ".hypothesis", ".egg-info")
+    return {line for line in found if not any(name in line for name in left)}

@@ -5,6 +5,7 @@ The control of every attack is the same pair, or the same command before and aft
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -231,7 +232,8 @@ def test_an_empty_registry_is_told_in_one_line(tmp_path: Path, verb: str) -> Non
 
 def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: Pair) -> None:
     name = f"{MODELS.emulator}-lock-1"
-    tags = {"holder": "far-away", "machine": "m", "pid": "1", "since": "now", "token": "t", "expires": "9e9"}
+    expires = str(time.time() + 200.0)
+    tags = {"holder": "far-away", "machine": "m", "pid": "1", "since": "now", "token": "t", "expires": expires}
     arena.client.create_registered_model(name, tags=tags)
     try:
         for ended in (arena.promote(champion), arena.run("rollback")):

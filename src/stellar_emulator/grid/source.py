@@ -53,8 +53,8 @@ def _open(source: str, contract: Contract, scratch: Path) -> Source:
         folder = embedded_folder(contract)
         if not (folder / PROVENANCE).is_file():
             raise InputError(
-                f"contract {contract.name} has no embedded grid here: name a grid with --grid, or use a checkout of "
-                "stellar-emulator, which the grid of gaia_rvs comes with"
+                f"contract {contract.name} has no embedded grid (no data/{folder.parent.name}/{folder.name} in the "
+                "checkout): name one with --grid"
             )
         return expand_folder(folder, contract, scratch)
     path = Path(source)
