@@ -221,3 +221,29 @@ def _killing(moment: int, before: bool) -> Any:
         return renamed
 
     return rename
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("name", ["trial_1/trial.json", "trial_1/result.json", "oracle.json", "search.json"])
+def test_a_search_goes_on_where_a_power_cut_emptied_one_of_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], algorithm: Algorithm, name: str
+) -> None:
+    folder, first = tmp_path / "search", Notes()
+    searched(folder, plan(algorithm, trials=3), Bench(), first)
+    before = {trial: first.ended[trial].values for trial in first.ended}
+    (folder / name).write_bytes(b"")
+    capsys.readouterr()
+    notes = Notes()
+    oracle = searched(folder, plan(algorithm, trials=4), Bench(), notes)
+    assert oracle.start_order == ["0", "1", "2", "3"]
+    assert [result.trial for result in read_trials(folder, oracle.start_order)] == ["0", "1", "2", "3"]
+    begun_again = set(notes.begun) & set(before)
+    if name == "search.json":
+        assert not begun_again
+    else:
+        assert f"{folder / name} is damaged: trials are drawn anew" in capsys.readouterr().err
+        assert begun_again <= {"1"} or algorithm == "hyperband"
+        kept = sum(result.seconds for trial, result in first.ended.items() if trial not in begun_again)
+        assert oracle.seconds >= kept
+    for trial in set(before) - begun_again:
+        assert read_trials(folder, [trial])[0].values == before[trial]

@@ -16,6 +16,7 @@ from stellar_emulator.promotion.audit import PAGE, RECORD
 from stellar_emulator.promotion.candidates import load_pair
 from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
 from stellar_emulator.registry import tracking
+from stellar_emulator.system.files import new_folder
 
 
 def ship(contract: Contract, folder: Path) -> Pair:
@@ -35,18 +36,15 @@ def ship(contract: Contract, folder: Path) -> Pair:
     if champion is None:
         raise InputError(f"{contract.models.emulator} has no champion in {store}: promote a pair first")
     pair = load_pair(contract.models, champion)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for model, name in ((pair.emulator, "emulator"), (pair.judges[0], "validator")):
-        _ = model.bundle.measured  # Raises where nothing was measured.
-        shutil.copytree(model.bundle.folder, partial / name)
-    for name in (RECORD, PAGE):
-        _fetch(pair.tags[PROMOTED_BY], name, partial)
-    card = tracking.logged_text(pair.tags.get("run_id", ""), NAME)
-    if card is not None:
-        (partial / NAME).write_text(without_figures(card))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with new_folder(folder) as partial:
+        for model, name in ((pair.emulator, "emulator"), (pair.judges[0], "validator")):
+            _ = model.bundle.measured  # Raises where nothing was measured.
+            shutil.copytree(model.bundle.folder, partial / name)
+        for name in (RECORD, PAGE):
+            _fetch(pair.tags[PROMOTED_BY], name, partial)
+        card = tracking.logged_text(pair.tags.get("run_id", ""), NAME)
+        if card is not None:
+            (partial / NAME).write_text(without_figures(card))
     return champion
 
 

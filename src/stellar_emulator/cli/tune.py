@@ -25,6 +25,7 @@ from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.networks.preset import Preset, preset_text, read_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.tracking import Run
+from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
 from stellar_emulator.tuning import team
@@ -191,14 +192,12 @@ def _earlier(folder: Path) -> str | None:
 
 
 def _read(path: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, str] = read_json(path) or {}
     return found
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)
+    write_file(path, json.dumps(content))
 
 
 def _log_plan(parent: Run, plan: Plan, contract: Contract, source: Source, options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.intrinsic import CONTINUUM_POINTS, require_intrinsic_axis
+from stellar_emulator.system.files import new_file, write_file
 
 SHARD_RUNS = 1024
 """Runs of the sequence in a full shard."""
@@ -91,20 +92,18 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
         ],
         schema=_schema(contract, seed),
     )
-    partial = path.with_suffix(".partial")
-    pq.write_table(
-        table,
-        partial,
-        compression="zstd",
-        compression_level=19,
-        use_dictionary=False,
-        column_encoding={"flux_counts.list.element": "BYTE_STREAM_SPLIT"},
-        data_page_size=_PAGE_BYTES,
-        row_group_size=SHARD_RUNS,
-    )
-    digest = file_digest(partial)
-    partial.rename(path)
-    return digest
+    with new_file(path) as partial:
+        pq.write_table(
+            table,
+            partial,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=False,
+            column_encoding={"flux_counts.list.element": "BYTE_STREAM_SPLIT"},
+            data_page_size=_PAGE_BYTES,
+            row_group_size=SHARD_RUNS,
+        )
+        return file_digest(partial)
 
 
 def _schema(contract: Contract, seed: int) -> pa.Schema:
@@ -256,6 +255,4 @@ def read_provenance(folder: Path) -> dict[str, object]:
 
 def write_provenance(folder: Path, provenance: Mapping[str, object]) -> None:
     """Write ``provenance.json`` atomically."""
-    partial = folder / f"{PROVENANCE}.partial"
-    partial.write_text(json.dumps(provenance, indent=2) + "\n")
-    partial.rename(folder / PROVENANCE)
+    write_file(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")

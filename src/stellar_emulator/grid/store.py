@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract, Kind, WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
+from stellar_emulator.system.files import new_file
 
 ROWS_PER_GROUP = 512
 """8 MB of 4,000 float32 fluxes: the unit of reading, shuffling and memory."""
@@ -160,21 +161,16 @@ def write_grid(
     the digest of what was written is added.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     note = {"wavelength": wavelength.tolist(), "unit": "Angstrom", "medium": medium, "provenance": provenance}
     schema = grid_schema(contract, len(wavelength)).with_metadata({_METADATA: json.dumps(note).encode()})
     labels, digests = [np.empty((0, len(contract.labels)))], list[str]()
-    try:
-        with spectra_writer(partial, schema) as writer:
-            for batch in batches:
-                writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
-                labels.append(batch.labels)
-                digests += flux_digests(batch.flux)
-            digest = _digest(contract.label_names, medium, wavelength, np.concatenate(labels), digests)
-            writer.add_key_value_metadata({_DIGEST: digest.encode()})
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as partial, spectra_writer(partial, schema) as writer:
+        for batch in batches:
+            writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
+            labels.append(batch.labels)
+            digests += flux_digests(batch.flux)
+        digest = _digest(contract.label_names, medium, wavelength, np.concatenate(labels), digests)
+        writer.add_key_value_metadata({_DIGEST: digest.encode()})
     return open_parquet(path, contract)
 
 

@@ -10,7 +10,6 @@ from it ONNX Runtime too.
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.saved.signing import SIGNATURE, require_signed, sign
+from stellar_emulator.system.files import new_folder, recovered
 from stellar_emulator.version import VERSION
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
         If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
         Likewise if it is not signed and a public key is named, see `saved.signing`.
     """
-    folder = Path(folder)
+    folder = recovered(Path(folder))
     try:
         description = json.loads((folder / DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
@@ -282,17 +282,12 @@ def _arrays(path: Path) -> Arrays:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    if folder.exists() and not (folder / DESCRIPTION).is_file():
+    if recovered(folder).exists() and not (folder / DESCRIPTION).is_file():
         raise InputError(f"{folder} exists and holds no model: choose another folder")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    sign(partial)
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
+    with new_folder(folder) as partial:
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        sign(partial)
 
 
 def _require_own_files(folder: Path, stated: Mapping[str, str]) -> None:

@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from stellar_emulator.system.files import take_place
+
 
 def cache_folder() -> Path:
     """Folder of all others: ``$STELLAR_EMULATOR_CACHE`` or ``~/.cache/stellar-emulator``."""
@@ -24,7 +26,7 @@ def filled(folder: Path, make: Callable[[Path], object]) -> Path:
         made = Path(scratch) / "made"
         make(made)
         try:
-            made.rename(folder)
+            take_place(made, folder)
         except OSError:  # another process was first
             if not folder.is_dir():
                 raise

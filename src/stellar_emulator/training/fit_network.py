@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Loss, Training
+from stellar_emulator.system.files import new_file, settle, write_file
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
@@ -111,7 +112,7 @@ def fit(
         )
     model.load_weights(folder / BEST)
     done = Fit(record.history, record.best_epoch, record.seconds)
-    _write(finished, asdict(done))
+    write_file(finished, json.dumps(asdict(done)))
     for temporary in (LATEST, CLOCK):
         (folder / temporary).unlink(missing_ok=True)
     return done
@@ -136,15 +137,8 @@ def _restore(model: keras.Model, latest: Path, steps: int) -> int:
 
 def _copy(source: Path, path: Path) -> None:
     """Copy a file at once or not at all: a kill may come at any time."""
-    partial = path.with_name("copy.weights.h5")
-    shutil.copyfile(source, partial)
-    partial.rename(path)
-
-
-def _write(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)
+    with new_file(path) as partial:
+        shutil.copyfile(source, partial)
 
 
 def _steps(training: Any, settings: Training) -> int:
@@ -226,9 +220,9 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.save_weights(self.folder / PARTIAL)
         if self.best_epoch == epoch:
             _copy(self.folder / PARTIAL, self.folder / BEST)
-        _write(self.path, self.history)
-        (self.folder / PARTIAL).rename(self.folder / LATEST)
-        _write(self.clock, self.seconds)
+        write_file(self.path, json.dumps(self.history))
+        settle(self.folder / PARTIAL, self.folder / LATEST)
+        write_file(self.clock, json.dumps(self.seconds))
         self.report(epoch, metrics)
         self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
         self.bar.update()

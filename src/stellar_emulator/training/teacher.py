@@ -22,6 +22,7 @@ from stellar_emulator.contract.contract import Label
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
+from stellar_emulator.system.files import new_file
 
 Array = NDArray[np.float32]
 
@@ -70,10 +71,8 @@ def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
     if not path.is_file():
         made = make()
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with new_file(path) as partial, partial.open("wb") as stream:
             np.savez(stream, labels=made.labels, targets=made.targets, error=made.error, seconds=made.seconds)
-        partial.rename(path)
     with np.load(path) as kept:
         return Lessons(kept["labels"], kept["targets"], float(kept["error"]), float(kept["seconds"]))
 

@@ -13,8 +13,11 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 from numpy.typing import NDArray
 
+from stellar_emulator.system.files import read_json, write_file
+from stellar_emulator.system.say import say
 from stellar_emulator.tuning.hypermodel import Value
 from stellar_emulator.tuning.plan import Plan
+from stellar_emulator.tuning.trial import RESULT, read_result
 
 FACTOR = 3
 """By which Hyperband divides trials, and multiplies epochs, from one round to the next."""
@@ -96,20 +99,22 @@ class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
         self.before = state["seconds"]
 
     def save(self) -> None:
-        _write(self._state_file, self.get_state())
+        write_file(self._state_file, json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Any) -> None:
-        _write(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        write_file(self._trial_file(trial.trial_id), json.dumps(trial.get_state()))
 
     @property
     def _state_file(self) -> Path:
         return Path(self._get_oracle_fname())
 
     def resume(self) -> None:
-        """Take up the state that an interrupted search left, if there is one."""
-        started = set()
-        if self._state_file.is_file():
-            started = set(json.loads(self._state_file.read_text())["start_order"])
+        """Take up the state that an interrupted search left, if there is one.
+
+        A state with a damaged file is given up: trials are then drawn anew, the same, and those that ended are not
+        trained again.
+        """
+        started = self._started()
         # A trial that the state doesn't know was never begun: it is drawn again, the same.
         for file in self._state_file.parent.glob("trial_*/trial.json"):
             if file.parent.name.removeprefix("trial_") not in started:
@@ -117,6 +122,26 @@ class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
         if started:
             self.reload()
             self._settle_interrupted()
+
+    def _started(self) -> set[str]:
+        """Trials of a state that is whole."""
+        if not self._state_file.is_file():
+            return set()
+        state = read_json(self._state_file)
+        started = set(state["start_order"]) if isinstance(state, dict) else set()
+        files = [self._trial_file(trial) for trial in sorted(started)]
+        damaged = [file for file in files if read_json(file) is None] if started else [self._state_file]
+        results = [file.with_name(RESULT) for file in files]
+        damaged += [file for file in results if file.is_file() and read_json(file) is None]
+        for file in damaged:
+            say(f"{file} is damaged: trials are drawn anew, and those that ended are not trained again")
+        if damaged:
+            results = [read_result(folder) for folder in sorted(self._state_file.parent.glob("trial_*"))]
+            self.before = sum(result.seconds for result in results if result is not None)
+        return set() if damaged else started
+
+    def _trial_file(self, trial: str) -> Path:
+        return Path(self._get_trial_dir(trial)) / "trial.json"
 
     def _settle_interrupted(self) -> None:
         """Of the trials that were going on: those that had ended stay ended, the others begin again."""
@@ -172,10 +197,3 @@ def make_oracle(plan: Plan) -> Any:
         initial = max(3, plan.trials // 3)
         return _Bayesian(plan, max_trials=plan.trials, num_initial_points=initial, beta=CURIOSITY)
     return _Random(plan, max_trials=plan.trials)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON at once or not at all: a kill may come at any time."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.rename(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stellar_emulator.networks.preset import Preset
+from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.tuning.hypermodel import Value
 
 Verdict = Literal["completed", "pruned", "promoted", "failed"]
@@ -57,16 +58,14 @@ class TrialResult:
 def write_result(folder: Path, result: TrialResult) -> None:
     """Write ``result.json`` at once or not at all."""
     content = {**asdict(result), "preset": result.preset.model_dump(mode="json")}
-    partial = folder / "result.partial"
-    partial.write_text(json.dumps(content, indent=1))
-    partial.rename(folder / RESULT)
+    write_file(folder / RESULT, json.dumps(content, indent=1))
 
 
 def read_result(folder: Path) -> TrialResult | None:
-    """The result in a trial's folder, None where the trial has not ended."""
-    if not (folder / RESULT).is_file():
+    """The result in a trial's folder, None where the trial has not ended, or its file is damaged."""
+    content: dict[str, Any] | None = read_json(folder / RESULT)
+    if content is None:
         return None
-    content: dict[str, Any] = json.loads((folder / RESULT).read_text())
     figures = content["figures"] and Figures(**content["figures"])
     return TrialResult(**{**content, "preset": Preset.model_validate(content["preset"]), "figures": figures})
 

@@ -13,6 +13,7 @@ from keras_tuner.errors import FailedTrialError
 
 from stellar_emulator.errors import SetupError
 from stellar_emulator.networks.preset import Preset
+from stellar_emulator.system.files import write_file
 from stellar_emulator.training.train_emulator import Fitting, StageReport
 from stellar_emulator.tuning.hypermodel import (
     SearchSpace,
@@ -105,6 +106,9 @@ class PresetTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Train and measure one trial; one that a killed search had ended is not trained again."""
         task, folder = self._task(trial), self._folder(trial.trial_id)
         result = read_result(folder)
+        if result is not None and dict(result.values) != _drawn(task.values):  # of a search whose state was lost
+            shutil.rmtree(folder / NETWORKS, ignore_errors=True)
+            result = None
         if result is None:
             result = self._run(task, self.diary.begin(task.trial, task.preset, task.values))
             self.diary.end(result)
@@ -148,7 +152,7 @@ class PresetTuner(keras_tuner.Tuner):  # type: ignore[misc]
             trial=task.trial,
             origin=str(task.values.get(ORIGIN, "searched")),
             earlier=task.earlier,
-            values={name: value for name, value in task.values.items() if name != ORIGIN},
+            values=_drawn(task.values),
             preset=self._as_run(task.preset, fitting, before),
             verdict="failed" if figures is None else "completed" if task.ends else "pruned",
             reason=reason,
@@ -169,10 +173,15 @@ class PresetTuner(keras_tuner.Tuner):  # type: ignore[misc]
         return Path(self.get_trial_dir(trial))
 
 
+def _drawn(values: Mapping[str, Value]) -> dict[str, Value]:
+    """A trial's hyperparameters as its result has them."""
+    return {name: value for name, value in values.items() if name != ORIGIN}
+
+
 def _count_start(folder: Path) -> None:
     """Count one more start of a trial. Raises `RuntimeError` after too many."""
     counter = folder / "starts"
     starts = 1 + (int(counter.read_text() or 0) if counter.is_file() else 0)
-    counter.write_text(str(starts))
+    write_file(counter, str(starts))
     if starts > STARTS:
         raise RuntimeError(f"its process ended {STARTS} times while it ran: it may take more memory than there is")

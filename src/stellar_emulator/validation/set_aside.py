@@ -13,6 +13,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import RefusedError
 from stellar_emulator.grid.store import Grid, Rows, write_grid
 from stellar_emulator.registry import tracking
+from stellar_emulator.system.files import settle
 from stellar_emulator.validation.check import Validation, check
 from stellar_emulator.validation.quarantine import Quarantine, quarantine
 from stellar_emulator.validation.validated import record
@@ -51,7 +52,7 @@ def set_aside(grid: Grid, contract: Contract, validation: Validation, output: Pa
         _require_good(good, contract)
         # The good part last: where it lies, the others do.
         for name in (REASONS, QUARANTINED, GOOD):
-            (unfinished / name).rename(output / name)
+            settle(unfinished / name, output / name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return f"{len(parted.good):,} good spectra: {output / GOOD}\n{len(parted.bad):,} set aside: {output / QUARANTINED}"

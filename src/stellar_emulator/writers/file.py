@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.system.files import settle
 from stellar_emulator.writers.batch import Generated
 
 SUFFIXES = (".fits", ".parquet", ".csv", ".png")
@@ -62,7 +63,7 @@ def whole(path: Path) -> Iterator[Path]:
             _claim(held.fileno(), path)
             try:
                 yield partial
-                partial.replace(path)
+                settle(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
     except OSError as error:

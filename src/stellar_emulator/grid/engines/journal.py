@@ -1,7 +1,6 @@
 """The journal of a synthesis: one small file a run, written atomically, so that a killed synthesis goes on."""
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
+from stellar_emulator.system.files import new_file, write_file
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,14 @@ class Journal:
     folder: Path
 
     def finished(self) -> set[int]:
-        return {int(path.stem) for path in self.folder.glob("*.npz")}
+        return {int(path.stem) for path in self.folder.glob("[0-9]*.npz")}
 
     def failed(self) -> dict[int, FailedRun]:
         """Each failed run, by run number."""
-        return {int(path.stem): self._read_failure(path) for path in sorted(self.folder.glob("*.json"))}
+        return {int(path.stem): self._read_failure(path) for path in sorted(self.folder.glob("[0-9]*.json"))}
 
     def record(self, number: int, labels: NDArray[np.float64], spectrum: IntrinsicSpectrum) -> None:
-        partial = self._partial(number)
-        with partial.open("wb") as stream:
+        with new_file(self._path(number, "npz")) as partial, partial.open("wb") as stream:
             np.savez(
                 stream,
                 labels=labels,
@@ -44,12 +43,10 @@ class Journal:
                 continuum=spectrum.continuum,
                 scalars=np.array([spectrum.limb_darkening, spectrum.atmosphere_distance]),
             )
-        partial.rename(self._path(number, "npz"))
 
     def record_failure(self, number: int, failure: FailedRun) -> None:
-        partial = self._partial(number)
-        partial.write_text(json.dumps({"labels": failure.labels, "reason": failure.reason}))
-        partial.rename(self._path(number, "json"))
+        content = json.dumps({"labels": failure.labels, "reason": failure.reason})
+        write_file(self._path(number, "json"), content)
 
     def read(self, number: int) -> tuple[NDArray[np.float64], IntrinsicSpectrum]:
         """Labels and spectrum of a finished run. Raises `InputError` if its file is damaged."""
@@ -71,7 +68,7 @@ class Journal:
 
     def remove_partials(self) -> None:
         """Clear away what a killed synthesis was writing; only for the one process that writes the journal."""
-        for path in self.folder.glob("*.partial"):
+        for path in [*self.folder.glob("*.partial"), *self.folder.glob(".*.partial.*")]:
             path.unlink()
 
     @staticmethod
@@ -84,6 +81,3 @@ class Journal:
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:07d}.{suffix}"
-
-    def _partial(self, number: int) -> Path:
-        return self.folder / f"{number:07d}.{os.getpid()}.partial"
