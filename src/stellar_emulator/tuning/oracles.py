@@ -131,8 +131,8 @@ class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
         started = set(state["start_order"]) if isinstance(state, dict) else set()
         files = [self._trial_file(trial) for trial in sorted(started)]
         damaged = [file for file in files if read_json(file) is None] if started else [self._state_file]
-        results = [file.with_name(RESULT) for file in files]
-        damaged += [file for file in results if file.is_file() and read_json(file) is None]
+        ended = [file.with_name(RESULT) for file in files]
+        damaged += [file for file in ended if file.is_file() and read_json(file) is None]
         for file in damaged:
             say(f"{file} is damaged: trials are drawn anew, and those that ended are not trained again")
         if damaged:
