@@ -41,7 +41,7 @@ def open_store(uri: str) -> None:
 
 def store_exists(uri: str) -> bool:
     """Whether a store may hold anything: a file of SQLite that isn't there can't, and opening it would make it."""
-    return not uri.startswith(SQLITE) or _file(uri).is_file()
+    return not uri.startswith(SQLITE) or _file(uri).exists()
 
 
 @contextmanager
