@@ -11,7 +11,8 @@ from synthetic import GAIA, GAIA_DR3, SMALL, TINY
 
 from rounding import assert_within, both, synthesis_errors
 from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA, Broadening, broadening, contract_broadening
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, parse_contract
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, IntrinsicAxis
+from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.contract.medium import converted
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.intrinsic import bin_averages

@@ -6,7 +6,8 @@ from synthetic import GAIA, GAIA_DR3
 
 from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA, contract_broadening, pixel_velocities
 from stellar_emulator.broadening.fourier_sum import FourierSum, fourier_sum
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.contract.contract import Contract
 
 pytestmark = pytest.mark.rounding
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stellar_emulator.contract.contract import Contract, IntrinsicAxis, read_contract
+from stellar_emulator.contract.axis import IntrinsicAxis
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.grid import sampling, shards
 from stellar_emulator.grid.engines import runs

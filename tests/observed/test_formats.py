@@ -172,7 +172,7 @@ def test_a_table_of_something_else_is_passed_over(tmp_path: Path, seen: ArchiveS
 @pytest.mark.parametrize(
     ("cards", "message"),
     [
-        ({"CTYPE1": "AWAV-LOG"}, "CTYPE1 = 'AWAV-LOG' is no linear axis"),
+        ({"CTYPE1": "AWAV-TAB"}, "CTYPE1 = 'AWAV-TAB' is no linear axis"),
         ({"CDELT1": "narrow"}, "CDELT1 = 'narrow' is no number"),
         ({"CRVAL1": "8465"}, "CRVAL1 = '8465' is no number"),
     ],

@@ -7,7 +7,8 @@ import pytest
 from synthetic import ROOT
 
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, read_contract
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library

@@ -10,7 +10,8 @@ from scipy.stats import qmc
 from synthetic import GAIA, ROOT
 
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, read_contract
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.contract.medium import converted
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
 from stellar_emulator.fitting.estimate import Pair

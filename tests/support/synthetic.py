@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, parse_contract, read_contract
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.engines.intrinsic import CONTINUUM_POINTS
 from stellar_emulator.grid.expand import assemble_labels
@@ -43,6 +44,12 @@ def write_rows(path: Path, rows: Rows, contract: Contract = TINY, batch: int = 1
     """Write rows as a grid; ``axis`` may replace ``wavelength`` or ``medium`` of the contract."""
     given = {"wavelength": contract.wavelength.pixels, "medium": contract.wavelength.medium, **axis}
     return write_grid(path, contract, in_batches(rows, batch), provenance={}, **given)  # type: ignore[arg-type]
+
+
+def with_axis(axis: str, contract: Contract = TINY) -> Contract:
+    """A contract whose wavelength axis is another, as YAML."""
+    lines = [f"wavelength: {axis}" if line.startswith("wavelength:") else line for line in contract.source.splitlines()]
+    return parse_contract("\n".join(lines))
 
 
 def small_contract() -> Contract:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from stellar_emulator.broadening.fourier_sum import FourierSum, fourier_sum
 from stellar_emulator.broadening.rotation import RotationSeries, rotation_series
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, IntrinsicAxis, WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, IntrinsicAxis, WavelengthAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import converted
 from stellar_emulator.errors import InputError
 

@@ -140,7 +140,7 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
     if spectra.shape[1] != axis.count:
         raise InputError(
             f"flux has {spectra.shape[1]} pixels, contract {contract.name} wants {axis.count}: resample it to "
-            f"{_number(axis.start)} to {_number(axis.stop)} {axis.unit} ({axis.medium}), step {_number(axis.step)}"
+            f"{_number(axis.start)} to {_number(axis.stop)} {axis.unit} ({axis.medium}), step {axis.steps}"
         )
     if spectra.dtype.kind == "O":
         _check_pixels(spectra)

@@ -2,19 +2,18 @@
 
 import hashlib
 from enum import StrEnum
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
-from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 
@@ -22,9 +21,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Safe, and ten times faster where PyYAML comes with libyaml."""
-
-SPEED_OF_LIGHT = 299792.458
-"""km/s."""
 
 
 class _Frozen(BaseModel):
@@ -68,26 +64,6 @@ class Label(_Frozen):
         return f"${self.symbol}$" + (f" ({self.unit})" if self.unit else "")
 
 
-class WavelengthAxis(_Frozen):
-    """Equidistant pixels, given by their centres."""
-
-    start: float = Field(description="Centre of the first pixel.")
-    step: float = Field(gt=0, description="From each centre to the next.")
-    count: int = Field(ge=2, description="Number of pixels.")
-    unit: Literal["Angstrom"] = Field(description="Of `start` and `step`.")
-    medium: Medium = Field(description="In which the wavelengths are measured.")
-
-    @cached_property
-    def pixels(self) -> NDArray[np.float64]:
-        """Centres, shape (count,)."""
-        return np.asarray(np.round(self.start + self.step * np.arange(self.count), 6))
-
-    @property
-    def stop(self) -> float:
-        """Centre of the last pixel."""
-        return float(self.pixels[-1])
-
-
 class FluxRange(_Frozen):
     """Inclusive bounds of a normalised flux."""
 
@@ -99,34 +75,6 @@ class FluxRange(_Frozen):
         if not self.lower < self.upper:
             raise ValueError(f"flux: lower ({self.lower}) must be below upper ({self.upper})")
         return self
-
-
-class IntrinsicAxis(_Frozen):
-    """The logarithmic axis of unbroadened spectra, with the step in which their flux is quantised."""
-
-    start: float = Field(description="First edge in Angstrom, above 0.")
-    stop: float = Field(description="Where the axis ends at the latest, in Angstrom; above `start`.")
-    velocity_step: float = Field(gt=0, description="Width of each bin in km/s.")
-    flux_per_count: float = Field(gt=0, description="Flux is stored in whole multiples of it.")
-    medium: Medium = Field(default="air", description="In which the wavelengths are measured.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not 0 < self.start < self.stop:
-            raise ValueError(f"intrinsic: start ({self.start}) must be above 0 and below stop ({self.stop})")
-        return self
-
-    @cached_property
-    def edges(self) -> NDArray[np.float64]:
-        """Bin edges in Angstrom, shape (bins + 1,)."""
-        step = self.velocity_step / SPEED_OF_LIGHT
-        bins = int(np.log(self.stop / self.start) / step)
-        return np.asarray(self.start * np.exp(step * np.arange(bins + 1)))
-
-    @cached_property
-    def wavelength(self) -> NDArray[np.float64]:
-        """Bin centres on the logarithmic axis in Angstrom, shape (bins,)."""
-        return np.asarray(np.sqrt(self.edges[1:] * self.edges[:-1]))
 
 
 class Instrument(_Frozen):

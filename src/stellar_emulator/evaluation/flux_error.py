@@ -97,9 +97,9 @@ def _equivalent_width_errors(
     contract: Contract, error: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> dict[str, float]:
     """RMS error of each line's equivalent width in milli-Angstrom."""
-    step = 1000.0 * contract.wavelength.step
+    axis = contract.wavelength
     return {
-        line: float(np.sqrt(weight @ (step * error[:, window].sum(axis=1)) ** 2))
+        line: float(np.sqrt(weight @ axis.integral(error[:, window], window, per_unit=1000.0) ** 2))
         for line, window in line_windows(contract).items()
     }
 
@@ -108,10 +108,11 @@ def _equivalent_width_shares(
     contract: Contract, computed: NDArray[np.float32], error: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> dict[str, float]:
     """What 90 % of the errors of each line's equivalent width, as shares of it, stay below."""
-    found = {}
+    axis, found = contract.wavelength, {}
+    per_pixel = 1.0 / axis.width
     for line, window in line_windows(contract).items():
-        width = np.maximum((1.0 - computed[:, window]).sum(axis=1), 1e-6)
-        found[line] = weighted_quantile(np.abs(error[:, window].sum(axis=1)) / width, weight, 0.9)
+        width = np.maximum(axis.integral(1.0 - computed[:, window], window, per_pixel), 1e-6)
+        found[line] = weighted_quantile(np.abs(axis.integral(error[:, window], window, per_pixel)) / width, weight, 0.9)
     return found
 
 

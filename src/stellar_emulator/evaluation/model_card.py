@@ -144,7 +144,7 @@ def _contract(contract: Contract) -> str:
 def _axis(contract: Contract) -> str:
     axis = contract.wavelength
     return (
-        f"{axis.count:,} pixels from {axis.start:g} to {axis.stop:g} {axis.unit}, every {axis.step:g}, in {axis.medium}"
+        f"{axis.count:,} pixels from {axis.start:g} to {axis.stop:g} {axis.unit}, every {axis.steps}, in {axis.medium}"
     )
 
 

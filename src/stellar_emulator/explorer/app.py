@@ -71,7 +71,7 @@ class Explorer:
                 "description": contract.description,
                 "versions": {"emulator": self.emulator.version, "validator": self.validator.version},
                 "labels": [_slider(contract, label) for label in contract.labels],
-                "wavelength": contract.wavelength.model_dump(),
+                "wavelength": _axis(contract),
                 "flux": contract.flux.model_dump(),
                 "lines": [asdict(line) for line in named_lines(contract)],
                 "window": contract.regions.equivalent_width_half_width,
@@ -164,6 +164,12 @@ async def _unread(request: Request, error: Exception) -> Response:
 
 def _estimate(labels: NDArray[np.floating], errors: NDArray[np.floating]) -> Mapping[str, list[float]]:
     return {"labels": labels.tolist(), "errors": errors.tolist()}
+
+
+def _axis(contract: Contract) -> dict[str, Any]:
+    """The wavelength axis for the page."""
+    axis = contract.wavelength
+    return {"pixels": axis.pixels.tolist(), "count": axis.count, "unit": axis.unit, "medium": axis.medium}
 
 
 def _slider(contract: Contract, label: Label) -> Mapping[str, Any]:

@@ -65,5 +65,5 @@ def named_lines(contract: Contract) -> list[Line]:
         Line(name, wavelength, row)
         for row, lines in enumerate(rows)
         for name, wavelength in sorted(lines, key=lambda line: line[1])
-        if axis.start <= wavelength <= axis.stop
+        if axis.holds(wavelength)
     ]

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stellar_emulator.contract.contract import WavelengthAxis, first_fault
+from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.contract import first_fault
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer

@@ -67,8 +67,7 @@ def _median_map(
     for row in np.unique(bins):
         absolute = np.abs(residual[bins == row])
         medians[row] = [np.median(absolute[:, first:last]) for first, last in pairwise(firsts)]
-    pixel_edges = contract.wavelength.start + contract.wavelength.step * (firsts - 0.5)
-    return medians, edges, pixel_edges
+    return medians, edges, contract.wavelength.edges[firsts]
 
 
 @styled

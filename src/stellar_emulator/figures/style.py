@@ -102,7 +102,7 @@ def wavelength_title(contract: Contract) -> str:
 
 def frame_wavelengths(axes: Axes, contract: Contract) -> None:
     """Limit the x axis to the contract's pixels; a step beyond the last lies a round number."""
-    axes.set_xlim(contract.wavelength.start, contract.wavelength.stop + contract.wavelength.step)
+    axes.set_xlim(contract.wavelength.start, contract.wavelength.stop + float(contract.wavelength.widths[-1]))
 
 
 def mark_line_cores(axes: Axes, contract: Contract) -> None:
@@ -123,4 +123,4 @@ def name_line_cores(axes: Axes, contract: Contract) -> None:
 def _line_cores(contract: Contract) -> dict[str, float]:
     """Centres in Angstrom of those that lie on the wavelength axis."""
     axis = contract.wavelength
-    return {name: centre for name, centre in contract.regions.line_cores.items() if axis.start <= centre <= axis.stop}
+    return {name: centre for name, centre in contract.regions.line_cores.items() if axis.holds(centre)}

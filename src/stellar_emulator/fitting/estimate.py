@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.forward import Forward, Parameters

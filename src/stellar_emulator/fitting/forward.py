@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline, make_interp_spline
 
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.scaled_labels import Coordinates, label_coordinates
 from stellar_emulator.observed.velocity import at_rest

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.observed.continuum import chebyshev_basis
 

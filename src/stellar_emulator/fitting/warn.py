@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, Contract, WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import to_vacuum
 
 EDGE = 0.002

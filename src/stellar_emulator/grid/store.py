@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Kind, WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.contract import Contract, Kind
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
 from stellar_emulator.system.files import new_file
@@ -290,8 +291,8 @@ def flux_matrix(column: pa.Array, pixels: int, first: int) -> NDArray[np.float32
 
 
 def axis_matches(wavelength: NDArray[np.float64], axis: WavelengthAxis) -> bool:
-    """Whether pixels are those of a contract's axis, to a hundredth of a step: single precision passes."""
-    return len(wavelength) == axis.count and bool(np.allclose(wavelength, axis.pixels, rtol=0, atol=1e-2 * axis.step))
+    """Whether pixels are those of a contract's axis, to a hundredth of a pixel: single precision passes."""
+    return len(wavelength) == axis.count and bool(axis.matches(wavelength).all())
 
 
 def run_hashes(grid: Grid, contract: Contract) -> NDArray[np.str_]:

@@ -1,5 +1,6 @@
 """Turns raw tables into observed spectra: which column is what, unit and medium, missing and impossible values."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed import gaia_archive
@@ -196,6 +197,8 @@ def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray
     if piece.wavelength is not None:
         column = table.column(WAVELENGTH) or WAVELENGTH[0]
         return piece.wavelength, stated.unit or table.units.get(column) or table.stated("wavelength_unit", "cunit1")
+    if listed := table.stated("wavelength"):
+        return _listed(table, listed), stated.unit or table.stated("wavelength_unit")
     start, step = table.stated("wavelength_start"), table.stated("wavelength_step")
     if start and step:
         first, width = _floats(table, "wavelength_start", start), _floats(table, "wavelength_step", step)
@@ -203,6 +206,14 @@ def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray
     if len(piece.flux) == gaia_archive.COUNT and table.column(("source_id",)):
         return gaia_archive.archive_wavelengths(), gaia_archive.UNIT
     return _numbers(table, table.needed(WAVELENGTH)), None
+
+
+def _listed(table: RawTable, text: str) -> NDArray[np.float64]:
+    """Wavelengths that a file's metadata list as JSON."""
+    try:
+        return np.array(json.loads(text), dtype=np.float64).ravel()
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{table.name}: wavelength in its metadata is no list of numbers: {text:.40}") from error
 
 
 def _medium(name: str, angstroms: NDArray[np.float64], table: RawTable, stated: Stated) -> Medium:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.contract.medium import Medium, converted
 
 SCATTER_OF_SECOND_DIFFERENCES = 6.0**0.5

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.errors import InputError
 
 ANGSTROMS = {"Angstrom": 1.0, "nm": 10.0, "um": 1e4, "m": 1e10}

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT, WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 
 FASTEST = 600.0
 """km/s; few stars of the Galaxy are faster."""
@@ -43,7 +43,7 @@ class Library:
     @cached_property
     def step(self) -> float:
         """km/s between two points of the logarithmic axis on which shifts are tried."""
-        return SPEED_OF_LIGHT * self.axis.step / self.axis.stop
+        return self.axis.finest_velocity
 
     @cached_property
     def grid(self) -> NDArray[np.float64]:

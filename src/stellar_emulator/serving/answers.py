@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.contract.checks import is_number, unknown
-from stellar_emulator.contract.contract import WavelengthAxis
 from stellar_emulator.errors import InputError
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.models.validator import Validator
@@ -19,7 +19,7 @@ EMULATOR_PARAMS = ("encoding", "wavelength_min", "wavelength_max")
 VALIDATOR_PARAMS = ("noise",)
 
 _SLACK = 1e-3
-"""Of a wavelength step, by which a bound may miss the pixel that is meant: 8400 + 3999 * 0.1 is above 8799.9."""
+"""Of the narrowest pixel, by which a bound may miss the pixel that is meant: 8400 + 3999 * 0.1 is above 8799.9."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _pixels(axis: WavelengthAxis, lower: object, upper: object) -> slice:
         extent = f"{axis.start:.10g} to {axis.stop:.10g} {axis.unit} ({axis.medium})"
         if not is_number(value):
             raise InputError(f"param {name} = {value!r:.60} is no number: give {extent}")
-        bound, slack = float(value), _SLACK * axis.step  # type: ignore[arg-type]
+        bound, slack = float(value), _SLACK * axis.finest  # type: ignore[arg-type]
         if not axis.start - slack <= bound <= axis.stop + slack:
             raise InputError(f"param {name} = {bound:.10g} {axis.unit} lies outside the spectrum: give {extent}")
         bounds.append(bound)
@@ -101,6 +101,6 @@ def _pixels(axis: WavelengthAxis, lower: object, upper: object) -> slice:
     if first >= after:
         raise InputError(
             f"no pixel lies between wavelength_min = {bounds[0]:.10g} and wavelength_max = {bounds[1]:.10g} "
-            f"{axis.unit}: pixels are {axis.step:.10g} {axis.unit} apart, give a wider range"
+            f"{axis.unit}: pixels are {axis.width:.10g} {axis.unit} apart, give a wider range"
         )
     return slice(first, after)

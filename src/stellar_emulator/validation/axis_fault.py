@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.grid.store import axis_matches
 
 _UNITS = {"nm": 1e1, "micrometres": 1e4, "centimetres": 1e8, "metres": 1e10}
@@ -14,7 +14,7 @@ _REFRACTIVITY = (2.7e-4, 2.95e-4)
 
 def axis_fault(wavelength: NDArray[np.float64], medium: str, axis: WavelengthAxis) -> str:
     """What is wrong with wavelengths, in one line with the remedy; empty if they are the contract's."""
-    wanted = f"{axis.count} pixels, {axis.start:g} to {axis.stop:.10g} {axis.unit} in steps of {axis.step:g}"
+    wanted = f"{axis.count} pixels, {axis.start:g} to {axis.stop:.10g} {axis.unit} in steps of {axis.steps}"
     resample = f"resample the flux to {wanted}"
     if wavelength.ndim != 1 or not len(wavelength) or not np.isfinite(wavelength).all():
         return f"wavelengths are not finite numbers, one a pixel: give {wanted}"
@@ -34,7 +34,7 @@ def axis_fault(wavelength: NDArray[np.float64], medium: str, axis: WavelengthAxi
     if _REFRACTIVITY[0] < shift < _REFRACTIVITY[1]:
         other = "vacuum" if axis.medium == "air" else "air"
         return f"wavelengths {given} look like {other}, the contract wants {axis.medium}: convert them"
-    pixel = int(np.argmax(np.abs(wavelength - axis.pixels) > 1e-2 * axis.step))
+    pixel = int(np.argmin(axis.matches(wavelength)))
     return (
         f"wavelengths {given} are not the contract's: pixel {pixel} lies at {wavelength[pixel]:.10g} instead of "
         f"{axis.pixels[pixel]:.10g}: {resample}"

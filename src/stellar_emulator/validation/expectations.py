@@ -18,7 +18,8 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from stellar_emulator.contract.contract import Label, WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.contract import Label
 from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
 

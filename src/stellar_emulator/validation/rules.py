@@ -93,7 +93,7 @@ def axis_rules(contract: Contract) -> tuple[Rule, ...]:
             subject="wavelength",
             settings={"axis": axis.model_dump()},
             sentence=f"The wavelengths are {axis.start:g} to {axis.stop:.10g} {axis.unit} in {axis.medium}: "
-            f"{axis.count} pixels in steps of {axis.step:g}.",
+            f"{axis.count} pixels in steps of {axis.steps}.",
             table=PIXELS,
         ),
     )

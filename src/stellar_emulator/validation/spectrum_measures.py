@@ -6,7 +6,8 @@ All functions take finite flux (rows, pixels) and return one value a spectrum, s
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, WavelengthAxis
+from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.expectation_limits import LINE_WIDTH, MEAN_FLUX, depth_of
 
 Flux = NDArray[np.float32]
@@ -56,7 +57,7 @@ def measure(flux: Flux, contract: Contract) -> dict[str, Numbers]:
         found[REPEATED] = _longest_repeat(flux)
     statistical = bool(limits.rank_correlation or limits.label_residual)
     if limits.spike or statistical:
-        found |= _differences(flux, axis.step)
+        found |= _differences(flux, axis.width)
     if statistical:
         found[MEAN_FLUX] = _double(flux.mean(axis=1))
         found |= {depth_of(line): _depth(flux, axis, place) for line, place in line_places(contract).items()}
@@ -98,12 +99,12 @@ def _longest_repeat(flux: Flux) -> Numbers:
     return np.asarray(longest, dtype=np.float64)
 
 
-def _differences(flux: Flux, step: float) -> dict[str, Numbers]:
+def _differences(flux: Flux, width: float) -> dict[str, Numbers]:
     """Width of the lines and the worst spike, from differences between neighbouring pixels.
 
-    The width is ``step`` times the root of the summed squares of first over second differences, in Angstrom: what a
-    blur does to it hardly depends on which lines there are. The spike is the largest distance of a pixel from the
-    curve of fifth order through its six neighbours.
+    That of the lines is ``width``, a pixel's, times the root of the summed squares of first over second differences, in
+    Angstrom: what a blur does to it hardly depends on which lines there are. The spike is the largest distance of a
+    pixel from the curve of fifth order through its six neighbours.
     """
     difference = flux[:, 1:] - flux[:, :-1]
     first = np.einsum("ij,ij->i", difference, difference)
@@ -115,20 +116,19 @@ def _differences(flux: Flux, step: float) -> dict[str, Numbers]:
     pixel = difference.argmax(axis=1)
     height = difference[np.arange(len(flux)), pixel] / _CENTRAL
     with np.errstate(divide="ignore", invalid="ignore"):
-        width = np.where(second > 0, step * np.sqrt(first / second), np.nan)
-    return {LINE_WIDTH: _double(width), SPIKE: _double(height), SPIKE_PIXEL: (pixel + _ORDER // 2).astype(np.float64)}
+        lines = np.where(second > 0, width * np.sqrt(first / second), np.nan)
+    return {LINE_WIDTH: _double(lines), SPIKE: _double(height), SPIKE_PIXEL: (pixel + _ORDER // 2).astype(np.float64)}
 
 
 def _depth(flux: Flux, axis: WavelengthAxis, place: float) -> Numbers:
     """1 minus the mean flux of the pixels nearest to a line's place."""
-    first = round((place - axis.start) / axis.step) - _CORE_PIXELS // 2
+    first = axis.nearest(place) - _CORE_PIXELS // 2
     return _double(1.0 - flux[:, first : first + _CORE_PIXELS].mean(axis=1))
 
 
 def _centroid(flux: Flux, axis: WavelengthAxis, place: float, half_width: float) -> Numbers:
     """Centroid of what a line takes from the mean of both ends of its window; infinite where it takes nothing."""
-    centre, half = round((place - axis.start) / axis.step), round(half_width / axis.step)
-    window = slice(max(0, centre - half), centre + half + 1)
+    window = axis.window(place, half_width)
     distance = axis.pixels[window] - place
     taken = (flux[:, window][:, [0]] + flux[:, window][:, [-1]]) / 2.0 - flux[:, window].astype(np.float64)
     total = taken.sum(axis=1)

@@ -1,4 +1,6 @@
-"""Spectra as FITS: an image with a linear wavelength axis, (pixels,) or (spectra, pixels), as `specutils` reads it.
+"""Spectra as FITS: an image with a linear or logarithmic wavelength axis, (pixels,) or (spectra, pixels).
+
+Linear ones are what `specutils` reads; logarithmic ones follow Greisen et al. 2006, A&A 446, 747.
 
 One spectrum has its labels in the header. Several have them in the extension ``LABELS``: a table of text, since a
 binary one would make `specutils` look for the spectra there.
@@ -10,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
 from stellar_emulator.version import VERSION
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.fits_header import BLOCK, Card, header, padded
@@ -28,7 +32,18 @@ WIDTH = 25
 
 
 def write(path: Path, generated: Generated) -> None:
-    """Write the image batch by batch, so that memory holds one batch, and the labels as text."""
+    """Write the image batch by batch, so that memory holds one batch, and the labels as text.
+
+    Raises
+    ------
+    InputError
+        If the wavelengths are listed one by one, which an image's header can't state.
+    """
+    if generated.contract.wavelength.spacing == "listed":
+        raise InputError(
+            f"{path}: the wavelengths of contract {generated.contract.name} are listed, which the header of a FITS "
+            "image can't state: give .parquet or .csv"
+        )
     table: list[str] = []
     with path.open("wb") as stream:
         first = next(generated.batches)
@@ -44,6 +59,7 @@ def write(path: Path, generated: Generated) -> None:
 
 def _image_cards(generated: Generated, labels: NDArray[np.float64]) -> list[Card]:
     axis, alone = generated.contract.wavelength, generated.rows == 1
+    wavelength_type, step = _spacing(axis)
     cards: list[Card] = [
         ("SIMPLE", True, "FITS"),
         ("BITPIX", -32, "single precision"),
@@ -56,11 +72,11 @@ def _image_cards(generated: Generated, labels: NDArray[np.float64]) -> list[Card
         ("EXTEND", True, ""),
         ("DISPAXIS", 1, "wavelengths run along axis 1"),
         ("BUNIT", "", "flux over continuum has no unit"),
-        ("CTYPE1", WAVELENGTH_TYPE[axis.medium], f"wavelength in {axis.medium}"),
+        ("CTYPE1", wavelength_type, f"wavelength in {axis.medium}"),
         ("CUNIT1", axis.unit, ""),
         ("CRPIX1", 1.0, "the first pixel"),
         ("CRVAL1", axis.start, f"[{axis.unit}] its centre"),
-        ("CDELT1", axis.step, f"[{axis.unit}] from pixel to pixel"),
+        ("CDELT1", step, f"[{axis.unit}] from pixel to pixel"),
         ("MEDIUM", axis.medium, "of the wavelengths"),
         ("MODEL", generated.version, "emulator that made the flux"),
         ("MODELSHA", generated.digest, ""),
@@ -71,6 +87,15 @@ def _image_cards(generated: Generated, labels: NDArray[np.float64]) -> list[Card
         given = zip(generated.contract.labels, labels.tolist(), strict=True)
         cards += [(label.name.upper(), value, f"[{label.unit}]" if label.unit else "") for label, value in given]
     return cards
+
+
+def _spacing(axis: WavelengthAxis) -> tuple[str, float]:
+    """CTYPE and CDELT: on a logarithmic axis the step at the first pixel, where CRVAL is (eq. 5)."""
+    kind = WAVELENGTH_TYPE[axis.medium]
+    if axis.velocity_step is not None:
+        return f"{kind}-LOG", axis.start * axis.velocity_step / SPEED_OF_LIGHT
+    assert axis.step is not None
+    return kind, axis.step
 
 
 def _table_cards(contract: Contract, rows: int) -> list[Card]:

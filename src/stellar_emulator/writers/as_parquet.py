@@ -1,9 +1,11 @@
 """Spectra as Parquet: one row a spectrum, which can be read as a grid of one's own (see `grid.readers.user_grid`)."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.grid.store import spectra_writer
 from stellar_emulator.writers.batch import Generated
 
@@ -12,8 +14,7 @@ def write(path: Path, generated: Generated) -> None:
     """Write labels and flux of every spectrum; the wavelengths stand in the file's metadata."""
     axis = generated.contract.wavelength
     note = {
-        "wavelength_start": repr(axis.start),
-        "wavelength_step": repr(axis.step),
+        **_pixels(axis),
         "medium": axis.medium,
         "emulator": generated.digest,
         "contract": generated.contract.digest,
@@ -24,3 +25,10 @@ def write(path: Path, generated: Generated) -> None:
         for labels, made in generated.batches:
             flux = pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), axis.count)
             writer.write_table(pa.table([*labels.T, flux], schema=schema))
+
+
+def _pixels(axis: WavelengthAxis) -> dict[str, str]:
+    """Where pixels lie, as `grid.readers.user_grid` reads it."""
+    if axis.step is not None:
+        return {"wavelength_start": repr(axis.start), "wavelength_step": repr(axis.step)}
+    return {"wavelength": json.dumps(axis.pixels.tolist())}

@@ -14,10 +14,10 @@ const LEAST_DIFFERENCE = 0.01;
 export class Plot {
   /** `model`: the server's description of contract and lines. */
   constructor(spectrum, difference, model) {
-    const { start, step, count, unit, medium } = model.wavelength;
+    const { pixels, count, unit, medium } = model.wavelength;
     this.spectrum = spectrum;
     this.difference = difference;
-    this.pixels = Float64Array.from({ length: count }, (_, i) => start + i * step);
+    this.pixels = Float64Array.from(pixels);
     this.curves = { uploaded: null, pinned: null, generated: new Float32Array(count) };
     const wavelength = `wavelength in ${medium} (${unit})`;
     const sync = { key: "wavelength" };

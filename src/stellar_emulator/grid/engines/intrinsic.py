@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, IntrinsicAxis
+from stellar_emulator.contract.axis import IntrinsicAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.synspec import atmosphere
 from stellar_emulator.grid.engines.synspec import run as synspec

@@ -6,7 +6,7 @@ import numpy as np
 
 from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA
 from stellar_emulator.broadening.rotation import RotationSeries
-from stellar_emulator.contract.contract import SPEED_OF_LIGHT
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx.graph import Graph, Outputs
 from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised

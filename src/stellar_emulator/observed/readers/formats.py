@@ -86,13 +86,19 @@ def _image(path: Path, image: "ImageHDU", error: "ImageHDU | None", shared: dict
         raise InputError(f"{path} holds an image of shape {flux.shape}: give one row a spectrum")
     if "CRVAL1" not in header:
         raise InputError(f"{path} holds an image of shape {flux.shape} without the wavelength axis CRVAL1, CDELT1")
-    if "-" in str(header.get("CTYPE1", "")).strip():
-        raise InputError(f"{path}: CTYPE1 = '{header['CTYPE1']}' is no linear axis: give the wavelengths in a table")
+    kind = str(header.get("CTYPE1", "")).strip().upper()
+    if "-" in kind and not kind.endswith("-LOG"):
+        raise InputError(
+            f"{path}: CTYPE1 = '{header['CTYPE1']}' is no linear axis, nor a logarithmic one: give the wavelengths in "
+            "a table"
+        )
     step = _header_number(path, header, "CDELT1" if "CDELT1" in header else "CD1_1")
     if not step:
         raise InputError(f"{path} states no step of its wavelength axis: CDELT1 or CD1_1")
     first = _header_number(path, header, "CRVAL1")
-    wavelength = first + step * (np.arange(flux.shape[1]) + 1.0 - _header_number(path, header, "CRPIX1", 1.0))
+    offset = step * (np.arange(flux.shape[1]) + 1.0 - _header_number(path, header, "CRPIX1", 1.0))
+    # Greisen et al. 2006, A&A 446, 747, eq. 5.
+    wavelength = first * np.exp(offset / first) if kind.endswith("-LOG") else first + offset
     if header.get("DC-FLAG", 0) == 1:
         wavelength = 10.0**wavelength
     columns = {"wavelength": wavelength, "flux": flux}
