@@ -12,8 +12,8 @@ from benchmarks.machine import Row, milliseconds, product_rates, spread, table
 from stellar_emulator import Emulator
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import SetupError
-from stellar_emulator.grid.engines import intrinsic
-from stellar_emulator.grid.engines.synspec import run as synspec
+from stellar_emulator.grid.engines.base import require_served, synthesised
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
 from stellar_emulator.grid.sampling import run_labels
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx.export import emulator_onnx
@@ -147,15 +147,14 @@ def _ways(emulator: Emulator) -> Iterator[Way]:
 
 def _synspec_times(contract: Contract) -> tuple[str, str]:
     """Milliseconds and spectra a second of runs over the box."""
-    axis = intrinsic.require_intrinsic_axis(contract)
     try:
-        installation = synspec.install(*intrinsic.synthesis_range(axis))
+        SYNSPEC.install(require_served(SYNSPEC, contract))
     except SetupError:
         return "not measured: no gfortran", ""
     times = []
     for labels in run_labels(contract, contract.sampling.seed, 0, RUNS):
         begun = time.perf_counter()
-        intrinsic.synthesise(contract, installation, labels)
+        synthesised(SYNSPEC, contract, labels)
         times.append(time.perf_counter() - begun)
     return spread([1000.0 * taken for taken in times], 0), spread([1.0 / taken for taken in times])
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rounding import assert_within, sum_error
-from stellar_emulator.broadening.rotation import RotationSeries, rotation_series, rotation_slopes, rotation_transfer
+from stellar_emulator.broadening.disc_series import DiscSeries
+from stellar_emulator.broadening.rotation import rotation_series, rotation_slopes, rotation_transfer
 
 FREQUENCIES = np.linspace(0.0, 0.08, 60)
 """Cycles per km/s."""
@@ -12,7 +13,7 @@ FREQUENCIES = np.linspace(0.0, 0.08, 60)
 pytestmark = pytest.mark.rounding
 
 
-def rounding(series: RotationSeries, darkening: np.ndarray) -> np.ndarray:
+def rounding(series: DiscSeries, darkening: np.ndarray) -> np.ndarray:
     """Of the series, (n, frequencies): four roundings make the factors of each product, two products an order."""
     disc, difference = np.abs(series.disc).sum(axis=0), np.abs(series.difference).sum(axis=0)
     share = darkening[:, np.newaxis]

@@ -12,7 +12,7 @@ from stellar_emulator.evaluation.accuracy import AccuracyRow, accuracy_rows
 from stellar_emulator.evaluation.citation import works
 from stellar_emulator.evaluation.flux_error import FluxErrorRow, flux_error_rows
 from stellar_emulator.evaluation.model_card import Facts, model_card, short_card, without_figures
-from stellar_emulator.grid.engines.runs import KNOWN_LIMITS
+from stellar_emulator.grid.engines.synspec.engine import KNOWN_LIMITS
 from stellar_emulator.grid.shards import read_provenance
 from stellar_emulator.grid.source import embedded_folder
 from stellar_emulator.networks.preset import read_preset

@@ -7,9 +7,9 @@ import pytest
 
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.base import synthesised
 from stellar_emulator.grid.engines.runs import synthesize_runs
-from stellar_emulator.grid.engines.synspec import run as synspec
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
 from stellar_emulator.grid.shards import read_intrinsic_grid, read_provenance, write_provenance
 from stellar_emulator.grid.source import embedded_folder
 
@@ -26,8 +26,7 @@ def contract() -> Contract:
 @pytest.mark.parametrize("number", [7, 700, 9000])
 def test_synspec_gives_an_embedded_run_again(contract, number):
     grid = read_intrinsic_grid(embedded_folder(contract), contract)
-    installation = synspec.install(*intrinsic.synthesis_range(contract.intrinsic))
-    again = intrinsic.synthesise(contract, installation, grid.labels[number])
+    again = synthesised(SYNSPEC, contract, grid.labels[number])
     assert np.abs(again.flux - grid.flux[number]).max() < 1e-3
     assert again.limb_darkening == pytest.approx(grid.limb_darkening[number], abs=1e-3)
     np.testing.assert_allclose(again.continuum, grid.continuum[number], rtol=1e-4)

@@ -9,8 +9,10 @@ import pytest
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.base import RunFailedError, synthesised
 from stellar_emulator.grid.engines.synspec import atmosphere, parts
 from stellar_emulator.grid.engines.synspec import run as synspec
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
 
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
 
@@ -77,8 +79,8 @@ def test_spectra_agree_with_independent_code(contract: Contract, installation: s
 
 @needs_gfortran
 @pytest.mark.synspec
-def test_the_sun(contract: Contract, installation: synspec.Installation) -> None:
-    spectrum = intrinsic.synthesise(contract, installation, np.array([5777.0, 4.44, 0.0, 1.0]))
+def test_the_sun(contract: Contract) -> None:
+    spectrum = synthesised(SYNSPEC, contract, np.array([5777.0, 4.44, 0.0, 1.0]))
     assert contract.intrinsic is not None
     assert spectrum.limb_darkening == pytest.approx(0.46, abs=0.02)
     assert spectrum.continuum.shape == (intrinsic.CONTINUUM_POINTS,)
@@ -99,5 +101,5 @@ def test_a_run_that_synspec_cannot_compute_says_why(
     structure = atmosphere.atmosphere(5777.0, 4.44, 0.0)
     broken = replace(structure, temperature=-structure.temperature)
     monkeypatch.setattr(synspec, "atmosphere", lambda *labels: broken)
-    with pytest.raises(synspec.RunFailedError, match="SYNSPEC"):
+    with pytest.raises(RunFailedError, match="SYNSPEC"):
         synspec.synthesise(installation, 5777.0, 4.44, 0.0, 1.0, 8498.0, 8499.0)

@@ -92,7 +92,7 @@ def test_limb_darkening_of_the_chain_reaches_the_flux() -> None:
     darker = made.copy()
     darker[:, -1] += 0.3 * LIMB_DARKENING_WEIGHT
     transfer = network.broadening.transfer(
-        labels[:, network.vsini_column],
+        labels[:, network.contract.label_names.index("vsini")],
         labels[:, SMALL.label_names.index("resolution")],
         (darker[:, -1] / LIMB_DARKENING_WEIGHT).astype(np.float64),
     )

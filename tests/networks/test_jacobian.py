@@ -31,7 +31,7 @@ def in_double(network: ExactEmulatorNetwork, labels: np.ndarray) -> np.ndarray:
     broadening = network.broadening
     made = network.chain(labels[:, network.run_columns])
     assert made.dtype == np.float64
-    vsini, resolution = labels[:, network.vsini_column], resolutions(network.contract, labels)
+    vsini, resolution = labels[:, network.contract.label_names.index("vsini")], resolutions(network.contract, labels)
     excess = instrument_sigma(resolution) ** 2 - instrument_sigma(broadening.sharpest) ** 2
     transfer = rotation_transfer(broadening.frequencies, vsini, made[:, -1] / LIMB_DARKENING_WEIGHT)
     transfer *= np.exp(-2.0 * np.pi**2 * np.outer(excess, broadening.frequencies**2))

@@ -15,7 +15,8 @@ def random_network(contract: Contract, seed: int = 0) -> ExactEmulatorNetwork:
     convolve = contract_broadening(contract)
     lower, upper = contract.lower[contract.columns(contract.run_labels)], contract.upper
     width = upper[contract.columns(contract.run_labels)] - lower
-    hidden = DenseChain((DenseLayer(random.normal(size=(4, 6)).astype(np.float32), np.zeros(6, np.float32), "tanh"),))
+    kernel = random.normal(size=(len(contract.run_labels), 6))
+    hidden = DenseChain((DenseLayer(kernel.astype(np.float32), np.zeros(6, np.float32), "tanh"),))
     places = np.linspace(contract.wavelength.start, contract.wavelength.stop, 8)[1:-1, np.newaxis]
     lines = np.exp(-0.5 * ((contract.intrinsic.wavelength - places) / 0.2) ** 2)
     modes = convolve.modes(lines)

@@ -1,21 +1,25 @@
-"""Rotation and instrument as the convolutions that they are, on a logarithmic wavelength axis.
+"""Rotation, instrument and what else broadens as the convolutions that they are, on a logarithmic wavelength axis.
 
-Both kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
-Observation and Analysis of Stellar Photospheres, ch. 18) and a Gaussian of FWHM = wavelength / resolution. Because the
-instrument passes no detail finer than its own width, few modes are enough; their sum is taken at the pixels.
+All kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
+Observation and Analysis of Stellar Photospheres, ch. 18), a Gaussian of FWHM = wavelength / resolution, and the
+profiles of further roles, a file of this room each (`macroturbulence`). Because the instrument passes no detail finer
+than its own width, few modes are enough; their sum is taken at the pixels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.broadening.disc_series import DiscSeries, disc_series, profile_of
 from stellar_emulator.broadening.fourier_sum import FourierSum, fourier_sum
-from stellar_emulator.broadening.rotation import RotationSeries, rotation_series
+from stellar_emulator.broadening.rotation import rotation_series
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import converted
+from stellar_emulator.contract.roles import RESOLUTION, ROTATION
 from stellar_emulator.errors import InputError
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
@@ -31,15 +35,17 @@ class Broadening:
     The modes are those of the spectrum as the sharpest instrument sees it without rotation, real parts then
     imaginary, scaled so that squared differences of modes are those of flux. bins: of the intrinsic axis; frequencies:
     cycles per km/s, shape (modes,); response: from intrinsic flux to modes, shape (modes,); sharpest: that
-    instrument's resolution; rotation: transfer by vsini and limb darkening; synthesis: modes to pixels.
+    instrument's resolution; rotation: transfer by vsini and limb darkening, None without it; synthesis: modes to
+    pixels; profiles: the same as ``rotation`` for further labels, by role.
     """
 
     bins: int
     frequencies: NDArray[np.float64]
     response: NDArray[np.float64]
     sharpest: float
-    rotation: RotationSeries
+    rotation: DiscSeries | None
     synthesis: FourierSum
+    profiles: Mapping[str, DiscSeries] = field(default_factory=dict)
 
     @property
     def pixels(self) -> int:
@@ -48,7 +54,13 @@ class Broadening:
     @property
     def multiply_adds(self) -> int:
         """Of one spectrum."""
-        return self.synthesis.multiply_adds + self.rotation.disc.size + self.rotation.difference.size
+        series = sum(one.disc.size + one.difference.size for one in self.disc_series.values())
+        return self.synthesis.multiply_adds + series
+
+    @property
+    def disc_series(self) -> dict[str, DiscSeries]:
+        """Series of all profiles that limb darkening weights, by role, rotation first."""
+        return ({} if self.rotation is None else {ROTATION: self.rotation}) | dict(self.profiles)
 
     def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
         """Modes of intrinsic spectra, (runs, bins) to (runs, 2 modes).
@@ -64,29 +76,62 @@ class Broadening:
         return np.concatenate([spectrum.real, spectrum.imag], axis=-1).astype(np.float32)
 
     def transfer(
-        self, vsini: NDArray[np.float64], resolution: NDArray[np.float64], limb_darkening: NDArray[np.float64]
+        self,
+        vsini: NDArray[np.float64] | None,
+        resolution: NDArray[np.float64],
+        limb_darkening: NDArray[np.float64],
+        others: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float32]:
-        """Product of both kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes)."""
+        """Product of all kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes).
+
+        vsini: None where nothing rotates; others: values of further labels, by role, one for each of ``profiles``.
+        """
         extra = instrument_sigma(resolution) ** 2 - instrument_sigma(self.sharpest) ** 2
         exponent = np.outer(-2.0 * np.pi**2 * extra, self.frequencies**2).astype(np.float32)
-        both = self.rotation(vsini, limb_darkening)
-        both *= np.exp(exponent, out=exponent)
-        return both
+        instrument = np.exp(exponent, out=exponent)
+        given = {**(others or {}), **({} if vsini is None else {ROTATION: vsini})}
+        for role, series in self.disc_series.items():
+            instrument *= series(given[role], limb_darkening)
+        return instrument
 
     def __call__(
         self,
         modes: NDArray[np.float32],
-        vsini: NDArray[np.float64],
+        vsini: NDArray[np.float64] | None,
         resolution: NDArray[np.float64],
         limb_darkening: NDArray[np.float64],
+        others: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float32]:
-        """Broadened flux, (n, 2 modes) to (n, pixels); vsini in km/s, limb darkening linear, each of shape (n,)."""
-        transfer = self.transfer(vsini, resolution, limb_darkening)
+        """Broadened flux, (n, 2 modes) to (n, pixels).
+
+        vsini and others: as `transfer` takes them, in km/s; limb darkening: linear; each of shape (n,).
+        """
+        transfer = self.transfer(vsini, resolution, limb_darkening, others)
         return self.synthesis(modes * np.concatenate([transfer, transfer], axis=-1))
 
+    def at_labels(
+        self,
+        contract: Contract,
+        modes: NDArray[np.float32],
+        labels: NDArray[np.floating],
+        limb_darkening: NDArray[np.float64],
+    ) -> NDArray[np.float32]:
+        """Broadened flux, (n, 2 modes) to (n, pixels), at those of a contract's labels, (n, labels), that broaden."""
+        places = {role: contract.column_of(role) for role in self.disc_series}
+        given = {role: labels[:, place].astype(np.float64) for role, place in places.items() if place is not None}
+        return self(modes, given.pop(ROTATION, None), resolutions(contract, labels), limb_darkening, given)
 
-def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: float, fastest: float) -> Broadening:
+
+def broadening(
+    intrinsic: IntrinsicAxis,
+    wavelength: WavelengthAxis,
+    sharpest: float,
+    fastest: float | None,
+    largest: Mapping[str, float] | None = None,
+) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
+
+    fastest: None where nothing rotates; largest: values of further labels, by role.
 
     Raises
     ------
@@ -112,8 +157,9 @@ def broadening(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis, sharpest: f
         frequencies=frequencies,
         response=twice * instrument / (bins * np.sinc(frequencies * step)),
         sharpest=sharpest,
-        rotation=rotation_series(frequencies, fastest),
+        rotation=None if fastest is None else rotation_series(frequencies, fastest),
         synthesis=fourier_sum(angles, instrument),
+        profiles={role: disc_series(profile_of(role), frequencies, value) for role, value in (largest or {}).items()},
     )
 
 
@@ -131,31 +177,33 @@ def contract_broadening(contract: Contract) -> Broadening:
     InputError
         If the contract has no intrinsic axis, or says nothing of the resolution.
     """
-    if contract.intrinsic is None or not (contract.instrument or "resolution" in contract.label_names):
+    resolution = contract.of_role(RESOLUTION)
+    if contract.intrinsic is None or (contract.instrument is None and resolution is None):
         raise InputError(
             f"contract {contract.name} can't broaden: it needs an intrinsic axis, and the label resolution or an "
             "instrument"
         )
-    if contract.instrument:
-        sharpest = contract.instrument.sharpest
-    else:
-        sharpest = contract.labels[contract.label_names.index("resolution")].upper
-    fastest = contract.labels[contract.label_names.index("vsini")].upper
-    return _kept(contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json(), sharpest, fastest)
+    sharpest = resolution.upper if resolution is not None else contract.instrument.sharpest  # type: ignore[union-attr]
+    largest = {label.role: label.upper for label in contract.broadening_labels if label.role != RESOLUTION}
+    fastest = largest.pop(ROTATION, None)
+    axes = contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json()
+    return _kept(*axes, sharpest, fastest, tuple(largest.items()))
 
 
 def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
     """Resolution of each spectrum, shape (n,), for labels (n, labels): a label, or the instrument's for all."""
     if contract.instrument:
         return np.full(len(labels), contract.instrument.resolution)
-    return np.asarray(labels[:, contract.label_names.index("resolution")], dtype=np.float64)
+    return np.asarray(labels[:, contract.column_of(RESOLUTION)], dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
-def _kept(intrinsic: str, wavelength: str, sharpest: float, fastest: float) -> Broadening:
+def _kept(
+    intrinsic: str, wavelength: str, sharpest: float, fastest: float | None, largest: tuple[tuple[str, float], ...]
+) -> Broadening:
     """One broadening for grid, targets and emulator; axes that hold arrays make no keys."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
-    return broadening(*axes, sharpest, fastest)
+    return broadening(*axes, sharpest, fastest, dict(largest))
 
 
 def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -5,16 +5,13 @@
 precision at every vsini, for the price of a small matrix product. ONNX has no Bessel function, and NumPy's is slow.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import j0, j1
 
-Array = NDArray[np.float64]
+from stellar_emulator.broadening.disc_series import DiscSeries, series_of
 
-NEGLIGIBLE_TERM = 1e-9
-"""Terms of the series that change no transfer, which is at most 1, by more are dropped."""
+Array = NDArray[np.float64]
 
 SMALL = 1e-2
 """Radians below which the functions are taken as their first terms."""
@@ -30,48 +27,21 @@ def rotation_transfer(frequencies: Array, vsini: Array, limb_darkening: Array) -
     return np.asarray(((1.0 - darkening) * _disc(angle) + darkening * _limb(angle)) / (1.0 - darkening / 3.0))
 
 
-@dataclass(frozen=True)
-class RotationSeries:
-    """(disc + darkening x (limb - disc)) / (1 - darkening / 3), each of them a sum of waves in phi.
-
-    fastest: largest vsini in km/s; orders: of the waves, shape (orders,); disc, difference: amplitudes of disc and of
-    limb - disc at each frequency, shape (orders, frequencies).
-    """
-
-    fastest: float
-    orders: Array
-    disc: NDArray[np.float32]
-    difference: NDArray[np.float32]
-
-    def __call__(self, vsini: Array, limb_darkening: Array) -> NDArray[np.float32]:
-        """The sums of cosines, (n, frequencies), at vsini between 0 and ``fastest`` and limb darkening, (n,) each."""
-        waves = np.cos(np.outer(np.arcsin(vsini / self.fastest), self.orders)).astype(np.float32)
-        darkening = np.asarray(limb_darkening, dtype=np.float32)[:, np.newaxis]
-        norm = 1.0 - darkening / np.float32(3.0)
-        made = (waves / norm) @ self.disc
-        made += (waves * (darkening / norm)) @ self.difference
-        return np.asarray(made)
-
-    def at(self, places: NDArray[np.integer]) -> "RotationSeries":
-        """The same at some of the frequencies, given by their places, (n,), which may repeat."""
-        return replace(self, disc=self.disc[:, places], difference=self.difference[:, places])
-
-
-def rotation_series(frequencies: Array, fastest: float) -> RotationSeries:
+def rotation_series(frequencies: Array, fastest: float) -> DiscSeries:
     """The transfer at frequencies in cycles per km/s, up to ``fastest`` km/s: cosines of even orders."""
     phi, angle = _nodes(frequencies, fastest)
     orders = np.arange(0.0, 2.0 * len(phi), 2.0)
     waves = np.where(orders > 0, 2.0, 1.0) / len(phi) * np.cos(np.outer(phi, orders))
-    return _series(fastest, orders, waves.T @ _disc(angle), waves.T @ _limb(angle))
+    return series_of(fastest, orders, waves.T @ _disc(angle), waves.T @ _limb(angle))
 
 
-def rotation_slopes(frequencies: Array, fastest: float) -> RotationSeries:
+def rotation_slopes(frequencies: Array, fastest: float) -> DiscSeries:
     """Derivatives by vsini, per km/s: sines of odd orders, exactly 0 where vsini is."""
     phi, angle = _nodes(frequencies, fastest)
     orders = np.arange(1.0, 2.0 * len(phi), 2.0)
     waves = 2.0 / len(phi) * np.sin(np.outer(phi, orders))
     inner = 2.0 * np.pi * frequencies
-    return _series(fastest, orders, waves.T @ (inner * _disc_slope(angle)), waves.T @ (inner * _limb_slope(angle)))
+    return series_of(fastest, orders, waves.T @ (inner * _disc_slope(angle)), waves.T @ (inner * _limb_slope(angle)))
 
 
 def _nodes(frequencies: Array, fastest: float) -> tuple[Array, Array]:
@@ -80,14 +50,6 @@ def _nodes(frequencies: Array, fastest: float) -> tuple[Array, Array]:
     count = int(np.pi * fastest * frequencies.max()) + 64
     phi = 0.5 * np.pi / count * np.arange(0.5, count)
     return phi, 2.0 * np.pi * fastest * np.outer(np.sin(phi), frequencies)
-
-
-def _series(fastest: float, orders: Array, disc: Array, limb: Array) -> RotationSeries:
-    matter = np.maximum(np.abs(disc), np.abs(limb)).max(axis=1) > NEGLIGIBLE_TERM
-    kept = int(np.nonzero(matter)[0].max(initial=0)) + 1
-    return RotationSeries(
-        fastest, orders[:kept], disc[:kept].astype(np.float32), (limb - disc)[:kept].astype(np.float32)
-    )
 
 
 def _disc(angle: Array) -> Array:

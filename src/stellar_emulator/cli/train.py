@@ -48,7 +48,7 @@ HASH_DIGITS = 16
 NEW = "new"
 """What a user calls networks that are yet to be trained."""
 
-_DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "sampling", "split"}
+_DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "limb_darkening", "sampling", "split"}
 """Fields of a contract that the networks depend on, beside the grid."""
 
 

@@ -1,19 +1,28 @@
 """The data contract: labels, wavelength axis, flux range and sampling, read from one YAML file into frozen types."""
 
 import hashlib
-from enum import StrEnum
+import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
+from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, RESOLUTION, ROLES, Kind, inferred_role, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 
@@ -27,13 +36,6 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Kind(StrEnum):
-    """What a label belongs to: the radiative-transfer run, or the broadening applied to its spectrum."""
-
-    RUN = "run"
-    BROADENING = "broadening"
-
-
 class Label(_Frozen):
     """One stellar (or instrumental) label with its unit and inclusive bounds."""
 
@@ -42,11 +44,54 @@ class Label(_Frozen):
     unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
     lower: float = Field(description="Smallest value, inclusive; below `upper`.")
     upper: float = Field(description="Largest value, inclusive.")
-    kind: Kind = Field(description="Whether it belongs to the radiative-transfer run or to the broadening.")
+    kind: Kind = Field(
+        description="Whether it belongs to the radiative-transfer run or to the broadening; `role` alone says it too."
+    )
+    role: str = Field(
+        default="",
+        description=f"What it does: {known_roles()}; absent: of a label of kind broadening its name, of others run.",
+    )
     accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
     median: float | None = Field(
         default=None, description="Half of all draws lie below it, between the bounds; absent: uniform draws."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_and_role(cls, given: Any) -> Any:
+        """Each of them from the other; a role that is not known is left for the contract to name."""
+        if not isinstance(given, dict):
+            return given
+        if not given.get("role"):
+            return {**given, "role": inferred_role(str(given.get("name")), given.get("kind"))}
+        known = ROLES.get(given["role"]) if isinstance(given["role"], str) else None
+        return {"kind": Kind.BROADENING if known is None else known.kind, **given}
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a role that kind and name say already."""
+        inferred = self.role == inferred_role(self.name, self.kind)
+        return {name: value for name, value in handler(self).items() if name != "role" or not inferred}
+
+    @model_validator(mode="after")
+    def _fits_its_role(self) -> Self:
+        role = ROLES.get(self.role)
+        if role is None:
+            return self
+        if role.kind is not self.kind:
+            raise ValueError(f"label {self.name}: role {role.name} is of kind {role.kind}, not {self.kind}")
+        if role.unit is not None and self.unit.replace(" ", "") != role.unit:
+            wanted = f"in {role.unit}" if role.unit else "without a unit"
+            raise ValueError(f"label {self.name}: role {role.name} is {wanted}, got unit {self.unit!r}")
+        if role.name == ELEMENT and not re.fullmatch(ELEMENT_NAME, self.name):
+            raise ValueError(
+                f"label {self.name}: role {role.name} wants the symbol and _m for its name, as ca_m for [Ca/M]"
+            )
+        if role.lowest is not None and self.lower < role.lowest:
+            raise ValueError(
+                f"label {self.name}: lower ({self.lower:g}) must be {role.lowest:g} or more for role {role.name}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -74,6 +119,32 @@ class FluxRange(_Frozen):
     def _ordered(self) -> Self:
         if not self.lower < self.upper:
             raise ValueError(f"flux: lower ({self.lower}) must be below upper ({self.upper})")
+        return self
+
+
+class LimbDarkening(_Frozen):
+    """Linear limb darkening of intrinsic spectra that have none of their own: a constant, or a table by a label."""
+
+    value: float | None = Field(default=None, ge=0, le=1, description="Of all runs; in place of a table.")
+    label: Name | None = Field(default=None, description="Label of the run that a table goes by.")
+    at: tuple[float, ...] | None = Field(default=None, description="Values of that label, ascending, two or more.")
+    values: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
+        default=None, description="Limb darkening at each of them; linear between, constant beyond."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        table = (self.label, self.at, self.values)
+        if (self.value is None) == all(part is None for part in table) or (self.value is None and None in table):
+            raise ValueError("limb_darkening: give value, or label, at and values")
+        if self.at is not None and self.values is not None:
+            if len(self.at) != len(self.values) or len(self.at) < 2:
+                raise ValueError(
+                    f"limb_darkening: at and values must be equally many, two or more, got {len(self.at)} and "
+                    f"{len(self.values)}"
+                )
+            if any(lower >= upper for lower, upper in pairwise(self.at)):
+                raise ValueError(f"limb_darkening: at must ascend, got {list(self.at)}")
         return self
 
 
@@ -130,9 +201,10 @@ class Split(_Frozen):
 
 
 class Regions(_Frozen):
-    """Bins of two labels, the hard region and the line cores that figures of merit are broken down by.
+    """Bins of labels, the hard region and the line cores that figures of merit are broken down by.
 
-    Each further field is the name of a label with the edges of its bins; two labels must have them.
+    Each further field is the name of a label with the edges of its bins: of none, one or several labels. Maps of
+    regions show the first two.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -175,6 +247,9 @@ class Contract(_Frozen):
     instrument: Instrument | None = Field(
         default=None, description="Where resolution is no label; absent: it is one, or is not known."
     )
+    limb_darkening: LimbDarkening | None = Field(
+        default=None, description="Of intrinsic spectra that come without; absent: they have their own, or need none."
+    )
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
     )
@@ -196,12 +271,14 @@ class Contract(_Frozen):
         unknown = sorted({*self.regions.bins, *self.regions.hard} - set(names))
         if unknown:
             raise ValueError(f"regions: {', '.join(unknown)} is no label of this contract ({', '.join(names)})")
-        if len(self.regions.bins) != 2:
-            raise ValueError(f"regions: bins of two labels are needed, got {len(self.regions.bins)}")
         if not any(label.kind is Kind.RUN for label in self.labels):
             raise ValueError("labels: at least one must be of kind run")
-        if self.instrument and "resolution" in names:
+        self._check_roles()
+        if self.instrument and (self.of_role(RESOLUTION) or RESOLUTION in names):
             raise ValueError("instrument: resolution is a label of this contract already; leave one of them out")
+        darkened = None if self.limb_darkening is None else self.limb_darkening.label
+        if darkened is not None and darkened not in {label.name for label in self.run_labels}:
+            raise ValueError(f"limb_darkening: {darkened} is no label of kind run of this contract")
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")
@@ -210,6 +287,33 @@ class Contract(_Frozen):
             if set(limits) != gated:
                 raise ValueError(f"gate.{field}: give every accuracy label and no other: {', '.join(sorted(gated))}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the fields that contracts of before do not have, where this one has not either."""
+        return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
+
+    def _check_roles(self) -> None:
+        for label in self.labels:
+            if label.role not in ROLES:
+                kind = label.kind if label.kind is Kind.BROADENING else None
+                what = f"role {label.role}" if label.role else f"kind {label.kind}, and its name is no role,"
+                raise ValueError(
+                    f"label {label.name}: {what} is nothing that spectra are made with: give a role of "
+                    f"{known_roles(kind)}"
+                )
+        for role in ROLES.values():
+            names = [label.name for label in self.labels if label.role == role.name]
+            if role.alone and len(names) > 1:
+                raise ValueError(f"labels: {' and '.join(names)} have one role, {role.name}: leave one of them")
+
+    def of_role(self, role: str) -> Label | None:
+        """The label that has a role which one label has at most."""
+        return next((label for label in self.labels if label.role == role), None)
+
+    def column_of(self, role: str) -> int | None:
+        """Its place among all labels, None where none has the role."""
+        return next((place for place, label in enumerate(self.labels) if label.role == role), None)
 
     @property
     def label_names(self) -> list[str]:
@@ -236,6 +340,11 @@ class Contract(_Frozen):
     def upper(self) -> NDArray[np.float64]:
         """Upper bounds, shape (labels,)."""
         return np.array([label.upper for label in self.labels])
+
+    @property
+    def first_binned(self) -> str:
+        """The label that figures run along: the first with bins, or the first of all."""
+        return next(iter(self.regions.bins), self.labels[0].name)
 
     def columns(self, labels: tuple[Label, ...]) -> list[int]:
         """Positions of some of the labels among all."""

@@ -1,7 +1,8 @@
 """What a test set tells of a model: errors by region of the label box, and what spectra of the grid look like.
 
-The regions are the bins of the contract's two labels. Between the bins' centres errors are interpolated, so that they
-change as smoothly as a fit wants it; beyond the outermost centres they stay as they are there.
+The regions are the bins of the contract's binned labels, all combinations of them. Between the bins' centres errors are
+interpolated, so that they change as smoothly as a fit wants it; beyond the outermost centres they stay as they are
+there.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def emulator_measures(
     contract: Contract, labels: NDArray[np.float64], computed: NDArray[np.float32], generated: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float32]]:
-    """Array ``flux_rms`` (bins, bins, pixels): generated against computed flux (n, pixels) at labels (n, labels)."""
+    """Array ``flux_rms`` (bins, ..., pixels): generated against computed flux (n, pixels) at labels (n, labels)."""
     return {"flux_rms": rms_by_region(contract, labels, generated - computed)}
 
 
@@ -48,7 +49,7 @@ def validator_measures(
 
     Returns
     -------
-    Arrays ``noise`` (levels,), ``label_rms`` (levels, bins, bins, labels), ``quantiles`` (shares,),
+    Arrays ``noise`` (levels,), ``label_rms`` (levels, bins, ..., labels), ``quantiles`` (shares,),
     ``reconstruction_error`` (shares,) and ``mean``.
     """
     random = np.random.default_rng(_SEED)
@@ -83,26 +84,31 @@ def rms(errors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def rms_by_region(contract: Contract, labels: NDArray[np.float64], errors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Root mean squares of errors (n, width) in each region, (bins, bins, width); of all rows where it has none."""
+    """Root mean squares of errors (n, width) in each region, (bins, ..., width); of all rows where it has none."""
     places = [_bins(contract, labels, name) for name in contract.regions.bins]
     sizes = [len(edges) - 1 for edges in contract.regions.bins.values()]
     everywhere = np.sqrt(np.mean(np.square(errors), axis=0))
     found = np.tile(everywhere.astype(np.float32), (*sizes, 1))
-    for first in range(sizes[0]):
-        for second in range(sizes[1]):
-            inside = (places[0] == first) & (places[1] == second)
-            if inside.any():
-                found[first, second] = np.sqrt(np.mean(np.square(errors[inside]), axis=0))
+    for region in np.ndindex(*sizes):
+        inside = np.all([place == number for place, number in zip(places, region, strict=True)], axis=0)
+        if np.any(inside):
+            found[region] = np.sqrt(np.mean(np.square(errors[inside]), axis=0)) if region else everywhere
     return found
 
 
 def at_labels(contract: Contract, table: NDArray[np.floating], labels: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Values of a table (bins, bins, width) at labels (n, labels), linear between the centres of bins: (n, width)."""
-    (low_0, share_0), (low_1, share_1) = (_between(contract, labels, name) for name in contract.regions.bins)
-    high_0, high_1 = np.minimum(low_0 + 1, len(table) - 1), np.minimum(low_1 + 1, table.shape[1] - 1)
-    below = table[low_0, low_1] * (1.0 - share_1) + table[low_0, high_1] * share_1
-    above = table[high_0, low_1] * (1.0 - share_1) + table[high_0, high_1] * share_1
-    return np.asarray(below * (1.0 - share_0) + above * share_0, dtype=np.float32)
+    """Values of a table (bins, ..., width) at labels (n, labels), linear between the centres of bins: (n, width)."""
+    places = [_between(contract, labels, name) for name in contract.regions.bins]
+
+    def between(*bins: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Values where the first labels lie in some bins, (n,) each, and the others between theirs."""
+        if len(bins) == len(places):
+            return np.asarray(table[bins] if bins else np.tile(table, (len(labels), 1)))
+        low, share = places[len(bins)]
+        high = np.minimum(low + 1, table.shape[len(bins)] - 1)
+        return np.asarray(between(*bins, low) * (1.0 - share) + between(*bins, high) * share)
+
+    return np.asarray(between(), dtype=np.float32)
 
 
 def at_noise(levels: NDArray[np.floating], values: NDArray[np.floating], noise: float) -> NDArray[np.floating]:

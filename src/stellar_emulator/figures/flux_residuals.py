@@ -29,6 +29,9 @@ LABEL_BINS, WAVELENGTH_BINS = 40, 400
 SPECTRA_PER_BIN = 20
 """On average, at least: a median of fewer is noise."""
 
+ALL_VALUES = (-np.inf, np.inf)
+"""The one bin of a label that has none."""
+
 
 @styled
 def residual_map(
@@ -72,19 +75,23 @@ def _median_map(
 
 @styled
 def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the mean absolute error of the flux in each bin of the contract's two binned labels, with its value.
+    """Draw the mean absolute error of the flux in each bin of the contract's first two binned labels, with its value.
 
     A row holds ``mae``, ``n`` (spectra) and, under the names of both labels, the bin's (lower, upper) edges. Bins
-    without a row are grey.
+    without a row are grey. Where one label alone is binned, there is one row of bins.
     """
-    (across, across_edges), (upwards, upwards_edges) = contract.regions.bins.items()
-    across_bins, upwards_bins = list(pairwise(across_edges)), list(pairwise(upwards_edges))
+    (across, across_edges), *others = contract.regions.bins.items()
+    upwards, upwards_edges = others[0] if others else ("", [])
+    across_bins, upwards_bins = list(pairwise(across_edges)), list(pairwise(upwards_edges)) or [ALL_VALUES]
     mae = np.full((len(upwards_bins), len(across_bins)), np.nan)
     figure = new_figure("Mean absolute error of generated flux, by region of the labels", height=4.6)
     axes = figure.subplots()
     places = []
     for row in rows:
-        place = upwards_bins.index(tuple(row[upwards])), across_bins.index(tuple(row[across]))
+        place = (
+            upwards_bins.index(tuple(row[upwards]) if upwards else ALL_VALUES),
+            across_bins.index(tuple(row[across])),
+        )
         mae[place] = 1e3 * row["mae"]
         places.append((place, row["n"]))
     image = axes.imshow(mae, cmap=ERRORS, origin="lower", aspect="auto", vmin=0)
@@ -93,11 +100,11 @@ def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) 
         axes.text(right, up, three_digits(mae[up, right]), color=colour, fontsize=12, ha="center", va="bottom")
         axes.text(right, up - 0.06, f"n = {count:,}", color=colour, fontsize=8, ha="center", va="top")
     axes.set_xticks(range(len(across_bins)), [_span(edges) for edges in across_bins])
-    axes.set_yticks(range(len(upwards_bins)), [_span(edges) for edges in upwards_bins])
+    axes.set_yticks(range(len(upwards_bins)), [_span(edges) if upwards else "all" for edges in upwards_bins])
     axes.tick_params(length=0)
     axes.set_facecolor(BLANK)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel=label_of(contract, across).title, ylabel=label_of(contract, upwards).title)
+    axes.set(xlabel=label_of(contract, across).title, ylabel=label_of(contract, upwards).title if upwards else "")
     figure.colorbar(image, ax=axes, label="Mean absolute error (0.001 of the continuum)", pad=0.01)
     return figure
 

@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from stellar_emulator import figures
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, find
 from stellar_emulator.evaluation.evaluation import Evaluation
 from stellar_emulator.training.fit_network import Fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+EXAMPLES = 5
+"""Spectra that are drawn where a contract bins no label."""
 
 
 def evaluation_figures(contract: Contract, evaluation: Evaluation) -> dict[str, "Figure"]:
@@ -34,9 +38,11 @@ def evaluation_figures(contract: Contract, evaluation: Evaluation) -> dict[str, 
         "inferred_labels": figures.inferred_labels(contract, true, inferred, names),
         "accuracy": figures.accuracy_comparison(contract, _comparison(contract, evaluation)),
         "residual_map": _residual_map(contract, test.labels, residual),
-        "flux_error_by_region": figures.flux_error_by_region(contract, _cells(contract, test.labels, residual)),
         "one_spectrum": figures.hero(contract, test.labels[best], test.flux[best], evaluation.generated[best]),
     }
+    if contract.regions.bins:
+        cells = _cells(contract, test.labels, residual)
+        made["flux_error_by_region"] = figures.flux_error_by_region(contract, cells)
     if evaluation.reconstruction is not None:
         made["reconstructed"] = figures.reconstruction(
             contract, test.labels[shown], test.flux[shown], evaluation.reconstruction.flux[shown], "reconstructed"
@@ -56,10 +62,15 @@ def training_figures(contract: Contract, fits: Mapping[str, Fit], labels: NDArra
 
 
 def example_rows(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One row for each bin of the first binned label: the one with the least broadening near the bin's middle."""
-    name, edges = next(iter(contract.regions.bins.items()))
+    """One row for each bin of the first binned label: the one with the least broadening near the bin's middle.
+
+    Without bins there are `EXAMPLES` equal parts of the first label.
+    """
+    name = contract.first_binned
+    first = contract.labels[contract.label_names.index(name)]
+    edges = contract.regions.bins.get(name) or np.linspace(first.lower, first.upper, EXAMPLES + 1).tolist()
     unit = (labels - contract.lower) / (contract.upper - contract.lower)
-    blur = unit[:, [contract.label_names.index(label.name) for label in contract.broadening_labels if label.unit]]
+    blur = unit[:, contract.columns(tuple(label for label in contract.broadening_labels if label.role != RESOLUTION))]
     column = contract.label_names.index(name)
     centres = [(lower + upper) / 2.0 for lower, upper in pairwise(edges)]
     span = contract.upper[column] - contract.lower[column]
@@ -86,20 +97,21 @@ def _comparison(contract: Contract, evaluation: Evaluation) -> list[dict[str, ob
 
 
 def _residual_map(contract: Contract, labels: NDArray[np.float64], residual: NDArray[np.float32]) -> "Figure":
-    name = next(iter(contract.regions.bins))
+    name = contract.first_binned
     return figures.residual_map(contract, labels[:, contract.label_names.index(name)], residual, name)
 
 
 def _cells(contract: Contract, labels: NDArray[np.float64], residual: NDArray[np.float32]) -> list[dict[str, object]]:
-    """Mean absolute error and number of spectra in each cell of the two binned labels."""
+    """Mean absolute error and number of spectra in each cell of the first two binned labels."""
+    bins = dict(list(contract.regions.bins.items())[:2])
     error = np.abs(residual).mean(axis=1)
     cells: list[dict[str, object]] = []
-    for spans in product(*(list(pairwise(edges)) for edges in contract.regions.bins.values())):
+    for spans in product(*(list(pairwise(edges)) for edges in bins.values())):
         inside = np.ones(len(labels), dtype=bool)
-        for name, (lower, upper) in zip(contract.regions.bins, spans, strict=True):
+        for name, (lower, upper) in zip(bins, spans, strict=True):
             values = labels[:, contract.label_names.index(name)]
             inside &= (values >= lower) & (values <= upper)
         if inside.any():
-            bounds = dict(zip(contract.regions.bins, spans, strict=True))
+            bounds = dict(zip(bins, spans, strict=True))
             cells.append({**bounds, "mae": float(error[inside].mean()), "n": int(inside.sum())})
     return cells

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-
-POWERS = {"vsini": 2.0, "resolution": -2.0}
-"""Of labels in whose powers broadening adds."""
+from stellar_emulator.contract.roles import ROLES
 
 SMALLEST = 1e-5
 """Coordinate below which a slope is taken there: at 0 it may be 0 / 0."""
@@ -62,5 +60,5 @@ class Coordinates:
 
 def label_coordinates(contract: Contract) -> Coordinates:
     """Coordinates of a contract's labels."""
-    power = np.array([POWERS.get(label.name, 1.0) for label in contract.labels])
+    power = np.array([ROLES[label.role].power for label in contract.labels])
     return Coordinates(power, contract.lower, contract.upper)

@@ -133,7 +133,7 @@ def _figures(contract: Contract, decision: Decision) -> list[str]:
 
     margins = decision.settings["limits"]["ratio"]
     rows = [dict(row) | {"margin": margins[row["label"]]} for row in decision.tables["labels"]]
-    across = next(iter(contract.regions.bins))
+    across = contract.first_binned
     values = measured.labels[measured.shown, contract.label_names.index(across)]
     return [
         _image(ratio_intervals(contract, rows), "Ratios of RMSE against their margins"),

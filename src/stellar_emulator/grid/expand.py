@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.broadening.broadening import Broadening, contract_broadening, resolutions
+from stellar_emulator.broadening.broadening import Broadening, contract_broadening
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.roles import RESOLUTION
+from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.store import Rows
@@ -15,28 +17,60 @@ RUNS_PER_BATCH = 64
 
 
 def expanded(contract: Contract, runs: IntrinsicGrid, seed: int, realisations: int) -> Iterator[Rows]:
-    """Broadened spectra in batches, ``realisations`` consecutive rows a run."""
-    convolve = contract_broadening(contract)
+    """Broadened spectra in batches, ``realisations`` consecutive rows a run; one where nothing about them is drawn."""
+    convolve, darkening = contract_broadening(contract), limb_darkening(contract, runs)
+    realisations = realisations if contract.broadening_labels else 1
     for first in range(0, len(runs.run_id), RUNS_PER_BATCH):
         part = slice(first, first + RUNS_PER_BATCH)
-        yield _batch(contract, convolve, runs, part, seed, realisations)
+        yield _batch(contract, convolve, runs, darkening, part, seed, realisations)
+
+
+def limb_darkening(contract: Contract, runs: IntrinsicGrid) -> NDArray[np.float64]:
+    """Linear limb darkening of each run, (runs,): its own, else the contract's; 0 where nothing broadens by it.
+
+    Raises
+    ------
+    InputError
+        If the contract's broadening needs it and there is none.
+    """
+    if runs.limb_darkening is not None:
+        return runs.limb_darkening
+    given = contract.limb_darkening
+    if given is not None and given.value is not None:
+        return np.full(len(runs.run_id), given.value)
+    if given is not None:
+        column = [label.name for label in contract.run_labels].index(str(given.label))
+        return np.interp(runs.labels[:, column], given.at or (), given.values or ())
+    needing = [label.name for label in contract.broadening_labels if label.role != RESOLUTION]
+    if needing:
+        raise InputError(
+            f"contract {contract.name} broadens by {' and '.join(needing)}, which takes limb darkening, and these "
+            "intrinsic spectra have none: give limb_darkening in the contract, a value such as 0.6, or a table by a "
+            "label"
+        )
+    return np.zeros(len(runs.run_id))
 
 
 def _batch(
-    contract: Contract, convolve: Broadening, runs: IntrinsicGrid, part: slice, seed: int, realisations: int
+    contract: Contract,
+    convolve: Broadening,
+    runs: IntrinsicGrid,
+    darkening: NDArray[np.float64],
+    part: slice,
+    seed: int,
+    realisations: int,
 ) -> Rows:
     run_id = runs.run_id[part]
     drawn = sampling.broadening_labels(contract, seed, run_id, realisations).reshape(
         -1, len(contract.broadening_labels)
     )
     labels = assemble_labels(contract, np.repeat(runs.labels[part], realisations, axis=0), drawn)
-    vsini = labels[:, contract.label_names.index("vsini")]
     modes = np.repeat(convolve.modes(runs.flux[part]), realisations, axis=0)
     return Rows(
         run_id=np.repeat(run_id, realisations),
         labels=labels,
         weight=sampling.weights(contract, labels),
-        flux=convolve(modes, vsini, resolutions(contract, labels), np.repeat(runs.limb_darkening[part], realisations)),
+        flux=convolve.at_labels(contract, modes, labels, np.repeat(darkening[part], realisations)),
     )
 
 

@@ -6,7 +6,7 @@ Only the last one may be partial. A full shard is never written again.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.engines.intrinsic import CONTINUUM_POINTS, require_intrinsic_axis
+from stellar_emulator.grid.engines.intrinsic import (
+    CONTINUUM_POINTS,
+    OPTIONAL,
+    IntrinsicSpectrum,
+    require_intrinsic_axis,
+)
 from stellar_emulator.system.files import new_file, write_file
 
 SHARD_RUNS = 1024
@@ -29,8 +34,6 @@ PROVENANCE = "provenance.json"
 # One page for some 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB pages).
 _PAGE_BYTES = 1 << 24
 
-_SCALARS = ("limb_darkening", "atmosphere_distance")
-
 
 @dataclass(frozen=True)
 class IntrinsicGrid:
@@ -39,28 +42,57 @@ class IntrinsicGrid:
     run_id: number in the sequence, shape (runs,); labels: in the contract's order and units, shape (runs, run
     labels); flux: normalised, on ``contract.intrinsic.wavelength``, float32, shape (runs, bins); continuum: Eddington
     flux in erg/s/cm^2/A at `intrinsic.continuum_wavelengths`, float32, shape (runs, 32); limb_darkening,
-    atmosphere_distance: as in `intrinsic.IntrinsicSpectrum`, shape (runs,); provenance: what ``provenance.json`` says.
+    atmosphere_distance: as in `intrinsic.IntrinsicSpectrum`, shape (runs,), all three None where unknown; provenance:
+    what ``provenance.json`` says.
     """
 
     run_id: NDArray[np.int64]
     labels: NDArray[np.float64]
     flux: NDArray[np.float32]
-    continuum: NDArray[np.float32]
-    limb_darkening: NDArray[np.float64]
-    atmosphere_distance: NDArray[np.float64]
+    continuum: NDArray[np.float32] | None = None
+    limb_darkening: NDArray[np.float64] | None = None
+    atmosphere_distance: NDArray[np.float64] | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def take(self, rows: NDArray[np.int64]) -> "IntrinsicGrid":
         """Some of the runs, by their place in this grid."""
-        return IntrinsicGrid(
-            self.run_id[rows],
-            self.labels[rows],
-            self.flux[rows],
-            self.continuum[rows],
-            self.limb_darkening[rows],
-            self.atmosphere_distance[rows],
-            self.provenance,
-        )
+        known = {name: getattr(self, name)[rows] for name in self.known}
+        return IntrinsicGrid(self.run_id[rows], self.labels[rows], self.flux[rows], provenance=self.provenance, **known)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Those of the `OPTIONAL` columns that there are."""
+        return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
+
+    def spectrum(self, row: int) -> IntrinsicSpectrum:
+        """One run, by its place in this grid."""
+        known = {name: getattr(self, name)[row] for name in self.known}
+        scalars = {name: float(value) for name, value in known.items() if name != "continuum"}
+        continuum = known["continuum"].astype(float) if "continuum" in known else None
+        return IntrinsicSpectrum(self.flux[row].astype(float), continuum, **scalars)
+
+
+def stacked(numbers: list[int], labels: NDArray[np.float64], spectra: Sequence[IntrinsicSpectrum]) -> IntrinsicGrid:
+    """Runs as a grid, without provenance; labels: (runs, run labels).
+
+    Raises
+    ------
+    InputError
+        If some of the spectra have a continuum, limb darkening or distance and others have none.
+    """
+    known: dict[str, Any] = {}
+    for name in OPTIONAL:
+        values = [getattr(spectrum, name) for spectrum in spectra]
+        given = [value is not None for value in values]
+        if any(given) and not all(given):
+            raise InputError(
+                f"run {numbers[given.index(False)]} has no {name}, run {numbers[given.index(True)]} has: an engine "
+                "gives it for all runs of a grid, or for none"
+            )
+        if all(given):
+            known[name] = np.stack(values).astype(np.float32) if name == "continuum" else np.array(values)
+    flux = np.stack([spectrum.flux.astype(np.float32) for spectrum in spectra])
+    return IntrinsicGrid(np.array(numbers, dtype=np.int64), labels, flux, **known)
 
 
 def shard_name(number: int) -> str:
@@ -85,12 +117,10 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
         [
             pa.array(grid.run_id, pa.int64()),
             *(pa.array(column, pa.float64()) for column in grid.labels.T),
-            pa.array(grid.limb_darkening, pa.float64()),
-            pa.array(grid.atmosphere_distance, pa.float64()),
-            pa.FixedSizeListArray.from_arrays(pa.array(grid.continuum.ravel(), pa.float32()), CONTINUUM_POINTS),
+            *(_column(name, getattr(grid, name)) for name in grid.known),
             pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel().astype(np.uint16)), len(axis.wavelength)),
         ],
-        schema=_schema(contract, seed),
+        schema=_schema(contract, seed, grid.known),
     )
     with new_file(path) as partial:
         pq.write_table(
@@ -106,16 +136,24 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
         return file_digest(partial)
 
 
-def _schema(contract: Contract, seed: int) -> pa.Schema:
+def _column(name: str, values: NDArray[Any]) -> pa.Array:
+    if name == "continuum":
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float32()), CONTINUUM_POINTS)
+    return pa.array(values, pa.float64())
+
+
+def _schema(contract: Contract, seed: int, known: Collection[str]) -> pa.Schema:
     axis = require_intrinsic_axis(contract)
     fields = [
         ("run_id", pa.int64()),
         *((label.name, pa.float64()) for label in contract.run_labels),
-        *((name, pa.float64()) for name in _SCALARS),
-        ("continuum", pa.list_(pa.float32(), CONTINUUM_POINTS)),
+        *((name, _TYPES[name]) for name in OPTIONAL if name in known),
         ("flux_counts", pa.list_(pa.uint16(), len(axis.wavelength))),
     ]
     return pa.schema(fields, metadata={"contract": contract.name, "seed": str(seed), **_axis_metadata(contract)})
+
+
+_TYPES = {name: pa.float64() for name in OPTIONAL} | {"continuum": pa.list_(pa.float32(), CONTINUUM_POINTS)}
 
 
 def _axis_metadata(contract: Contract) -> dict[str, str]:
@@ -149,14 +187,18 @@ def read_intrinsic_grid(folder: Path, contract: Contract) -> IntrinsicGrid:
     for name in sorted({*(path.name for path in paths), *_recorded_digests(provenance)}):
         check_digest(folder / name, provenance)
     pieces = [read_shard(path, contract) for path in paths]
+    for path, piece in zip(paths, pieces, strict=True):
+        if piece.known != pieces[0].known:
+            raise InputError(
+                f"{path} has the columns {_named(piece)}, but {paths[0].name} has {_named(pieces[0])}: all shards of a "
+                "grid have the same"
+            )
     return IntrinsicGrid(
         run_id=np.concatenate([piece.run_id for piece in pieces]),
         labels=np.concatenate([piece.labels for piece in pieces]),
         flux=np.concatenate([piece.flux for piece in pieces]),
-        continuum=np.concatenate([piece.continuum for piece in pieces]),
-        limb_darkening=np.concatenate([piece.limb_darkening for piece in pieces]),
-        atmosphere_distance=np.concatenate([piece.atmosphere_distance for piece in pieces]),
         provenance=provenance,
+        **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in pieces[0].known},
     )
 
 
@@ -190,10 +232,16 @@ def read_shard(path: Path, contract: Contract) -> IntrinsicGrid:
         run_id=table["run_id"].to_numpy(),
         labels=np.stack([table[label.name].to_numpy() for label in contract.run_labels], axis=1),
         flux=counts.astype(np.float32) * np.float32(axis.flux_per_count),
-        continuum=_matrix(table, "continuum"),
-        limb_darkening=table["limb_darkening"].to_numpy(),
-        atmosphere_distance=table["atmosphere_distance"].to_numpy(),
+        **{name: _known(table, name) for name in OPTIONAL if name in table.column_names},
     )
+
+
+def _known(table: pa.Table, name: str) -> Any:
+    return _matrix(table, name) if name == "continuum" else np.asarray(table[name].to_numpy())
+
+
+def _named(grid: IntrinsicGrid) -> str:
+    return ", ".join(grid.known) or "none of " + ", ".join(OPTIONAL)
 
 
 def _check_schema(path: Path, schema: pa.Schema, contract: Contract) -> None:
@@ -204,7 +252,7 @@ def _check_schema(path: Path, schema: pa.Schema, contract: Contract) -> None:
                 f"{path} has {name} {metadata.get(name, 'missing')}, but contract {contract.name} says {expected}: "
                 "read it with the contract it was made for"
             )
-    expected_schema = _schema(contract, seed=0)
+    expected_schema = _schema(contract, seed=0, known=schema.names)
     if not schema.equals(expected_schema):
         raise InputError(
             f"{path} has columns {_columns(schema)}, but contract {contract.name} needs {_columns(expected_schema)}"

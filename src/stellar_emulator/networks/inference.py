@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.broadening.broadening import Broadening, contract_broadening, resolutions
+from stellar_emulator.broadening.broadening import Broadening, contract_broadening
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.dense import DenseChain
 
@@ -41,7 +41,7 @@ class EmulatorNetwork:
 
 @dataclass(frozen=True)
 class ExactEmulatorNetwork:
-    """Decoder(label network(run labels)), then rotation and instrument as the convolutions that they are.
+    """Decoder(label network(run labels)), then rotation, instrument and the like as the convolutions that they are.
 
     chain: physical run labels (n, run labels) to Fourier modes and, last, weighted limb darkening (n, 2 modes + 1).
     """
@@ -59,10 +59,6 @@ class ExactEmulatorNetwork:
     def run_columns(self) -> list[int]:
         return self.contract.columns(self.contract.run_labels)
 
-    @property
-    def vsini_column(self) -> int:
-        return self.contract.label_names.index("vsini")
-
     def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
         return self.broadened(self.chain(np.asarray(labels, dtype=np.float32)[:, self.run_columns]), labels)
 
@@ -70,8 +66,7 @@ class ExactEmulatorNetwork:
         """Flux of modes and weighted limb darkening, (n, 2 modes + 1), at the broadening labels of (n, labels)."""
         physical = np.asarray(labels, dtype=np.float64)
         limb_darkening = made[:, -1].astype(np.float64) / LIMB_DARKENING_WEIGHT
-        resolution = resolutions(self.contract, physical)
-        return self.broadening(made[:, :-1], physical[:, self.vsini_column], resolution, limb_darkening)
+        return self.broadening.at_labels(self.contract, made[:, :-1], physical, limb_darkening)
 
 
 def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwork:

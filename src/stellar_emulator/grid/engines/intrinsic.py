@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import IntrinsicAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.engines.synspec import atmosphere
-from stellar_emulator.grid.engines.synspec import run as synspec
 
 CONTINUUM_POINTS = 32
 """Wavelengths at which the continuum is kept: it holds the Paschen pseudo-continuum and can't be had back."""
+
+OPTIONAL = ("limb_darkening", "atmosphere_distance", "continuum")
+"""What a run has where its engine knows it, in the order of a shard's columns."""
 
 SYNTHESIS_MARGIN = 0.5
 """Angstrom computed beyond the intrinsic axis on either side."""
@@ -22,15 +23,16 @@ SYNTHESIS_MARGIN = 0.5
 class IntrinsicSpectrum:
     """What one run leaves behind.
 
-    flux: normalised, averaged over each bin of the intrinsic axis, shape (bins,); continuum: Eddington flux in
-    erg/s/cm^2/A at `continuum_wavelengths`, shape (32,); limb_darkening: linear coefficient from SYNSPEC's own
-    intensities; atmosphere_distance: to the nearest model in the atmospheres' training set, in node spacings.
+    flux: normalised, averaged over each bin of the intrinsic axis, shape (bins,). None where an engine does not know:
+    continuum: Eddington flux in erg/s/cm^2/A at `continuum_wavelengths`, shape (32,); limb_darkening: linear
+    coefficient from the engine's own intensities; atmosphere_distance: to the nearest model in the atmospheres'
+    training set, in node spacings.
     """
 
     flux: NDArray[np.float64]
-    continuum: NDArray[np.float64]
-    limb_darkening: float
-    atmosphere_distance: float
+    continuum: NDArray[np.float64] | None = None
+    limb_darkening: float | None = None
+    atmosphere_distance: float | None = None
 
 
 def continuum_wavelengths(axis: IntrinsicAxis) -> NDArray[np.float64]:
@@ -43,39 +45,14 @@ def synthesis_range(axis: IntrinsicAxis) -> tuple[float, float]:
     return axis.start - SYNTHESIS_MARGIN, axis.stop + SYNTHESIS_MARGIN
 
 
-def synthesise(
-    contract: Contract, installation: synspec.Installation, labels: NDArray[np.float64]
-) -> IntrinsicSpectrum:
-    """Compute one run with SYNSPEC; ``labels`` are the contract's run labels, shape (run labels,).
-
-    Raises
-    ------
-    InputError
-        If the contract has no intrinsic axis, or its run labels aren't those that SYNSPEC knows.
-    RunFailedError
-        If SYNSPEC gives no usable spectrum.
-    """
-    axis = require_intrinsic_axis(contract)
-    named = {label.name: float(value) for label, value in zip(contract.run_labels, labels, strict=True)}
-    run = synspec.synthesise(installation, **named, shortest=synthesis_range(axis)[0], longest=synthesis_range(axis)[1])
-    return IntrinsicSpectrum(
-        flux=bin_averages(run.wavelength, run.flux / run.continuum, axis.edges),
-        continuum=np.interp(continuum_wavelengths(axis), run.wavelength, run.continuum),
-        limb_darkening=run.limb_darkening,
-        atmosphere_distance=atmosphere.distance_to_training_set(named["teff"], named["logg"], named["m_h"]),
-    )
-
-
 def require_intrinsic_axis(contract: Contract) -> IntrinsicAxis:
-    """The contract's intrinsic axis. Raises `InputError` where SYNSPEC can't serve the contract."""
-    names = {label.name for label in contract.run_labels}
-    axis = contract.intrinsic
-    if axis is None or names != {"teff", "logg", "m_h", "vmicro"} or axis.medium != "air":
+    """The contract's intrinsic axis. Raises `InputError` where it has none."""
+    if contract.intrinsic is None:
         raise InputError(
-            f"contract {contract.name} can't be synthesised: it needs an intrinsic axis in air and the run labels "
-            f"teff, logg, m_h, vmicro (got {', '.join(sorted(names))})"
+            f"contract {contract.name} can't be synthesised, nor can intrinsic spectra be read by it: it has no "
+            "intrinsic axis; give it the field intrinsic"
         )
-    return axis
+    return contract.intrinsic
 
 
 def bin_averages(

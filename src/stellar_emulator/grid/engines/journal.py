@@ -4,12 +4,13 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
+from stellar_emulator.grid.engines.intrinsic import OPTIONAL, IntrinsicSpectrum
 from stellar_emulator.system.files import new_file, write_file
 
 
@@ -36,13 +37,8 @@ class Journal:
 
     def record(self, number: int, labels: NDArray[np.float64], spectrum: IntrinsicSpectrum) -> None:
         with new_file(self._path(number, "npz")) as partial, partial.open("wb") as stream:
-            np.savez(
-                stream,
-                labels=labels,
-                flux=spectrum.flux.astype(np.float32),
-                continuum=spectrum.continuum,
-                scalars=np.array([spectrum.limb_darkening, spectrum.atmosphere_distance]),
-            )
+            known = {name: getattr(spectrum, name) for name in OPTIONAL if getattr(spectrum, name) is not None}
+            np.savez(stream, labels=labels, flux=spectrum.flux.astype(np.float32), **known)
 
     def record_failure(self, number: int, failure: FailedRun) -> None:
         content = json.dumps({"labels": failure.labels, "reason": failure.reason})
@@ -53,11 +49,13 @@ class Journal:
         path = self._path(number, "npz")
         try:
             with np.load(path) as entry:
-                limb_darkening, distance = entry["scalars"]
-                spectrum = IntrinsicSpectrum(
-                    entry["flux"].astype(float), entry["continuum"], float(limb_darkening), float(distance)
-                )
-                return entry["labels"], spectrum
+                known: dict[str, Any] = {name: entry[name] for name in OPTIONAL if name in entry}
+                scalars = {name: float(value) for name, value in known.items() if value.ndim == 0}
+                if "scalars" in entry:  # as versions before wrote both
+                    scalars = dict(
+                        zip(("limb_darkening", "atmosphere_distance"), entry["scalars"].tolist(), strict=True)
+                    )
+                return entry["labels"], IntrinsicSpectrum(entry["flux"].astype(float), **(known | scalars))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} is damaged: delete it and start again, its run will be computed anew") from error
 

@@ -1,4 +1,4 @@
-"""Many SYNSPEC runs in parallel: a label sequence becomes shards of intrinsic spectra, whatever is killed on the way.
+"""Many runs of an engine in parallel: a label sequence becomes shards of intrinsic spectra, whatever is killed.
 
 Each finished run goes into a journal at once, and from there, a shard at a time, into Parquet. Workers are Dask's, on
 this machine or on any cluster: they get labels, give back a spectrum and never touch the folder.
@@ -6,8 +6,6 @@ this machine or on any cluster: they get labels, give back a spectrum and never 
 
 import itertools
 import logging
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,10 +24,10 @@ from tqdm import tqdm
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
 from stellar_emulator.grid import sampling, shards
-from stellar_emulator.grid.engines import intrinsic
+from stellar_emulator.grid.engines.base import Engine, RunFailedError, require_served, synthesised
+from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
 from stellar_emulator.grid.engines.journal import FailedRun, Journal
-from stellar_emulator.grid.engines.synspec import parts
-from stellar_emulator.grid.engines.synspec import run as synspec
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
 
@@ -44,28 +42,13 @@ DEATHS_ALLOWED = 100
 
 SCHEDULER_LOST = "the Dask scheduler was lost; finished runs are kept, start again to go on"
 
-KNOWN_LIMITS = (
-    "Local thermodynamic equilibrium throughout; the cores of the Ca II triplet are not.",
-    "Plane-parallel atmospheres: extended envelopes of giants are not described.",
-    "Structures come from networks that reproduce C3K (ATLAS12) models, not from ATLAS9.",
-    "Structures were computed with a microturbulence of 2 km/s, whatever the label says.",
-    "Scaled solar abundances with [alpha/M] = 0; no macroturbulence.",
-    "The line list holds no He I or Ne I lines: treat Teff above 11000 K with care.",
-    "Hydrogen profiles are Lemke's; the alternative tables differ by up to 1.8 % in Paschen 14.",
-    "Below 4000 K titanium oxide is too weak, and water and vanadium oxide are missing.",
-    "CN, C2 and FeH are computed below 7000 K only: at [M/H] = 1.2, logg 3 the spectrum steps by 0.001 there.",
-    "Hot stars of low gravity (logg below about 3.5 at 15000 K) and metal-rich cool giants lie outside the structures' "
-    "training set: see atmosphere_distance.",
-    "The continuum holds the Paschen pseudo-continuum of dissolved levels, which observers normalise differently.",
-)
-
 
 @dataclass(frozen=True)
 class Synthesis:
     """What a call of `synthesize_runs` left behind.
 
-    runs: runs 0 to runs - 1 of the sequence are in shards, less the failed ones; computed: SYNSPEC computations of
-    this call, failed ones included; failed: every failed run of the folder, by run number.
+    runs: runs 0 to runs - 1 of the sequence are in shards, less the failed ones; computed: computations of this
+    call, failed ones included; failed: every failed run of the folder, by run number.
     """
 
     folder: Path
@@ -88,6 +71,7 @@ def synthesize_runs(
     workers: int | None = None,
     scheduler: str | None = None,
     command: str = "",
+    engine: Engine = SYNSPEC,
 ) -> Synthesis:
     """Compute runs 0 to ``runs - 1`` of the sequence ``seed`` and pack them into shards in ``folder``.
 
@@ -113,28 +97,31 @@ def synthesize_runs(
         and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), no shared disk; they may come and go.
     command
         What the user called, for the provenance.
+    engine
+        Computes the runs.
 
     Raises
     ------
     InputError
-        If an argument is out of bounds, the folder is in use, holds runs of another sequence, or is damaged.
+        If an argument is out of bounds, the engine can't serve the contract, or the folder is in use, holds runs of
+        another sequence or engine, or is damaged.
     SetupError
         If gfortran or a part is missing, the scheduler can't be reached or lost, or its workers can't compute.
     """
-    axis = intrinsic.require_intrinsic_axis(contract)
+    axis = require_served(engine, contract)
     for name, value in (("runs", runs), ("workers", workers)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
     make_folder(folder)
     with locked(folder):
-        grid = _Folder(contract, seed, folder)
+        grid = _Folder(contract, seed, folder, engine)
         todo = grid.begin(runs, command)
         if todo:
-            synspec.install(*intrinsic.synthesis_range(axis))
+            engine.install(axis)
             labels = sampling.run_labels(contract, seed, 0, runs)
-            progress = tqdm(total=runs, initial=runs - len(todo), unit="run", desc="SYNSPEC", mininterval=1.0)
+            progress = tqdm(total=runs, initial=runs - len(todo), unit="run", desc=engine.name, mininterval=1.0)
             with _client(workers, scheduler) as client, progress:
-                for number, outcome in _outcomes(client, contract, iter([(n, labels[n]) for n in todo])):
+                for number, outcome in _outcomes(client, engine, contract, iter([(n, labels[n]) for n in todo])):
                     grid.record(number, labels[number], outcome)
                     progress.update()
         grid.end()
@@ -147,10 +134,10 @@ class _Folder:
     Whatever is killed and when, each finished run lies in the journal until a shard and the provenance both have it.
     """
 
-    def __init__(self, contract: Contract, seed: int, folder: Path) -> None:
-        self.contract, self.seed, self.folder = contract, seed, folder
+    def __init__(self, contract: Contract, seed: int, folder: Path, engine: Engine) -> None:
+        self.contract, self.seed, self.folder, self.engine = contract, seed, folder, engine
         self.journal = Journal(folder / "journal")
-        self.provenance = _opened_provenance(contract, seed, folder)
+        self.provenance = _opened_provenance(contract, seed, folder, engine)
         self.journal.folder.mkdir(exist_ok=True)
         self.target = 0
         self.unfinished: set[int] = set()
@@ -172,14 +159,12 @@ class _Folder:
             return []
         self._reopen_partial_shard()
         self.unfinished = set(range(self._open_from(), runs)) - self.journal.finished() - set(self.journal.failed())
-        self.provenance["syntheses"].append(_this_synthesis(self.runs, runs, command))
+        self.provenance["syntheses"].append(_this_synthesis(self.engine, self.runs, runs, command))
         shards.write_provenance(self.folder, self.provenance)
         self._pack_whole_shards()
         return sorted(self.unfinished)
 
-    def record(
-        self, number: int, labels: NDArray[np.float64], outcome: intrinsic.IntrinsicSpectrum | FailedRun
-    ) -> None:
+    def record(self, number: int, labels: NDArray[np.float64], outcome: IntrinsicSpectrum | FailedRun) -> None:
         """Put one computed run into the journal, and its shard into Parquet if it was the last one missing."""
         if isinstance(outcome, FailedRun):
             self.journal.record_failure(number, outcome)
@@ -213,13 +198,7 @@ class _Folder:
         shards.check_digest(path, self.provenance)
         shard = shards.read_shard(path, self.contract)
         for row, number in enumerate(shard.run_id):
-            spectrum = intrinsic.IntrinsicSpectrum(
-                shard.flux[row].astype(float),
-                shard.continuum[row].astype(float),
-                float(shard.limb_darkening[row]),
-                float(shard.atmosphere_distance[row]),
-            )
-            self.journal.record(int(number), shard.labels[row], spectrum)
+            self.journal.record(int(number), shard.labels[row], shard.spectrum(row))
 
     def _pack_whole_shards(self) -> None:
         size = shards.SHARD_RUNS
@@ -255,24 +234,17 @@ class _Folder:
                     f"run {number} in {self.journal.folder} has labels {found.tolist()}, but seed {self.seed} gives "
                     f"{expected.tolist()}: it belongs to another sequence, use another folder"
                 )
-        spectra = [spectrum for _, spectrum in entries]
-        return shards.IntrinsicGrid(
-            run_id=np.array(numbers, dtype=np.int64),
-            labels=labels,
-            flux=np.stack([spectrum.flux.astype(np.float32) for spectrum in spectra]),
-            continuum=np.stack([spectrum.continuum.astype(np.float32) for spectrum in spectra]),
-            limb_darkening=np.array([spectrum.limb_darkening for spectrum in spectra]),
-            atmosphere_distance=np.array([spectrum.atmosphere_distance for spectrum in spectra]),
-        )
+        return shards.stacked(numbers, labels, [spectrum for _, spectrum in entries])
 
 
-def _opened_provenance(contract: Contract, seed: int, folder: Path) -> dict[str, Any]:
+def _opened_provenance(contract: Contract, seed: int, folder: Path, engine: Engine) -> dict[str, Any]:
     """Read the folder's provenance, or make that of an empty grid; refuse a folder that holds something else."""
-    inputs = _inputs(contract, seed)
+    inputs = _inputs(contract, seed, engine)
     if not (folder / shards.PROVENANCE).exists() and not shards.shard_digests(folder):
-        empty = {"runs": 0, "failed": {}, "shards": {}, "syntheses": [], "known_limits": list(KNOWN_LIMITS)}
-        return {"contract": contract.name, **inputs, **empty}
-    provenance = shards.read_provenance(folder)
+        empty = {"runs": 0, "failed": {}, "shards": {}, "syntheses": [], "known_limits": list(engine.known_limits)}
+        return {"contract": contract.name, "engine": engine.name, **inputs, **empty}
+    provenance = {"engine": SYNSPEC.name, **shards.read_provenance(folder)}
+    inputs["engine"] = engine.name
     for name, expected in inputs.items():
         if provenance.get(name) != expected:
             raise InputError(
@@ -282,9 +254,9 @@ def _opened_provenance(contract: Contract, seed: int, folder: Path) -> dict[str,
     return provenance
 
 
-def _inputs(contract: Contract, seed: int) -> dict[str, Any]:
+def _inputs(contract: Contract, seed: int, engine: Engine) -> dict[str, Any]:
     """All that decides a run's spectrum, besides its number: it must not change within one folder."""
-    axis = intrinsic.require_intrinsic_axis(contract)
+    axis = require_served(engine, contract)
     return {
         "seed": seed,
         "run_labels": [
@@ -292,53 +264,39 @@ def _inputs(contract: Contract, seed: int) -> dict[str, Any]:
         ],
         "intrinsic_axis": axis.model_dump(),
         "wavelength": {"unit": contract.wavelength.unit, "medium": contract.wavelength.medium},
-        "parts": {part.requirement: part.sha256 for part in parts.ALL_PARTS},
-        "synspec_settings": dict(synspec.SETTINGS),
-        "compiler_flags": list(synspec.COMPILER_FLAGS),
-        "abundances": "Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), scaled by [M/H] from lithium up",
+        **engine.provenance(),
     }
 
 
-def _this_synthesis(first: int, runs: int, command: str) -> dict[str, Any]:
+def _this_synthesis(engine: Engine, first: int, runs: int, command: str) -> dict[str, Any]:
     """Provenance of one call: who extended the grid from ``first`` runs to ``runs``, when and with what."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "package_version": VERSION,
-        "compiler": _compiler(),
+        **engine.machine(),
         "from_runs": first,
         "to_runs": runs,
     }
 
 
-def _compiler() -> str:
-    if shutil.which("gfortran") is None:
-        return "gfortran is no longer on the PATH"
-    done = subprocess.run(["gfortran", "--version"], capture_output=True, text=True, check=False)
-    return done.stdout.partition("\n")[0]
-
-
-def compute_run(contract: Contract, labels: NDArray[np.float64]) -> intrinsic.IntrinsicSpectrum | FailedRun:
+def compute_run(engine: Engine, contract: Contract, labels: NDArray[np.float64]) -> IntrinsicSpectrum | FailedRun:
     """Compute one run on a worker; ``labels`` are its run labels, shape (run labels,).
 
     Raises
     ------
     SetupError
-        If the worker's machine lacks gfortran or a part.
+        If the worker's machine lacks a part of the engine.
     """
-    installation = synspec.install(*intrinsic.synthesis_range(intrinsic.require_intrinsic_axis(contract)))
     try:
-        spectrum = intrinsic.synthesise(contract, installation, labels)
-    except (synspec.RunFailedError, ValueError) as error:  # ValueError: an output that is no table of numbers
+        return synthesised(engine, contract, labels)
+    except (RunFailedError, ValueError) as error:  # ValueError: an output that is no table of numbers
         return FailedRun(tuple(labels.tolist()), " ".join(str(error).split()))
-    if not (np.isfinite(spectrum.flux).all() and np.isfinite(spectrum.continuum).all()):
-        return FailedRun(tuple(labels.tolist()), "flux or continuum is not finite")
-    return spectrum
 
 
 def _outcomes(
-    client: Client, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
-) -> Iterator[tuple[int, intrinsic.IntrinsicSpectrum | FailedRun]]:
+    client: Client, engine: Engine, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
+) -> Iterator[tuple[int, IntrinsicSpectrum | FailedRun]]:
     """Compute the runs (number, labels) of ``todo``, a few at a time for each worker; yield them as they finish."""
     running: dict[str, int] = {}
     completed = as_completed()
@@ -349,7 +307,7 @@ def _outcomes(
         except OSError as error:
             raise SetupError(SCHEDULER_LOST) from error
         for number, labels in itertools.islice(todo, max(0, TASKS_PER_THREAD * threads - len(running))):
-            future = client.submit(compute_run, contract, labels, pure=False)
+            future = client.submit(compute_run, engine, contract, labels, pure=False)
             running[future.key] = number
             completed.add(future)
 
@@ -361,9 +319,9 @@ def _outcomes(
         refill()
 
 
-def _outcome(future: Future, number: int) -> intrinsic.IntrinsicSpectrum | FailedRun:
+def _outcome(future: Future, number: int) -> IntrinsicSpectrum | FailedRun:
     try:
-        outcome: intrinsic.IntrinsicSpectrum | FailedRun = future.result()
+        outcome: IntrinsicSpectrum | FailedRun = future.result()
     except StellarEmulatorError:
         raise
     except FutureCancelledError as error:

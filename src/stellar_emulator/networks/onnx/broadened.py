@@ -1,12 +1,13 @@
-"""Rotation and instrument as ONNX nodes: the same convolutions as `broadening.broadening`, in float32."""
+"""Rotation, instrument and the like as ONNX nodes: the same convolutions as `broadening.broadening`, in float32."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA
-from stellar_emulator.broadening.rotation import RotationSeries
+from stellar_emulator.broadening.disc_series import DiscSeries
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.contract.roles import RESOLUTION, ROTATION
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx.graph import Graph, Outputs
 from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
@@ -16,26 +17,39 @@ from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synth
 class Broadened:
     """Names of values on the way from modes to flux.
 
-    modes: without rotation, (n, rows x 2 x columns) on the `Rectangle`; transfer: what multiplies them, (n, rows x
-    columns), the product of ``rotation`` and ``instrument.transfer``; profile: what ``rotation`` was made of.
+    modes: as the sharpest instrument sees them, (n, rows x 2 x columns) on the `Rectangle`; transfer: what multiplies
+    them, (n, rows x columns), the product of ``instrument.transfer`` and those of all ``factors``.
     """
 
     modes: str
     transfer: str
-    rotation: str
-    profile: "Profile"
+    factors: tuple["Factor", ...]
     instrument: "Instrument"
+
+    def but(self, graph: Graph, factor: "Factor", name: str) -> str:
+        """Add nodes for the transfer without one of its factors."""
+        value = self.instrument.transfer
+        for other in self.factors:
+            if other is not factor:
+                value = graph.node("Mul", [value, other.transfer], f"{name}/but/{other.role}")
+        return value
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Names of the parts of (disc + darkening x difference) / norm, Gray's profile; phi: that of `RotationSeries`."""
+class Factor:
+    """What a label multiplies modes with: (disc + darkening x difference) / norm, as `DiscSeries` has it.
 
+    role and largest: of the label; the others: names of the parts.
+    """
+
+    role: str
+    largest: float
     phi: str
     disc: str
     difference: str
     darkening: str
     norm: str
+    transfer: str
 
 
 @dataclass(frozen=True)
@@ -71,26 +85,51 @@ def broadening_parts(
 ) -> Broadened:
     """Add nodes for everything that broadening needs before the synthesis; ``made``: by `chain_outputs`."""
     modes, limb = graph.split(made, [2 * places.number.size, 1], ["modes", "limb"], axis=1)
-    profile = _profile(graph, network, places, labels, limb)
-    rotation = mixed(graph, profile.disc, profile.difference, profile, "rotation")
+    factors = _factors(graph, network, places, labels, limb)
     instrument = _instrument(graph, network, places, labels)
-    transfer = graph.node("Mul", [rotation, instrument.transfer], "transfer")
-    return Broadened(modes, transfer, rotation, profile, instrument)
+    transfer = instrument.transfer
+    for number, factor in enumerate(factors):
+        name = "transfer" if number == 0 else f"transfer/{factor.role}"
+        transfer = graph.node("Mul", [factor.transfer, transfer], name)
+    return Broadened(modes, transfer, factors, instrument)
 
 
-def _profile(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, limb: str) -> Profile:
-    """Parts of the transfer of Gray's profile, (n, places)."""
-    vsini = graph.columns(labels, [network.vsini_column], "vsini")
-    series = network.broadening.rotation.at(places.number.ravel())
-    phi = graph.node("Asin", [graph.node("Div", [vsini, graph.number("fastest", series.fastest)], "speed")], "phi")
-    disc, difference = series_parts(graph, series, "Cos", phi, ["disc", "limb-disc"])
+def _factors(
+    graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, limb: str
+) -> tuple[Factor, ...]:
+    """Transfers of all labels that limb darkening weights, (n, places) each; rotation first."""
+    made: list[Factor] = []
+    darkening = norm = ""
+    for role, series in network.broadening.disc_series.items():
+        prefix = "" if role == ROTATION else f"{role}/"
+        value = _label(graph, network, labels, role)
+        largest = graph.number("fastest" if role == ROTATION else f"{role}/largest", series.largest)
+        phi = graph.node("Asin", [graph.node("Div", [value, largest], f"{prefix}speed")], f"{prefix}phi")
+        names = [f"{prefix}disc", f"{prefix}limb-disc"]
+        disc, difference = series_parts(graph, series.at(places.number.ravel()), "Cos", phi, names)
+        if not made:
+            darkening, norm = _darkening(graph, limb)
+        name = "rotation" if role == ROTATION else f"{role}/transfer"
+        transfer = mixed(graph, disc, difference, darkening, norm, name)
+        made.append(Factor(role, series.largest, phi, disc, difference, darkening, norm, transfer))
+    return tuple(made)
+
+
+def _label(graph: Graph, network: ExactEmulatorNetwork, labels: str, role: str) -> str:
+    """The label that has a role, (n, 1)."""
+    place = network.contract.column_of(role)
+    assert place is not None
+    return graph.columns(labels, [place], role)
+
+
+def _darkening(graph: Graph, limb: str) -> tuple[str, str]:
+    """Limb darkening u, and 1 - u / 3."""
     darkening = graph.node("Div", [limb, graph.number("limb/weight", LIMB_DARKENING_WEIGHT)], "darkening")
     third = graph.node("Mul", [darkening, graph.number("third", 1.0 / 3.0)], "darkening/third")
-    norm = graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm")
-    return Profile(phi, disc, difference, darkening, norm)
+    return darkening, graph.node("Sub", [graph.number("one", 1.0), third], "rotation/norm")
 
 
-def series_parts(graph: Graph, series: RotationSeries, wave: str, phi: str, names: list[str]) -> list[str]:
+def series_parts(graph: Graph, series: DiscSeries, wave: str, phi: str, names: list[str]) -> list[str]:
     """Sums of waves (``Cos`` or ``Sin`` of order x phi): disc and limb - disc, (n, places) each."""
     orders = graph.constant(f"{names[0]}/orders", series.orders[np.newaxis].astype(np.float32))
     waves = graph.node(wave, [graph.node("Mul", [phi, orders], f"{names[0]}/phases")], f"{names[0]}/waves")
@@ -99,10 +138,10 @@ def series_parts(graph: Graph, series: RotationSeries, wave: str, phi: str, name
     return graph.split(both, [series.disc.shape[1]] * 2, names, axis=1)
 
 
-def mixed(graph: Graph, disc: str, difference: str, profile: Profile, name: str) -> str:
+def mixed(graph: Graph, disc: str, difference: str, darkening: str, norm: str, name: str) -> str:
     """(disc + darkening x difference) / norm."""
-    darkened = graph.node("Mul", [profile.darkening, difference], f"{name}/darkened")
-    return graph.node("Div", [graph.node("Add", [disc, darkened], f"{name}/whole"), profile.norm], name)
+    darkened = graph.node("Mul", [darkening, difference], f"{name}/darkened")
+    return graph.node("Div", [graph.node("Add", [disc, darkened], f"{name}/whole"), norm], name)
 
 
 def _instrument(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str) -> Instrument:
@@ -111,7 +150,7 @@ def _instrument(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, 
     if network.contract.instrument:
         resolution = graph.number("resolution", network.contract.instrument.resolution)
     else:
-        resolution = graph.columns(labels, [network.contract.label_names.index("resolution")], "resolution")
+        resolution = _label(graph, network, labels, RESOLUTION)
     ratio = graph.node("Div", [graph.number("sharpest", sharpest), resolution], "ratio")
     squared = graph.node("Mul", [ratio, ratio], "ratio/squared")
     excess = graph.node("Sub", [squared, graph.number("unity", 1.0)], "excess")

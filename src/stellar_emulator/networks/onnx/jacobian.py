@@ -8,13 +8,15 @@ import math
 import numpy as np
 import onnx
 
+from stellar_emulator.broadening.disc_series import disc_slopes, profile_of
 from stellar_emulator.broadening.rotation import rotation_slopes
+from stellar_emulator.contract.roles import RESOLUTION, ROTATION
 from stellar_emulator.networks.coordinates import Shape
 from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx.broadened import (
     Broadened,
-    Profile,
+    Factor,
     broadening_parts,
     chain_outputs,
     mixed,
@@ -54,49 +56,75 @@ def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
     run, others = len(network.run_columns), len(network.contract.labels) - len(network.run_columns)
     by_run, by_others = _transfer_slopes(graph, network, places, parts, limb_slope)
     modes = placed(parts.modes, 1, 2)
-    own = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
-    darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
-    broader = graph.node("Mul", [modes, placed(by_others, others, 1)], "modes/by_others")
-    found = graph.concat([graph.node("Add", [own, darkened], "modes/by_run"), broader], "modes/found", axis=1)
+    found = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
+    if by_run:
+        darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
+        found = graph.node("Add", [found, darkened], "modes/by_run")
+    if by_others:
+        broader = graph.node("Mul", [modes, placed(by_others, others, 1)], "modes/by_others")
+        found = graph.concat([found, broader], "modes/found", axis=1)
     return graph.gather(found, graph.integers("order", _order(network)), "modes/slopes")
 
 
 def _order(network: ExactEmulatorNetwork) -> list[int]:
-    """Where each of the contract's labels stands among the run's labels, vsini and resolution."""
+    """Where each of the contract's labels stands among the run's labels and those that broaden, by role."""
     contract = network.contract
-    found = [label.name for label in contract.run_labels] + ["vsini", "resolution"]
+    roles = [*network.broadening.disc_series, RESOLUTION]
+    broadening = [label.name for role in roles if (label := contract.of_role(role)) is not None]
+    found = [*(label.name for label in contract.run_labels), *broadening]
     return [found.index(name) for name in contract.label_names]
 
 
 def _transfer_slopes(
     graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, parts: Broadened, limb_slope: str
 ) -> tuple[str, str]:
-    """Derivatives of the transfer by the run's labels, through limb darkening, and by vsini and resolution."""
-    profile, instrument = parts.profile, parts.instrument
-    darkening_slope = graph.node("Div", [limb_slope, "limb/weight"], "darkening/slope")
-    by_darkening = graph.node("Mul", [_by_darkening(graph, parts), instrument.transfer], "by_darkening")
-    by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
-    turned = _rotation_by_vsini(graph, network, places, profile)
-    by_vsini = graph.node("Mul", [turned, instrument.transfer], "by_vsini")
-    others = [graph.with_axis(by_vsini, "by_vsini/rows")]
-    if "resolution" in network.contract.label_names:
+    """Derivatives of the transfer by the run's labels, through limb darkening, and by those that broaden.
+
+    Either is empty where there is nothing that it would be of.
+    """
+    by_run, others = "", []
+    if parts.factors:
+        darkening_slope = graph.node("Div", [limb_slope, "limb/weight"], "darkening/slope")
+        by_darkening = _by_darkening(graph, parts)
+        by_run = graph.node("Mul", [graph.with_axis(by_darkening, "by_darkening/rows"), darkening_slope], "by_run")
+    for factor in parts.factors:
+        turned = _factor_slope(graph, network, places, factor)
+        name = f"by_{factor.role}"
+        by_label = graph.node("Mul", [turned, parts.but(graph, factor, name)], name)
+        others.append(graph.with_axis(by_label, f"{name}/rows"))
+    if network.contract.of_role(RESOLUTION) is not None:
         others.append(graph.with_axis(_by_resolution(graph, parts), "by_resolution/rows"))
-    return by_run, graph.concat(others, "by_others", axis=1)
+    return by_run, graph.concat(others, "by_others", axis=1) if others else ""
 
 
 def _by_darkening(graph: Graph, parts: Broadened) -> str:
-    """Of (disc + u difference) / (1 - u / 3) by u: (difference + rotation / 3) / (1 - u / 3)."""
-    third = graph.node("Mul", [parts.rotation, "third"], "rotation/third")
-    sum_ = graph.node("Add", [parts.profile.difference, third], "rotation/sum")
-    return graph.node("Div", [sum_, parts.profile.norm], "rotation/by_darkening")
+    """Derivative of the whole transfer by limb darkening u, a sum over its factors.
+
+    Of (disc + u difference) / (1 - u / 3) by u: (difference + transfer / 3) / (1 - u / 3).
+    """
+    total = ""
+    for factor in parts.factors:
+        name = "rotation" if factor.role == ROTATION else factor.role
+        third = graph.node("Mul", [factor.transfer, "third"], f"{name}/third")
+        sum_ = graph.node("Add", [factor.difference, third], f"{name}/sum")
+        own = graph.node("Div", [sum_, factor.norm], f"{name}/by_darkening")
+        rest = parts.but(graph, factor, f"{name}/by_darkening")
+        part = graph.node("Mul", [own, rest], "by_darkening" if not total else f"{name}/darkening/slope")
+        total = graph.node("Add", [total, part], f"by_darkening/{name}") if total else part
+    return total
 
 
-def _rotation_by_vsini(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, profile: Profile) -> str:
-    broadening = network.broadening
-    slopes = rotation_slopes(broadening.frequencies, broadening.rotation.fastest)
-    series = slopes.at(places.number.ravel())
-    disc, difference = series_parts(graph, series, "Sin", profile.phi, ["disc/slope", "limb-disc/slope"])
-    return mixed(graph, disc, difference, profile, "rotation/by_vsini")
+def _factor_slope(graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, factor: Factor) -> str:
+    """Derivative of one factor by its label."""
+    frequencies = network.broadening.frequencies
+    if factor.role == ROTATION:
+        slopes, prefix, name = rotation_slopes(frequencies, factor.largest), "", "rotation/by_vsini"
+    else:
+        slopes = disc_slopes(profile_of(factor.role), frequencies, factor.largest)
+        prefix, name = f"{factor.role}/", f"{factor.role}/slope"
+    names = [f"{prefix}disc/slope", f"{prefix}limb-disc/slope"]
+    disc, difference = series_parts(graph, slopes.at(places.number.ravel()), "Sin", factor.phi, names)
+    return mixed(graph, disc, difference, factor.darkening, factor.norm, name)
 
 
 def _by_resolution(graph: Graph, parts: Broadened) -> str:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.errors import SetupError, StellarEmulatorError
+from stellar_emulator.errors import SetupError
+from stellar_emulator.grid.engines.base import RunFailedError
 from stellar_emulator.grid.engines.synspec import linelist, parts
 from stellar_emulator.grid.engines.synspec.atmosphere import Atmosphere, atmosphere
 from stellar_emulator.system.cache import cache_folder, filled
@@ -47,12 +49,16 @@ SOLAR_ABUNDANCES = (
 )
 """log10 N/N(H) + 12 for Z = 1..99: Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), as in C3K."""
 
+_SYMBOLS = (
+    "h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se br kr rb sr y zr nb "
+    "mo tc ru rh pd ag cd in sn sb te i xe cs ba la ce pr nd pm sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au "
+    "hg tl pb bi po at rn fr ra ac th pa u np pu am cm bk cf es"
+)
+SYMBOLS = tuple(_SYMBOLS.split())
+"""Of the elements, in small letters, in the order of their abundances."""
+
 INTENSITY_ANGLES = 10
 SMALLEST_MU = 0.1
-
-
-class RunFailedError(StellarEmulatorError):
-    """One radiative-transfer computation gave no usable spectrum; the message holds SYNSPEC's last words."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +136,18 @@ def _compile(source: Path, build: Path) -> None:
 
 
 def synthesise(
-    installation: Installation, teff: float, logg: float, m_h: float, vmicro: float, shortest: float, longest: float
+    installation: Installation,
+    teff: float,
+    logg: float,
+    m_h: float,
+    vmicro: float,
+    shortest: float,
+    longest: float,
+    elements: Mapping[str, float] | None = None,
 ) -> Run:
     """Compute one spectrum between two air wavelengths in Angstrom; labels in K, dex (cgs), dex and km/s.
+
+    elements: [X/M] of single elements in dex, by symbol in small letters; they change opacities, not the structure.
 
     Raises
     ------
@@ -141,7 +156,7 @@ def synthesise(
     """
     with tempfile.TemporaryDirectory(prefix=f"synspec-{os.getpid()}-", dir=_memory_folder()) as scratch:
         folder = Path(scratch)
-        _write_inputs(folder, installation, teff, logg, m_h, vmicro, shortest, longest)
+        _write_inputs(folder, installation, teff, logg, m_h, vmicro, shortest, longest, elements or {})
         with (folder / "fort.5").open() as control, (folder / "log").open("w") as log:
             try:
                 done = subprocess.run(
@@ -177,6 +192,7 @@ def _write_inputs(
     vmicro: float,
     shortest: float,
     longest: float,
+    elements: Mapping[str, float],
 ) -> None:
     structure = atmosphere(teff, logg, m_h)
     molecules = []
@@ -189,15 +205,17 @@ def _write_inputs(
     for unit, path in enumerate(molecules, start=20):
         (folder / f"fort.{unit}").symlink_to(path)
     (folder / "tas").write_text(f"ND= {len(structure.temperature)}\nIFMOL= 1\nTMOLIM= 8000.\n")
-    (folder / "fort.5").write_text(_control(teff, logg, m_h))
+    (folder / "fort.5").write_text(_control(teff, logg, m_h, elements))
     (folder / "fort.8").write_text(_model(teff, logg, structure))
     (folder / "fort.55").write_text(_request(vmicro, shortest, longest, len(molecules)))
 
 
-def _control(teff: float, logg: float, m_h: float) -> str:
+def _control(teff: float, logg: float, m_h: float, elements: Mapping[str, float]) -> str:
     """Unit 5: labels, abundances (1: line opacity only, 2: explicit in the continuum) and the explicit ions."""
     log_abundances = np.array(SOLAR_ABUNDANCES.split(), dtype=float)
     log_abundances[2:] += m_h
+    for symbol, ratio in elements.items():
+        log_abundances[SYMBOLS.index(symbol)] += ratio
     abundances = 10.0 ** (log_abundances - 12.0)
     atoms = "".join(f" {2 if z <= 2 else 1:2d} {abundance:e} 0\n" for z, abundance in enumerate(abundances, start=1))
     ions = (
