@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
-from stellar_emulator.contract.contract import Contract, Kind
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
 from stellar_emulator.system.files import new_file
 
 ROWS_PER_GROUP = 512
 """8 MB of 4,000 float32 fluxes: the unit of reading, shuffling and memory."""
+
+FLUX, FLUX_ERROR = "flux", "flux_error"
+"""Columns of flux and, where there are any, of its errors."""
 
 _READ_BUFFER = 1 << 20
 
@@ -30,12 +34,16 @@ _DIGEST = b"stellar_emulator_digest"
 
 @dataclass(frozen=True)
 class Rows:
-    """Some spectra: labels (rows, labels) in physical units, flux (rows, pixels), run_id and weight (rows,)."""
+    """Some spectra: labels (rows, labels) in physical units, flux (rows, pixels), run_id and weight (rows,).
+
+    flux_error: standard deviation of each flux, shape as flux, infinite where there is no data; None: free of noise.
+    """
 
     run_id: NDArray[np.int64]
     labels: NDArray[np.float64]
     weight: NDArray[np.float64]
     flux: NDArray[np.float32]
+    flux_error: NDArray[np.float32] | None = None
 
     @property
     def digest(self) -> str:
@@ -67,6 +75,11 @@ class Grid:
     def pixels(self) -> int:
         return len(self.wavelength)
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether errors stand beside the flux."""
+        return FLUX_ERROR in self.file.schema_arrow.names
+
     @cached_property
     def group_starts(self) -> NDArray[np.int64]:
         """First row of each row group, then the number of rows; shape (groups + 1,)."""
@@ -95,29 +108,29 @@ class Grid:
         with readable(self.path):
             return _numbers(self.file.read(columns=["weight"])["weight"])
 
-    def group_flux(self, group: int) -> NDArray[np.float32]:
-        """Flux of one row group, shape (rows of the group, pixels)."""
+    def group_flux(self, group: int, column: str = FLUX) -> NDArray[np.float32]:
+        """Flux of one row group, or its errors, shape (rows of the group, pixels)."""
         with readable(self.path):
-            column = self.file.read_row_group(group, columns=["flux"])["flux"].combine_chunks()
-        return flux_matrix(column, self.pixels, int(self.group_starts[group]))
+            values = self.file.read_row_group(group, columns=[column])[column].combine_chunks()
+        return flux_matrix(values, self.pixels, int(self.group_starts[group]))
 
     def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All row groups in order, as the rows they hold and their flux."""
         for group in range(self.file.num_row_groups):
             yield slice(int(self.group_starts[group]), int(self.group_starts[group + 1])), self.group_flux(group)
 
-    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Flux of chosen rows, shape (len(rows), pixels), in the order asked for."""
+    def take(self, rows: NDArray[np.int64], column: str = FLUX) -> NDArray[np.float32]:
+        """Flux of chosen rows, or their errors, shape (len(rows), pixels), in the order asked for."""
         flux = np.empty((len(rows), self.pixels), dtype=np.float32)
         groups = np.searchsorted(self.group_starts, rows, side="right") - 1
         for group in np.unique(groups):
             wanted = groups == group
-            flux[wanted] = self.group_flux(int(group))[rows[wanted] - self.group_starts[group]]
+            flux[wanted] = self.group_flux(int(group), column)[rows[wanted] - self.group_starts[group]]
         return flux
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over wavelengths, labels and flux in row order, whatever the file's compression or row groups."""
+        """SHA-256 over wavelengths, labels, flux and errors by row, whatever the file's compression or row groups."""
         return self._digest_of([digest for _, flux in self.batches() for digest in flux_digests(flux)])
 
     def note_digest(self, digests: Sequence[str]) -> str:
@@ -126,7 +139,9 @@ class Grid:
         return self.digest
 
     def _digest_of(self, digests: Sequence[str]) -> str:
-        return _digest(self.label_names, self.medium, self.wavelength, self.labels, digests)
+        groups = range(self.file.num_row_groups) if self.has_errors else ()
+        errors = [digest for group in groups for digest in flux_digests(self.group_flux(group, FLUX_ERROR))]
+        return _digest(self.label_names, self.medium, self.wavelength, self.labels, [*digests, *errors])
 
 
 def flux_digests(flux: NDArray[np.float32]) -> list[str]:
@@ -159,18 +174,22 @@ def write_grid(
     """Write batches of spectra to one Parquet file, atomically, and open it.
 
     ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux; to ``provenance``
-    the digest of what was written is added.
+    the digest of what was written is added. Errors stand beside the flux of all batches, or of none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note = {"wavelength": wavelength.tolist(), "unit": "Angstrom", "medium": medium, "provenance": provenance}
-    schema = grid_schema(contract, len(wavelength)).with_metadata({_METADATA: json.dumps(note).encode()})
-    labels, digests = [np.empty((0, len(contract.labels)))], list[str]()
+    batches, first = _with_first(batches)
+    errors = first is not None and first.flux_error is not None
+    schema = grid_schema(contract, len(wavelength), errors).with_metadata({_METADATA: json.dumps(note).encode()})
+    labels, digests, error_digests = [np.empty((0, len(contract.labels)))], list[str](), list[str]()
     with new_file(path) as partial, spectra_writer(partial, schema) as writer:
         for batch in batches:
             writer.write_table(_table(schema, contract, batch), row_group_size=ROWS_PER_GROUP)
             labels.append(batch.labels)
             digests += flux_digests(batch.flux)
-        digest = _digest(contract.label_names, medium, wavelength, np.concatenate(labels), digests)
+            if batch.flux_error is not None:
+                error_digests += flux_digests(batch.flux_error)
+        digest = _digest(contract.label_names, medium, wavelength, np.concatenate(labels), digests + error_digests)
         writer.add_key_value_metadata({_DIGEST: digest.encode()})
     return open_parquet(path, contract)
 
@@ -184,7 +203,7 @@ def spectra_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression="zstd",
         compression_level=1,
         use_dictionary=False,
-        use_byte_stream_split=["flux.list.element"],
+        use_byte_stream_split=[f"{name}.list.element" for name in (FLUX, FLUX_ERROR) if name in schema.names],
         write_page_checksum=True,
     )
 
@@ -208,7 +227,7 @@ def open_parquet(path: Path, contract: Contract) -> Grid:
         raise InputError(
             f"grid {path} says nothing of its wavelengths: write it with stellar_emulator.grid.store.write_grid"
         )
-    expected = grid_schema(contract, len(note.wavelength))
+    expected = grid_schema(contract, len(note.wavelength), FLUX_ERROR in schema.names)
     wrong = [field for field in expected if schema.field(field.name).type != field.type]
     if wrong:
         found = schema.field(wrong[0].name).type
@@ -261,12 +280,11 @@ def read_note(path: Path, schema: pa.Schema) -> Note | None:
         raise InputError(f"grid {path} has damaged metadata ({_line(error)}): write it again") from error
 
 
-def grid_schema(contract: Contract, pixels: int) -> pa.Schema:
-    """Columns of a grid in order, without metadata."""
+def grid_schema(contract: Contract, pixels: int, errors: bool = False) -> pa.Schema:
+    """Columns of a grid in order, without metadata; ``errors``: whether they stand beside the flux."""
     labels = [(name, pa.float64()) for name in contract.label_names]
-    return pa.schema(
-        [("run_id", pa.int64()), *labels, ("weight", pa.float64()), ("flux", pa.list_(pa.float32(), pixels))]
-    )
+    arrays = [(name, pa.list_(pa.float32(), pixels)) for name in ((FLUX, FLUX_ERROR) if errors else (FLUX,))]
+    return pa.schema([("run_id", pa.int64()), *labels, ("weight", pa.float64()), *arrays])
 
 
 def flux_matrix(column: pa.Array, pixels: int, first: int) -> NDArray[np.float32]:
@@ -297,15 +315,23 @@ def axis_matches(wavelength: NDArray[np.float64], axis: WavelengthAxis) -> bool:
 
 def run_hashes(grid: Grid, contract: Contract) -> NDArray[np.str_]:
     """Hash of the run's own labels for each row, shape (rows,): the same for all rows of a run."""
-    own = grid.labels[:, [i for i, label in enumerate(contract.labels) if label.kind is Kind.RUN]]
+    own = grid.labels[:, contract.columns(contract.run_labels)]
     unique, inverse = np.unique(own, axis=0, return_inverse=True)
     return np.array(sampling.run_hash(unique))[inverse.ravel()]
 
 
 def _table(schema: pa.Schema, contract: Contract, rows: Rows) -> pa.Table:
-    flux = pa.FixedSizeListArray.from_arrays(pa.array(rows.flux.ravel()), rows.flux.shape[1])
+    given = [rows.flux, *([] if rows.flux_error is None else [rows.flux_error])]
+    arrays = [pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1]) for array in given]
     labels = [rows.labels[:, column] for column in range(len(contract.label_names))]
-    return pa.table([rows.run_id, *labels, rows.weight, flux], schema=schema)
+    return pa.table([rows.run_id, *labels, rows.weight, *arrays], schema=schema)
+
+
+def _with_first(batches: Iterable[Rows]) -> tuple[Iterator[Rows], Rows | None]:
+    """All batches, and the first of them, by which the columns are known; None: there is none."""
+    rest = iter(batches)
+    first = next(rest, None)
+    return (rest if first is None else chain([first], rest)), first
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

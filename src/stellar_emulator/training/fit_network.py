@@ -40,6 +40,23 @@ def root_mean_squared_error(wanted: Any, made: Any) -> Any:
     return keras.ops.sqrt(keras.ops.mean(keras.ops.square(made - wanted), axis=-1) + 1e-12)
 
 
+def weighted_mean_squared_error(wanted: Any, made: Any) -> Any:
+    """Of each example, tensors (n, values + weights) and (n, values) to (n,): `training.space` gives the weights."""
+    values = made.shape[-1]
+    return keras.ops.mean(wanted[..., values:] * keras.ops.square(made - wanted[..., :values]), axis=-1)
+
+
+def weighted_root_mean_squared_error(wanted: Any, made: Any) -> Any:
+    """As `root_mean_squared_error`, by weights."""
+    return keras.ops.sqrt(weighted_mean_squared_error(wanted, made) + 1e-12)
+
+
+WEIGHTED_LOSSES: dict[Loss, Any] = {
+    "mean_squared_error": weighted_mean_squared_error,
+    "root_mean_squared_error": weighted_root_mean_squared_error,
+}
+"""The same as `LOSSES` for targets that have weights beside them."""
+
 LOSSES: dict[Loss, Any] = {
     "mean_squared_error": "mean_squared_error",
     "root_mean_squared_error": root_mean_squared_error,
@@ -99,7 +116,7 @@ def fit(
     if not record.stopped:
         steps = _steps(training, settings)
         paces = [] if seconds is None else [_Pace(settings, seconds, record)]
-        compile_for(model, settings, steps, streamed, paced=bool(paces))
+        compile_for(model, settings, steps, streamed, paced=bool(paces), weighted=_has_weights(model, training))
         model.fit(
             inputs,
             targets,
@@ -118,12 +135,25 @@ def fit(
     return done
 
 
-def compile_for(model: keras.Model, settings: Training, steps: int, streamed: bool, paced: bool = False) -> None:
-    """Compile ``model`` for a fit of so many steps an epoch, as `fit` does; ``paced``: others set its learning rate."""
+def compile_for(
+    model: keras.Model, settings: Training, steps: int, streamed: bool, paced: bool = False, weighted: bool = False
+) -> None:
+    """Compile ``model`` for a fit of so many steps an epoch, as `fit` does.
+
+    paced: others set its learning rate; weighted: targets have weights beside them.
+    """
+    losses = WEIGHTED_LOSSES if weighted else LOSSES
     # Batches of a dataset come in many sizes, each of which XLA would compile anew.
     long = not streamed and steps * settings.epochs >= WORTH_COMPILING
     fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
-    model.compile(optimizer=_optimizer(model, settings, None if paced else steps), loss=LOSSES[settings.loss], **fast)
+    model.compile(optimizer=_optimizer(model, settings, None if paced else steps), loss=losses[settings.loss], **fast)
+
+
+def _has_weights(model: keras.Model, training: Any) -> bool:
+    """Whether targets are wider than what the model makes."""
+    if isinstance(training, keras.utils.PyDataset):
+        return bool(getattr(training, "weighted", False))
+    return bool(training[1].shape[-1] > model.output_shape[-1])
 
 
 def _restore(model: keras.Model, latest: Path, steps: int) -> int:

@@ -1,10 +1,13 @@
 """The space in which autoencoder and chain are trained: the pixels themselves, or principal components of the flux.
 
 Both hide whether flux lies in memory or streams from disk, and both know how to fold themselves into a dense chain.
+Where errors stand beside the flux, targets have their weights as further columns, inverse variances over their mean:
+one for each pixel, or one for a spectrum of which components are fitted. `fit_network` takes them into the loss.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import keras
@@ -12,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.grid.split import SplitRows
-from stellar_emulator.grid.store import Grid
-from stellar_emulator.networks.basis import Basis
+from stellar_emulator.grid.store import FLUX_ERROR, Grid
+from stellar_emulator.networks.basis import Basis, filled
 from stellar_emulator.networks.dense import DenseChain, linear_map
 
 Array = NDArray[np.float32]
@@ -32,6 +35,10 @@ class Space(Protocol):
 
     @property
     def width(self) -> int: ...
+
+    @property
+    def row_weights(self) -> Array | None:
+        """Of each example as a whole, (n, 1), None where all weigh the same."""
 
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
         """What Keras fits: (inputs or targets, targets) of one part; ``inputs`` are those of all examples."""
@@ -59,6 +66,7 @@ class BasisSpace:
     targets: Array
     split: SplitRows
     seed: int
+    row_weights: Array | None = None
 
     @property
     def width(self) -> int:
@@ -67,9 +75,10 @@ class BasisSpace:
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
         rows = self.split[part]
         if self.targets.nbytes > BYTES_IN_MEMORY:
-            return TargetBatches(self.targets, rows, inputs, batch_size, self.seed if part == "train" else None)
+            seed = self.seed if part == "train" else None
+            return TargetBatches(self.targets, rows, inputs, batch_size, seed, self.row_weights)
         targets = self.targets[rows]
-        return (targets if inputs is None else inputs[rows], targets)
+        return (targets if inputs is None else inputs[rows], weighted(targets, self.row_weights, rows))
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
         # In pieces: the widest layer's output for all rows of a large grid takes several times their own memory.
@@ -84,11 +93,63 @@ class BasisSpace:
         return chain + linear_map(self.basis.components * self.scale, self.basis.mean)
 
 
-def basis_space(basis: Basis, coefficients: Array, split: SplitRows, seed: int) -> BasisSpace:
+def basis_space(
+    basis: Basis, coefficients: Array, split: SplitRows, seed: int, row_weights: Array | None = None
+) -> BasisSpace:
     """The space of a basis; ``coefficients`` (rows, components) are scaled in place, as two don't fit in memory."""
     scale = float(np.sqrt(basis.variance.mean()))
     coefficients /= np.float32(scale)
-    return BasisSpace(basis, scale, coefficients, split, seed)
+    return BasisSpace(basis, scale, coefficients, split, seed, row_weights)
+
+
+def row_weights(grid: Grid, split: SplitRows) -> Array | None:
+    """Mean inverse variance of each spectrum over that of the training part, (rows, 1); None without errors."""
+    if not grid.has_errors:
+        return None
+    groups = range(grid.file.num_row_groups)
+    mean = np.concatenate([inverse_variance(grid.group_flux(group, FLUX_ERROR)).mean(axis=1) for group in groups])
+    return np.asarray(mean / mean[split.train].mean(), dtype=np.float32)[:, np.newaxis]
+
+
+def inverse_variance(error: Array) -> NDArray[np.float64]:
+    """Of errors, 0 where they are infinite."""
+    return np.asarray(np.square(1.0 / error.astype(np.float64)))
+
+
+def weighted(targets: Array, weights: Array | None, rows: NDArray[np.int64]) -> Array:
+    """Targets (n, width) of some rows with the weights of these rows as further columns."""
+    return targets if weights is None else np.concatenate([targets, weights[rows]], axis=1)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of spectra with errors: mean flux of each pixel where there is data, (pixels,), and the mean inverse variance."""
+
+    mean: Array
+    weight: float
+
+
+def known_pixels(grid: Grid, rows: NDArray[np.int64]) -> Known:
+    """What is `Known` of some rows of a grid with errors, read group by group."""
+    total, count, weight = np.zeros(grid.pixels), np.zeros(grid.pixels), 0.0
+    for group in range(grid.file.num_row_groups):
+        first, last = grid.group_starts[group : group + 2]
+        inside = rows[(rows >= first) & (rows < last)] - first
+        flux, error = (array[inside] for array in _of_group(grid, group))
+        known = np.isfinite(error)
+        total += np.where(known, flux, 0.0).sum(axis=0)
+        count += known.sum(axis=0)
+        weight += float(inverse_variance(error).sum())
+    return Known((total / np.maximum(count, 1.0)).astype(np.float32), weight / (len(rows) * grid.pixels))
+
+
+def known_flux(known: Known, flux: Array, error: Array) -> tuple[Array, Array]:
+    """Flux whose pixels without data are the mean, and its weights, (n, pixels) each."""
+    return filled(flux, np.isfinite(error), known.mean), (inverse_variance(error) / known.weight).astype(np.float32)
+
+
+def _of_group(grid: Grid, group: int) -> tuple[Array, Array]:
+    return grid.group_flux(group), grid.group_flux(group, FLUX_ERROR)
 
 
 @dataclass(frozen=True)
@@ -103,11 +164,25 @@ class PixelSpace:
     def width(self) -> int:
         return self.grid.pixels
 
+    @cached_property
+    def row_weights(self) -> Array | None:
+        return row_weights(self.grid, self.split)
+
+    @cached_property
+    def known(self) -> Known | None:
+        """Of the training part; None for a grid without errors."""
+        return known_pixels(self.grid, self.split.train) if self.grid.has_errors else None
+
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
-        return FluxBatches(self.grid, self.split[part], inputs, batch_size, self.seed if part == "train" else None)
+        seed = self.seed if part == "train" else None
+        return FluxBatches(self.grid, self.split[part], inputs, batch_size, seed, self.known)
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
-        return np.concatenate([encode(flux) for _, flux in self.grid.batches()])
+        if self.known is None:
+            return np.concatenate([encode(flux) for _, flux in self.grid.batches()])
+        groups = (_of_group(self.grid, group) for group in range(self.grid.file.num_row_groups))
+        parts = (known_flux(self.known, flux, error) for flux, error in groups)
+        return np.concatenate([encode(flux) for flux, _ in parts])
 
     def enter(self, chain: DenseChain) -> DenseChain:
         return chain
@@ -123,9 +198,16 @@ class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, targets: Array, rows: NDArray[np.int64], inputs: Array | None, batch_size: int, seed: int | None
+        self,
+        targets: Array,
+        rows: NDArray[np.int64],
+        inputs: Array | None,
+        batch_size: int,
+        seed: int | None,
+        weights: Array | None = None,
     ) -> None:
         super().__init__()
+        self.weights, self.weighted = weights, weights is not None
         self.targets, self.rows, self.inputs, self.batch_size = targets, rows, inputs, batch_size
         self.random = None if seed is None else np.random.default_rng(seed)
         self.on_epoch_end()
@@ -137,7 +219,7 @@ class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         targets = self.targets[chosen]
-        return (targets if self.inputs is None else self.inputs[chosen]), targets
+        return (targets if self.inputs is None else self.inputs[chosen]), weighted(targets, self.weights, chosen)
 
     def on_epoch_end(self) -> None:
         self._order = self.rows if self.random is None else self.random.permutation(self.rows)
@@ -151,9 +233,16 @@ class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, grid: Grid, rows: NDArray[np.int64], inputs: Array | None, batch_size: int, seed: int | None
+        self,
+        grid: Grid,
+        rows: NDArray[np.int64],
+        inputs: Array | None,
+        batch_size: int,
+        seed: int | None,
+        known: Known | None = None,
     ) -> None:
         super().__init__()
+        self.known, self.weighted = known, known is not None
         self.grid, self.inputs, self.batch_size = grid, inputs, batch_size
         self.random = None if seed is None else np.random.default_rng(seed)
         group_of_row = np.searchsorted(grid.group_starts, rows, side="right") - 1
@@ -173,8 +262,8 @@ class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
         chunk, batch = self._place[index]
         self._load(chunk)
         chosen = self._order[chunk][batch * self.batch_size : (batch + 1) * self.batch_size]
-        flux = self._flux[chosen]
-        return (flux if self.inputs is None else self.inputs[self._rows[chunk][chosen]]), flux
+        flux, targets = self._flux[chosen], self._targets[chosen]
+        return (flux if self.inputs is None else self.inputs[self._rows[chunk][chosen]]), targets
 
     def on_epoch_end(self) -> None:
         self._begin_epoch()
@@ -194,5 +283,9 @@ class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
         if chunk == self._loaded:
             return
         self._flux = np.empty((0, self.grid.pixels), dtype=np.float32)  # let go of the last chunk first
-        self._flux = self.grid.take(self._rows[chunk])
+        self._targets = self._flux
+        self._flux = self._targets = self.grid.take(self._rows[chunk])
+        if self.known is not None:
+            self._flux, weights = known_flux(self.known, self._flux, self.grid.take(self._rows[chunk], FLUX_ERROR))
+            self._targets = np.concatenate([self._flux, weights], axis=1)
         self._loaded = chunk

@@ -14,6 +14,7 @@ from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import Contract, Label
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.evaluation import Reconstruction
+from stellar_emulator.grid.expand import limb_darkening
 from stellar_emulator.grid.sampling import run_hash
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.split import SplitRows, split_rows
@@ -37,7 +38,7 @@ from stellar_emulator.networks.inference import (
 )
 from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, Teacher, Training
 from stellar_emulator.training.fit_network import Fit, Report, fit
-from stellar_emulator.training.space import PixelSpace, Space, basis_space
+from stellar_emulator.training.space import PixelSpace, Space, basis_space, row_weights, weighted
 from stellar_emulator.training.teacher import Lessons, kept_lessons, teach
 
 Array = NDArray[np.float32]
@@ -165,7 +166,7 @@ def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> S
     if preset.basis is None:
         return PixelSpace(grid, split, seed)
     basis = fit_grid_basis(grid, split.train, preset.basis, seed)
-    return basis_space(basis, project_grid(grid, basis), split, seed)
+    return basis_space(basis, project_grid(grid, basis, noisy=True), split, seed, row_weights(grid, split))
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:
@@ -241,7 +242,7 @@ def reconstruct(
 def intrinsic_targets(contract: Contract, intrinsic: IntrinsicGrid) -> Array:
     """Modes of each run and, last, its weighted limb darkening, shape (runs, 2 modes + 1)."""
     modes = contract_broadening(contract).modes(intrinsic.flux)
-    weighted = LIMB_DARKENING_WEIGHT * intrinsic.limb_darkening[:, np.newaxis]
+    weighted = LIMB_DARKENING_WEIGHT * limb_darkening(contract, intrinsic)[:, np.newaxis]
     return np.concatenate([modes, weighted.astype(np.float32)], axis=1)
 
 
@@ -275,7 +276,10 @@ def fit_label_network(
 ) -> None:
     """Fit a label network to the latent values of a trained encoder."""
     given, split, latent = examples.given, examples.split, examples.space.encode(from_keras(encoder))
-    training, validation = ((given[split[part]], latent[split[part]]) for part in ("train", "validation"))
+    weights = examples.space.row_weights
+    training, validation = (
+        (given[split[part]], weighted(latent[split[part]], weights, split[part])) for part in ("train", "validation")
+    )
     fitting(model, training, validation, preset.training)
 
 

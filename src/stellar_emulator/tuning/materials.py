@@ -14,7 +14,7 @@ from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.preset import Preset, Teacher
-from stellar_emulator.training.space import PixelSpace, basis_space
+from stellar_emulator.training.space import PixelSpace, basis_space, row_weights
 from stellar_emulator.training.teacher import Lessons, kept_lessons
 from stellar_emulator.training.train_emulator import (
     LESSONS,
@@ -72,7 +72,8 @@ class Materials:
             pixels = PixelSpace(self.source.grid, self.split, self.seed)
             return learned_examples(self.source.grid, self.split, self.contract, pixels, preset.inputs)
         basis, coefficients = self._learned.first(preset.basis)
-        space = basis_space(basis, coefficients, self.split, self.seed)
+        weights = row_weights(self.source.grid, self.split)
+        space = basis_space(basis, coefficients, self.split, self.seed, weights)
         return learned_examples(self.source.grid, self.split, self.contract, space, preset.inputs)
 
     @cached_property
@@ -97,4 +98,4 @@ class Materials:
     @cached_property
     def _learned(self) -> _Projected:
         basis = fit_grid_basis(self.source.grid, self.split.train, max(BASES), self.seed)
-        return _Projected(basis, project_grid(self.source.grid, basis))
+        return _Projected(basis, project_grid(self.source.grid, basis, noisy=True))

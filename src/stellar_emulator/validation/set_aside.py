@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import RefusedError
-from stellar_emulator.grid.store import Grid, Rows, write_grid
+from stellar_emulator.grid.store import FLUX_ERROR, Grid, Rows, write_grid
 from stellar_emulator.registry import tracking
 from stellar_emulator.system.files import settle
 from stellar_emulator.validation.check import Validation, check
@@ -69,7 +69,8 @@ def _batches(grid: Grid, rows: NDArray[np.int64]) -> Iterator[Rows]:
     for first, last in zip(grid.group_starts[:-1], grid.group_starts[1:], strict=True):
         part = rows[np.searchsorted(rows, first) : np.searchsorted(rows, last)]
         if len(part):
-            yield Rows(grid.run_id[part], grid.labels[part], grid.weight[part], grid.take(part))
+            errors = grid.take(part, FLUX_ERROR) if grid.has_errors else None
+            yield Rows(grid.run_id[part], grid.labels[part], grid.weight[part], grid.take(part), errors)
 
 
 def _write_reasons(path: Path, grid: Grid, parted: Quarantine) -> None:

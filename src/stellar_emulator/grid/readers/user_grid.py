@@ -5,9 +5,10 @@ Parquet: one row a spectrum, a list column ``flux`` and one column for each labe
 metadata: ``wavelength``, a JSON list in Angstrom, or ``wavelength_start`` and ``wavelength_step``. With PyArrow:
 ``table.replace_schema_metadata({"wavelength_start": "8400.0", "wavelength_step": "0.1", "medium": "air"})``.
 
-Optional in both: ``run_id`` (without it, rows equal in all of the run's own labels form one run), ``weight`` relative
-to the uniform box (without it, the spectra are taken to follow the contract's sampling density), and ``medium``,
-``air`` or ``vacuum`` (without it, the contract's).
+Optional in both: ``flux_error``, the standard deviation of each flux, of its shape, infinite where there is no data
+(the flux there is any number in the contract's range), ``run_id`` (without it, rows equal in all of the run's own
+labels form one run), ``weight`` relative to the uniform box (without it, the spectra are taken to follow the contract's
+sampling density), and ``medium``, ``air`` or ``vacuum`` (without it, the contract's).
 """
 
 import difflib
@@ -29,6 +30,8 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.store import (
+    FLUX,
+    FLUX_ERROR,
     ROWS_PER_GROUP,
     Grid,
     Rows,
@@ -42,6 +45,9 @@ from stellar_emulator.grid.store import (
 )
 
 Numbers = NDArray[Any]
+
+_Piece = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Flux of some rows and, where there are any, its errors, (rows, pixels) each."""
 
 _PER_ROW = ("run_id", "weight")
 _MEDIA = ("air", "vacuum")
@@ -83,7 +89,9 @@ def _is_own(path: Path, contract: Contract) -> bool:
     """Whether `store.write_grid` could have written the file: its columns, and row groups that stream."""
     file = parquet_file(path)
     note = read_note(path, file.schema_arrow)
-    if note is None or not file.schema_arrow.equals(grid_schema(contract, len(note.wavelength))):
+    if note is None or not file.schema_arrow.equals(
+        grid_schema(contract, len(note.wavelength), FLUX_ERROR in file.schema_arrow.names)
+    ):
         return False
     return all(file.metadata.row_group(group).num_rows <= _LARGEST_GROUP for group in range(file.num_row_groups))
 
@@ -97,15 +105,17 @@ def import_npz(path: Path, contract: Contract, destination: Path) -> Grid:
         If the file is no NPZ, was cut short, holds Python objects, lacks an array or has one too many, or an array is
         empty, of the wrong shape or no numbers.
     """
-    arrays = _read_npz(path, ("flux", "wavelength", *contract.label_names), (*_PER_ROW, "medium"))
+    arrays = _read_npz(path, (FLUX, "wavelength", *contract.label_names), (*_PER_ROW, "medium", FLUX_ERROR))
     medium, notes = _medium(path, arrays.pop("medium", None), contract)
     for name, array in arrays.items():
-        _check_array(path, name, array, 2 if name == "flux" else 1)
-    wavelength, flux = arrays.pop("wavelength"), arrays.pop("flux")
+        _check_array(path, name, array, 2 if name in (FLUX, FLUX_ERROR) else 1)
+    wavelength, flux, error = arrays.pop("wavelength"), arrays.pop(FLUX), arrays.pop(FLUX_ERROR, None)
     if flux.shape[1] != len(wavelength):
         raise InputError(f"grid {path}: flux has {flux.shape[1]} pixels, but wavelength has {len(wavelength)}")
+    if error is not None and error.shape != flux.shape:
+        raise InputError(f"grid {path}: flux_error has shape {error.shape}, but flux has {flux.shape}: give one a flux")
     columns = _columns(path, contract, arrays, len(flux))
-    pieces = (_single(flux[first : first + ROWS_PER_GROUP]) for first in range(0, len(flux), ROWS_PER_GROUP))
+    pieces = _npz_pieces(path, flux, error)
     return _write(path, contract, destination, columns, pieces, as_double(wavelength), medium, notes)
 
 
@@ -152,25 +162,27 @@ def import_parquet(path: Path, contract: Contract, destination: Path) -> Grid:
     """
     file = parquet_file(path)
     schema = file.schema_arrow
-    _check_names(path, "column", schema.names, ("flux", *contract.label_names), _PER_ROW)
+    _check_names(path, "column", schema.names, (FLUX, *contract.label_names), (*_PER_ROW, FLUX_ERROR))
     _check_types(path, schema)
     if not file.metadata.num_rows:
         raise InputError(f"grid {path} holds no spectrum")
     wavelength, medium, notes = _parquet_axis(path, file, contract)
     with readable(path):
-        table = file.read(columns=[name for name in schema.names if name != "flux"])
+        table = file.read(columns=[name for name in schema.names if name not in (FLUX, FLUX_ERROR)])
     arrays = {name: _whole(path, name, table[name]) for name in table.column_names}
     columns = _columns(path, contract, arrays, file.metadata.num_rows)
-    pieces = _parquet_flux(path, file, len(wavelength))
+    pieces = _parquet_pieces(path, file, len(wavelength))
     return _write(path, contract, destination, columns, pieces, wavelength, medium, notes)
 
 
 def _check_types(path: Path, schema: pa.Schema) -> None:
     for field in schema:
         kind = field.type
-        if field.name == "flux":
+        if field.name in (FLUX, FLUX_ERROR):
             if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-                raise InputError(f"grid {path}: column flux is {kind}, but must be a list of numbers in every row")
+                raise InputError(
+                    f"grid {path}: column {field.name} is {kind}, but must be a list of numbers in every row"
+                )
             kind = kind.value_type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise InputError(f"grid {path}: column {field.name} holds {kind}, not numbers")
@@ -206,12 +218,35 @@ def _first_length(path: Path, file: pq.ParquetFile) -> int:
     return len(first) if first.is_valid else 0
 
 
-def _parquet_flux(path: Path, file: pq.ParquetFile, pixels: int) -> Iterator[NDArray[np.float32]]:
-    first = 0
+def _parquet_pieces(path: Path, file: pq.ParquetFile, pixels: int) -> Iterator[_Piece]:
+    first, names = 0, [name for name in (FLUX, FLUX_ERROR) if name in file.schema_arrow.names]
     with readable(path):
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=["flux"]):
-            yield flux_matrix(batch.column("flux"), pixels, first)
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=names):
+            flux, *errors = (flux_matrix(batch.column(name), pixels, first) for name in names)
+            yield flux, _checked_error(path, errors[0], first) if errors else None
             first += batch.num_rows
+
+
+def _npz_pieces(path: Path, flux: Numbers, error: Numbers | None) -> Iterator[_Piece]:
+    for first in range(0, len(flux), ROWS_PER_GROUP):
+        part = slice(first, first + ROWS_PER_GROUP)
+        yield _single(flux[part]), None if error is None else _checked_error(path, _single(error[part]), first)
+
+
+def _checked_error(path: Path, error: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+    """Errors as they are; ``first``: number of the first row. Raises `InputError` if one is no standard deviation."""
+    wrong = ~(error > 0.0)
+    if wrong.any():
+        row, pixel = (int(place) for place in np.argwhere(wrong)[0])
+        raise InputError(
+            f"grid {path}: flux_error = {error[row, pixel]:g} in row {first + row}, pixel {pixel}: give the standard "
+            "deviation of the flux, above 0, or inf where there is no data"
+        )
+    unseen = ~np.isfinite(error).any(axis=1)
+    if unseen.any():
+        row = first + int(np.argmax(unseen))
+        raise InputError(f"grid {path}: flux_error is infinite in all pixels of row {row}: leave the spectrum out")
+    return error
 
 
 def _whole(path: Path, name: str, column: pa.ChunkedArray) -> Numbers:
@@ -308,7 +343,7 @@ def _write(
     contract: Contract,
     destination: Path,
     columns: _Columns,
-    pieces: Iterable[NDArray[np.float32]],
+    pieces: Iterable[_Piece],
     wavelength: NDArray[np.float64],
     medium: str,
     notes: list[str],
@@ -317,9 +352,9 @@ def _write(
     return write_grid(destination, contract, _rows(columns, pieces), wavelength, medium, provenance)
 
 
-def _rows(columns: _Columns, pieces: Iterable[NDArray[np.float32]]) -> Iterator[Rows]:
+def _rows(columns: _Columns, pieces: Iterable[_Piece]) -> Iterator[Rows]:
     first = 0
-    for flux in pieces:
+    for flux, error in pieces:
         part = slice(first, first + len(flux))
-        yield Rows(columns.run_id[part], columns.labels[part], columns.weight[part], flux)
+        yield Rows(columns.run_id[part], columns.labels[part], columns.weight[part], flux, error)
         first = part.stop
