@@ -61,9 +61,8 @@ def _batch(
     realisations: int,
 ) -> Rows:
     run_id = runs.run_id[part]
-    drawn = sampling.broadening_labels(contract, seed, run_id, realisations).reshape(
-        -1, len(contract.broadening_labels)
-    )
+    drawn = sampling.broadening_labels(contract, seed, run_id, realisations)
+    drawn = drawn.reshape(len(run_id) * realisations, len(contract.broadening_labels))
     labels = assemble_labels(contract, np.repeat(runs.labels[part], realisations, axis=0), drawn)
     modes = np.repeat(convolve.modes(runs.flux[part]), realisations, axis=0)
     return Rows(
