@@ -24,7 +24,7 @@ models: {emulator: other-emulator, validator: other-validator}
 labels:
   - {name: temperature, symbol: T, unit: K, lower: 3000.0, upper: 4000.0, kind: run, accuracy: true}
   - {name: gravity, symbol: g, unit: dex, lower: 0.0, upper: 5.0, kind: run, accuracy: true}
-  - {name: width, symbol: w, unit: km/s, lower: 0.0, upper: 9.0, kind: broadening, accuracy: false}
+  - {name: width, symbol: w, unit: km/s, lower: 0.0, upper: 9.0, kind: broadening, role: vsini, accuracy: false}
 wavelength: {start: 5000.0, step: 0.5, count: 777, unit: Angstrom, medium: vacuum}
 flux: {lower: 0.0, upper: 1.05}
 sampling: {seed: 1, gate_seed: 2, realisations: 1}
