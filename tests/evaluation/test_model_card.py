@@ -11,7 +11,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.accuracy import AccuracyRow, accuracy_rows
 from stellar_emulator.evaluation.citation import works
 from stellar_emulator.evaluation.flux_error import FluxErrorRow, flux_error_rows
-from stellar_emulator.evaluation.model_card import Facts, model_card, short_card, without_figures
+from stellar_emulator.evaluation.model_card import Facts, _synthesis, model_card, short_card, without_figures
 from stellar_emulator.grid.engines.synspec.engine import KNOWN_LIMITS
 from stellar_emulator.grid.shards import read_provenance
 from stellar_emulator.grid.source import embedded_folder
@@ -185,3 +185,20 @@ def test_all_works_are_cited_with_what_identifies_them() -> None:
     content = yaml.safe_load(resource(CITATION).read_text())
     assert len(works()) == 1 + len(content["references"])
     assert asdict(FACTS)["works"][0].endswith("stellar-emulator")
+
+
+def test_a_grid_of_another_engine_is_told_with_its_own_settings() -> None:
+    origin = {
+        "engine": "line",
+        "seed": 3,
+        "runs": 40,
+        "failed": {},
+        "syntheses": [],
+        "line_settings": {"width": 15.0},
+        "parts": {"line==1.0": "ab"},
+    }
+    told = _synthesis(origin)
+    assert "Computed with LINE: 40 runs of the sequence of seed 3, 0 of them failed." in told
+    assert "Parts, each pinned by its SHA-256: line==1.0." in told
+    assert "Settings: width 15.0." in told
+    assert "Abundances" not in told

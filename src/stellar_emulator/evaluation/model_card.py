@@ -32,7 +32,7 @@ _SHOWN = {
 _STEPS = ("date", "package_version", "from_runs", "to_runs")
 """What a card tells of each call that computed a part of the grid."""
 
-_SYNTHESISED = {"seed", "runs", "failed", "parts", "abundances", "synspec_settings", "syntheses"}
+_SYNTHESISED = {"seed", "runs", "failed", "syntheses"}
 """What the provenance of a grid holds that ``synthesize`` made, as far as a card tells it."""
 
 
@@ -169,14 +169,17 @@ def _data(contract: Contract, facts: Facts) -> str:
 
 def _synthesis(origin: Mapping[str, Any]) -> str:
     """Programs, settings and dates of a grid that ``synthesize`` made."""
-    settings = ", ".join(f"{name} {value}" for name, value in origin["synspec_settings"].items())
+    engine = str(origin.get("engine", "synspec"))
     told = [
-        f"Computed with SYNSPEC: {origin['runs']:,} runs of the sequence of seed {origin['seed']}, "
+        f"Computed with {engine.upper()}: {origin['runs']:,} runs of the sequence of seed {origin['seed']}, "
         f"{len(origin['failed'])} of them failed.",
-        f"Parts, each pinned by its SHA-256: {', '.join(origin['parts'])}.",
-        f"Abundances: {origin['abundances']}.",
-        f"Settings: {settings}.",
     ]
+    if "parts" in origin:
+        told.append(f"Parts, each pinned by its SHA-256: {', '.join(origin['parts'])}.")
+    if "abundances" in origin:
+        told.append(f"Abundances: {origin['abundances']}.")
+    if settings := origin.get(f"{engine}_settings"):
+        told.append(f"Settings: {', '.join(f'{name} {value}' for name, value in settings.items())}.")
     steps = [[str(step[name]) for name in _STEPS] for step in origin["syntheses"]]
     return f"{_list(told)}\n\n{_table(('computed on', 'package', 'from run', 'to run'), steps)}"
 

@@ -262,7 +262,8 @@ class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
         chunk, batch = self._place[index]
         self._load(chunk)
         chosen = self._order[chunk][batch * self.batch_size : (batch + 1) * self.batch_size]
-        flux, targets = self._flux[chosen], self._targets[chosen]
+        flux = self._flux[chosen]
+        targets = flux if self.known is None else self._targets[chosen]
         return (flux if self.inputs is None else self.inputs[self._rows[chunk][chosen]]), targets
 
     def on_epoch_end(self) -> None:

@@ -43,7 +43,10 @@ class Engine(Protocol):
         """Sentences that a grid's provenance repeats."""
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides a run's spectrum beside its labels and axis, as JSON: it may not change within one grid."""
+        """All that decides a run's spectrum beside its labels and axis, as JSON: it may not change within one grid.
+
+        Model cards show ``parts`` (with SHA-256), ``abundances`` (a sentence) and ``NAME_settings`` of it.
+        """
 
     def machine(self) -> dict[str, str]:
         """What this machine computes with, such as the compiler, for the provenance of one call."""
