@@ -1,5 +1,6 @@
 """The seam between grids and engines: another code, other labels, another medium, and what it does not know."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import shards
 from stellar_emulator.grid.engines.base import RunFailedError, require_served, synthesised
+from stellar_emulator.grid.engines.journal import Journal
 from stellar_emulator.grid.engines.runs import compute_run, synthesize_runs
 from stellar_emulator.grid.engines.synspec import run as synspec
 from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
@@ -150,3 +152,29 @@ def test_a_misuse_of_limb_darkening_is_named(given: str, message: str) -> None:
 
 def test_contracts_of_before_are_dumped_as_before() -> None:
     assert "limb_darkening" not in GAIA.model_dump()
+
+
+def test_a_journal_of_before_is_read(tmp_path: Path) -> None:
+    """A synthesis that an older version left unfinished goes on."""
+    scalars = np.array([0.5, 0.1])
+    np.savez(tmp_path / "0000003.npz", labels=[5000.0], flux=np.ones(4), continuum=np.ones(32), scalars=scalars)
+    labels, spectrum = Journal(tmp_path).read(3)
+    assert labels.tolist() == [5000.0]
+    assert (spectrum.limb_darkening, spectrum.atmosphere_distance) == (0.5, 0.1)
+    assert spectrum.continuum is not None
+    Journal(tmp_path).record(4, labels, shards.IntrinsicSpectrum(np.ones(4)))
+    assert Journal(tmp_path).read(4)[1].continuum is None
+
+
+@pytest.mark.synspec
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
+def test_calcium_alone_deepens_its_lines() -> None:
+    template = "{{name: {}, symbol: x, unit: dex, lower: -1.0, upper: 4.0, kind: run, accuracy: false}}"
+    further = [template.format(name) for name in ("m_h", "vmicro")]
+    contract = seam_contract(TEFF, LOGG, *further, CALCIUM)
+    plain, more = (synthesised(SYNSPEC, contract, np.array([5777.0, 4.44, 0.0, 1.0, ca])) for ca in (0.0, 0.4))
+    assert contract.intrinsic is not None
+    wing = np.abs(np.abs(contract.intrinsic.wavelength - 8542.09) - 1.0) < 0.2
+    assert (more.flux[wing] < plain.flux[wing] - 0.02).all()
+    far = contract.intrinsic.wavelength > 8560.0
+    assert np.abs(more.flux[far] - plain.flux[far]).mean() < 0.01
