@@ -160,6 +160,19 @@ def test_figures_that_are_there_are_shown_and_can_be_left_out() -> None:
     assert without_figures(short) == short
 
 
+def test_a_heading_of_the_contract_s_or_grid_s_own_does_not_end_a_card() -> None:
+    description = "Spectra.\n\n## Figures\n\n![mine](figures/mine.png)\n\nSo it is"
+    described = GAIA.model_copy(update={"description": description})
+    noted = replace(FACTS, provenance={"imported_from": "mine.npz", "notes": ["see\n\n## Figures\n\nof the paper"]})
+    text = card(described, noted)
+    short = without_figures(text)
+    assert text.startswith(short)
+    assert "residual_map" not in short
+    for told in ("So it is", "of the paper", "## Limits of the data", "## How to cite"):
+        assert told in short
+    assert without_figures(short) == short
+
+
 def test_any_contract_has_a_card() -> None:
     text = card(TINY)
     assert "# tiny-emulator and tiny-label-validator" in text

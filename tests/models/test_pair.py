@@ -18,7 +18,7 @@ from workplace import working_in
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError
-from stellar_emulator.models.pair import find_pair
+from stellar_emulator.models.pair import find_model, find_pair
 from stellar_emulator.promotion.candidates import choose
 from stellar_emulator.promotion.champion import Pair
 from stellar_emulator.registry import register, tracking
@@ -124,12 +124,16 @@ def recorded(patch: pytest.MonkeyPatch, target: str) -> list[tuple[Any, ...]]:
     return calls
 
 
-def test_generate_and_precision(
-    named: SimpleNamespace, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generate(named: SimpleNamespace, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", named.name, *LABELS, "--output", str(tmp_path / "one.csv")]) == 0
     assert f"by {EMULATOR} {named.emulator[:12]}" in capsys.readouterr().out
+
+
+def test_precision(named: SimpleNamespace, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["precision", "--model", named.name, *LABELS]) == 0
+    calls = recorded(monkeypatch, "stellar_emulator.cli.precision.precision")
+    assert main(["precision", "--model", named.name, *LABELS]) == 2
+    assert calls[0][0].digest == named.emulator
 
 
 @pytest.mark.parametrize("verb", ["infer", "fit"])
@@ -249,6 +253,33 @@ def test_a_validator_where_an_emulator_is_wanted_and_a_model_without_a_partner(w
     with pytest.raises(InputError, match="version 2 names no validator: give one with --validator"):
         find_pair("2")
     mlflow.MlflowClient().set_model_version_tag(EMULATOR, "2", "validator_version", "2")
+
+
+def test_a_name_that_nothing_has_is_told_all_that_there_is(world: World) -> None:
+    for kind, has in (("emulator", "1, 2, champion"), ("validator", "1, 2, 3, champion")):
+        with pytest.raises(InputError) as refused:
+            find_model("nosuch", kind)  # type: ignore[arg-type]
+        said = str(refused.value)
+        assert said.startswith("nosuch is no model's folder and no model of that name comes with this package (it has ")
+        assert "gaia_dr3_rvs, gaia_rvs)" in said
+        assert f"it has {has}; registered there: {EMULATOR}, {VALIDATOR}" in said
+
+
+def test_a_validator_that_is_gone_is_told_as_the_emulator_names_it(world: World) -> None:
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(EMULATOR, "lonely", "2")
+    client.set_model_version_tag(EMULATOR, "2", "validator_version", "9")
+    try:
+        for find in (find_pair, lambda name: find_model(name, "validator")):
+            with pytest.raises(InputError) as refused:
+                find("lonely")
+            assert str(refused.value).startswith(
+                f"{EMULATOR} version 2 names version 9 of {VALIDATOR} as its validator, but model {VALIDATOR} has no "
+                "version or alias '9' in "
+            )
+    finally:
+        client.set_model_version_tag(EMULATOR, "2", "validator_version", "2")
+        client.delete_registered_model_alias(EMULATOR, "lonely")
 
 
 def test_a_folder_without_a_model_hides_no_registered_one(world: World) -> None:

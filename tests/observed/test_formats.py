@@ -16,6 +16,7 @@ from stars import ARCHIVE, GAIA, ArchiveSpectrum, archive_spectrum, star
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.interpret import Stated, spectra_of
+from stellar_emulator.observed.raw import FLUX, RawTable
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
@@ -195,6 +196,12 @@ def test_misspelt_errors_are_named_where_they_are_missed(tmp_path: Path, seen: A
     renamed("flux_error", "flux_eror")(as_table(seen)).write(tmp_path / "a.ecsv", format="ascii.ecsv")
     (spectrum,) = read(tmp_path / "a.ecsv")
     assert "rename flux_eror if it is the flux_error" in spectrum.notes[0]
+
+
+def test_a_column_is_misspelt_by_its_name_alone_not_by_the_words_of_a_message() -> None:
+    table = RawTable("a.csv", {"did you mean me": np.zeros(1), "flix": np.zeros(1)})
+    assert table.misspelt(FLUX) == "; rename flix if it is the flux"
+    assert RawTable("a.csv", {"did you mean me": np.zeros(1)}).misspelt(FLUX) == ""
 
 
 PIXELS = np.linspace(8460.0, 8700.0, 100)

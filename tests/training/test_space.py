@@ -197,6 +197,16 @@ def test_basis_space_and_pixels_are_one_map_apart(written: Grid, split: SplitRow
     assert np.abs(restored - flux).mean() < 1e-3
 
 
+def test_a_caller_s_coefficients_stay_as_they_are(written: Grid, split: SplitRows, basis: Basis) -> None:
+    coefficients = project_grid(written, basis)
+    coefficients.flags.writeable = False
+    before = coefficients.copy()
+    first, second = (basis_space(basis, coefficients, split, 1) for _ in range(2))
+    np.testing.assert_array_equal(coefficients, before)
+    np.testing.assert_array_equal(first.targets, second.targets)
+    np.testing.assert_array_equal(first.encode(lambda targets: targets), first.targets)
+
+
 @pytest.mark.rounding
 def test_errors_in_a_basis_are_those_of_flux(written: Grid, split: SplitRows, basis: Basis) -> None:
     """One common scale: the squared error of coefficients is that of flux, times a constant."""

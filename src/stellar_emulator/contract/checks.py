@@ -89,12 +89,22 @@ def check_names(contract: Contract, names: Sequence[str]) -> None:
             raise InputError(f"label {label.name} is missing: give it, {_bounds(label)}")
 
 
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one of some known names that a misspelt name may mean, whatever its case; None if none is near."""
+    name = _shortened(name)
+    close = difflib.get_close_matches(name.strip().lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
+    return close[0] if close else None
+
+
 def unknown(name: str, known: Sequence[str]) -> str:
     """Begin a message about an unknown name, with the known one that may be meant."""
-    name = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
-    close = difflib.get_close_matches(name.strip().lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
+    near, name = nearest(name, known), _shortened(name)
     shown = name if name and name == name.strip() else repr(name)
-    return f"{shown} is unknown: " + (f"did you mean {close[0]}? " if close else "")
+    return f"{shown} is unknown: " + (f"did you mean {near}? " if near else "")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
 
 
 def is_number(value: object) -> bool:

@@ -1,5 +1,6 @@
 """The model card of a pair: what it is for and what not, where its data come from, how well it does, how to cite it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ NAME = "model_card.md"
 
 FIGURES = "\n## Figures\n"
 """Begins the last section, which is of use only beside the folder of figures."""
+
+_FIGURES_ALONE = re.compile(re.escape(FIGURES) + r"\n*(?:!\[[^\n]*\]\(figures/[^\n]*\)\n+)*\Z")
+"""That section as `model_card` ends a card with it: what a contract or grid tells may hold such a heading too."""
 
 _SHOWN = {
     "one_spectrum": "A computed spectrum, the generated one over it, and their difference",
@@ -78,8 +82,8 @@ def model_card(
 
 
 def without_figures(card: str) -> str:
-    """The same card for a place where the figures are not."""
-    return card.partition(FIGURES)[0]
+    """The same card for a place where the figures are not: without its last section, if that is the figures'."""
+    return _FIGURES_ALONE.sub("", card)
 
 
 def short_card(contract: Contract, accuracies: list[AccuracyRow], flux_errors: list[FluxErrorRow]) -> str:

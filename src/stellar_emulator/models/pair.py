@@ -183,7 +183,13 @@ def _validator_of(emulator: Found) -> Found:
             f"{emulator.version.name} version {emulator.version.version} names no validator: give one with --validator"
         )
     models = read_contract(emulator.folder / CONTRACT).models
-    return _registered(read.find_version(models.validator, named))
+    try:
+        return _registered(read.find_version(models.validator, named))
+    except InputError as error:
+        raise InputError(
+            f"{emulator.version.name} version {emulator.version.version} names version {named} of {models.validator} "
+            f"as its validator, but {error}: give one with --validator"
+        ) from error
 
 
 def _registered(version: "ModelVersion") -> Found:
@@ -230,13 +236,16 @@ def _by_word(word: str, kind: Kind, contract: str | Path) -> Found:
         raise InputError(f"{missing}: give {WAYS}; the registry can't be asked: {error}") from error
     if word in registered:
         return _registered(read.aliased(word, CHAMPION) or read.find_version(word, LATEST))
-    name = getattr(read_contract(contract).models, kind)
+    models = read_contract(contract).models
+    name = getattr(models, kind)
+    if any(read.aliased(one, word) for one in {models.emulator, name}):
+        return _of_contract(word, kind, contract)
     if name not in registered:
         _refuse(f"{missing}: give {WAYS}; registered in {tracking.store_address()}: {', '.join(registered)}")
     try:
-        return _of_contract(word, kind, contract)
+        return _registered(read.find_version(name, word))
     except InputError as error:
-        raise InputError(f"{missing}, and {error}") from error
+        raise InputError(f"{missing}, and {error}; registered there: {', '.join(registered)}") from error
 
 
 def _refuse(message: str) -> NoReturn:

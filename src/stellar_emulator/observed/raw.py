@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.checks import unknown
+from stellar_emulator.contract.checks import nearest
 from stellar_emulator.errors import InputError
 
 WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")
@@ -50,7 +50,7 @@ class RawTable:
         """A hint at a column whose name is nearly one of some names, to end a message with; empty if there is none."""
         for column in self.columns:
             known = column.lower() in (*WAVELENGTH, *FLUX, *ERROR, *NAME)
-            if not known and "did you mean" in unknown(column.lower(), names):
+            if not known and nearest(column, names):
                 return f"; rename {column} if it is the {names[0]}"
         return ""
 

@@ -58,12 +58,13 @@ class BasisSpace:
     """Principal components, divided by one common scale so that their mean variance is 1.
 
     The error of a spectrum there is that of its flux up to a constant, since the components are orthonormal; all
-    targets (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs.
+    coefficients (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs. They are left
+    as they are, and divided as they are asked for: a second array of that size may not fit.
     """
 
     basis: Basis
     scale: float
-    targets: Array
+    coefficients: Array
     split: SplitRows
     seed: int
     row_weights: Array | None = None
@@ -72,18 +73,23 @@ class BasisSpace:
     def width(self) -> int:
         return len(self.basis.components)
 
+    @property
+    def targets(self) -> Array:
+        """Targets of all examples, (rows, components), made anew at each call."""
+        return self._targets(slice(None))
+
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
         rows = self.split[part]
-        if self.targets.nbytes > BYTES_IN_MEMORY:
+        if self.coefficients.nbytes > BYTES_IN_MEMORY:
             seed = self.seed if part == "train" else None
-            return TargetBatches(self.targets, rows, inputs, batch_size, seed, self.row_weights)
-        targets = self.targets[rows]
+            return TargetBatches(self._targets, rows, inputs, batch_size, seed, self.row_weights)
+        targets = self._targets(rows)
         return (targets if inputs is None else inputs[rows], weighted(targets, self.row_weights, rows))
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
         # In pieces: the widest layer's output for all rows of a large grid takes several times their own memory.
-        starts = range(0, len(self.targets), ROWS_ENCODED)
-        return np.concatenate([encode(self.targets[first : first + ROWS_ENCODED]) for first in starts])
+        starts = range(0, len(self.coefficients), ROWS_ENCODED)
+        return np.concatenate([encode(self._targets(slice(first, first + ROWS_ENCODED))) for first in starts])
 
     def enter(self, chain: DenseChain) -> DenseChain:
         kernel = self.basis.components.T / self.scale
@@ -92,14 +98,15 @@ class BasisSpace:
     def leave(self, chain: DenseChain) -> DenseChain:
         return chain + linear_map(self.basis.components * self.scale, self.basis.mean)
 
+    def _targets(self, rows: NDArray[np.int64] | slice) -> Array:
+        return self.coefficients[rows] / np.float32(self.scale)
+
 
 def basis_space(
     basis: Basis, coefficients: Array, split: SplitRows, seed: int, row_weights: Array | None = None
 ) -> BasisSpace:
-    """The space of a basis; ``coefficients`` (rows, components) are scaled in place, as two don't fit in memory."""
-    scale = float(np.sqrt(basis.variance.mean()))
-    coefficients /= np.float32(scale)
-    return BasisSpace(basis, scale, coefficients, split, seed, row_weights)
+    """The space of a basis, in which an example's coefficients, (rows, components), are those of its flux."""
+    return BasisSpace(basis, float(np.sqrt(basis.variance.mean())), coefficients, split, seed, row_weights)
 
 
 def row_weights(grid: Grid, split: SplitRows) -> Array | None:
@@ -194,12 +201,12 @@ class PixelSpace:
 class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """Shuffled batches of targets in memory, gathered as they are asked for: given arrays, Keras copies them twice.
 
-    With ``seed`` None the order is that of ``rows``.
+    targets: gives those of some rows. With ``seed`` None the order is that of ``rows``.
     """
 
     def __init__(
         self,
-        targets: Array,
+        targets: Callable[[NDArray[np.int64]], Array],
         rows: NDArray[np.int64],
         inputs: Array | None,
         batch_size: int,
@@ -218,7 +225,7 @@ class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        targets = self.targets[chosen]
+        targets = self.targets(chosen)
         return (targets if self.inputs is None else self.inputs[chosen]), weighted(targets, self.weights, chosen)
 
     def on_epoch_end(self) -> None:

@@ -38,10 +38,10 @@ class _Projected:
     coefficients: Array
 
     def first(self, components: int) -> tuple[Basis, Array]:
-        """The leading components alone; the coefficients are a copy."""
+        """The leading components alone, with the coefficients in them."""
         basis = self.basis
         leading = Basis(basis.mean, basis.components[:components], basis.variance[:components])
-        return leading, self.coefficients[:, :components].copy()
+        return leading, self.coefficients[:, :components]
 
 
 class Materials:
