@@ -62,17 +62,17 @@ def main() -> None:
 
 def _rows() -> Iterator[Row]:
     own = _kernels_taken({})
-    known = {}
+    known = set()
     for kernel in KERNELS:
         taken = _kernels_taken({"OPENBLAS_CORETYPE": kernel})
         if not taken:
             yield (kernel, "", "", "", "", "", "this processor can't run it")
         elif taken in known:
-            yield (kernel, "", "", "", "", "", f"OpenBLAS takes {taken} for it, as for {known[taken]}")
+            yield (kernel, "", "", "", "", "", f"OpenBLAS takes {taken} for it")
         elif _unknown(kernel, taken):
             yield (kernel, "", "", "", "", "", f"this OpenBLAS has no such kernel, it takes {taken}")
         else:
-            known[taken] = kernel
+            known.add(taken)
             for threads in THREADS:
                 yield _row(f"{kernel} ({taken})", "its own choice", threads, {"OPENBLAS_CORETYPE": kernel}, "rounding")
     if own not in known:

@@ -48,12 +48,13 @@ def both(*errors: ArrayLike) -> np.ndarray:
 
 
 def chain_error(chain: DenseChain, inputs: np.ndarray) -> np.ndarray:
-    """Of the outputs of dense layers, each carrying on the errors of those before it."""
+    """Of the outputs of dense layers, each carrying on the errors of those before it, which are independent."""
     x = chain.given(np.asarray(inputs, dtype=float))
     error = ELEMENTWISE * UNIT * np.abs(x)
     for layer in chain.layers:
         kernel, bias = np.abs(layer.kernel.astype(float)), np.abs(layer.bias.astype(float))
-        error = error @ kernel + sum_error(len(kernel) + 1, np.abs(x) @ kernel + bias)
+        own = sum_error(len(kernel) + 1, np.abs(x) @ kernel + bias)
+        error = np.sqrt(np.square(error) @ np.square(kernel) + np.square(own))
         x = layer(x)
         if layer.activation != "linear":
             error = STEEPEST * error + ELEMENTWISE * UNIT * np.maximum(np.abs(x), 1.0)
