@@ -1,5 +1,6 @@
-"""Each room has tests of its own, some of which are fast."""
+"""Each room has tests of its own, some of which are fast, and stands in ARCHITECTURE.md, whose files are there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,17 @@ ROOMS = sorted(path.name for path in (ROOT / "src" / "stellar_emulator").iterdir
 def test_a_room_has_a_fast_test(room: str) -> None:
     files = {f"{room}/{path.name}" for path in (TESTS / room).glob("test_*.py")}
     assert files - SLOW, f"tests/{room} has no fast test"
+
+
+def test_the_table_of_rooms_is_complete() -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("| room |")[2].partition("\n\n")[0]
+    named = {name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])}
+    assert named == {*ROOMS, "errors", "version"}
+
+
+def test_files_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = {name for name in re.findall(r"`([\w/*]+\.(?:py|yaml))`", text) if "/" in name}
+    places = (ROOT, ROOT / "src" / "stellar_emulator")
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not any(list(place.glob(name)) for place in places)] == []

@@ -1,6 +1,7 @@
 """Model folders: what is saved is what answers, and nothing that was changed since is loaded."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from rounding import assert_within, both, chain_error
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.models import pair
 from stellar_emulator.models.emulator import FLUX_TOLERANCE
+from stellar_emulator.models.pair import find_model, find_pair
 from stellar_emulator.models.validator import LABEL_TOLERANCE
 from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
@@ -216,6 +219,70 @@ def test_a_model_is_replaced_but_nothing_else(saved: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="thesis exists and holds no model"):
         save_emulator(tmp_path / "thesis", emulator_network(TINY), TINY, {})
     assert (tmp_path / "thesis" / "chapter").read_text() == "precious"
+
+
+SAVING = """
+import os, shutil, signal, sys
+from pathlib import Path
+
+from stellar_emulator.contract.contract import read_contract
+from stellar_emulator.saved import bundle
+
+folder, source = Path(sys.argv[1]), Path(sys.argv[2])
+network, contract = bundle.read_network(source), read_contract(sys.argv[3])
+
+def counted(step):
+    def inner(*args, **kwargs):
+        global steps
+        if steps == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps -= 1
+        return step(*args, **kwargs)
+    return inner
+
+shutil.rmtree.avoids_symlink_attacks  # looked up before any call
+for start in range(200):
+    shutil.copytree(source, folder / str(start) / "model")
+    child = os.fork()
+    if child == 0:
+        steps = start
+        for name in ("rename", "fsync", "open", "mkdir", "unlink", "rmdir"):
+            setattr(os, name, counted(getattr(os, name)))
+        bundle.save_emulator(folder / str(start) / "model", network, contract, {"seed": 2})
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+"""
+"""Replaces a model in one process after another, each of which dies one step later than the one before."""
+
+
+def test_a_model_whose_successor_s_writer_is_killed_is_the_old_or_the_new_one(saved: Path, tmp_path: Path) -> None:
+    contract = Path(__file__).parents[1] / "data" / "tiny_contract.yaml"
+    subprocess.run([sys.executable, "-c", SAVING, tmp_path / "kills", saved, contract], check=True)
+    places = sorted((tmp_path / "kills").iterdir(), key=lambda place: int(place.name))
+    assert [place for place in places if not (place / "model").exists()]  # between its two steps
+    seeds = []
+    for place in places:
+        assert find_model(str(place / "model"), "emulator") == place / "model"
+        seeds.append(read_bundle(place / "model").metadata["seed"])
+    assert set(seeds) == {1, 2}
+    assert seeds == sorted(seeds)
+
+
+def test_a_pair_that_a_kill_left_aside_is_found(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    monkeypatch.setattr(pair, "resource", pairs.parent.joinpath)
+    save_validator(tmp_path / "validator", validator_network(TINY), TINY, {})
+    for place in (tmp_path / ".taken.old", pairs / ".shipped.old"):
+        for kind in ("emulator", "validator"):
+            shutil.copytree(tmp_path / kind, place / kind)
+    for name, folder in ((str(tmp_path / "taken"), tmp_path / "taken"), ("shipped", pairs / "shipped")):
+        assert find_pair(name) == (folder / "emulator", folder / "validator")
+        (folder / "validator").rename(folder / ".validator.old")
+        assert find_pair(name) == (folder / "emulator", folder / "validator")
+    shutil.copytree(pairs / "shipped", pairs / ".shipped.partial")
+    assert pair.shipped_names() == ["shipped"]
 
 
 def test_a_network_that_does_not_fit_the_contract_is_refused(tmp_path: Path) -> None:

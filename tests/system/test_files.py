@@ -1,5 +1,6 @@
 """Files and folders are as they were or as they shall be, whichever step of a write a SIGKILL follows."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic import ROOT
 
 from stellar_emulator.system.files import new_file, new_folder, read_json, recovered, write_file
 
@@ -84,6 +86,8 @@ def test_a_folder_is_the_old_or_the_new_one_at_whatever_step_its_writer_is_kille
     assert [content for content in found if content not in (old, new)] == []
     assert found[0] == old
     assert found[-1] == new
+    aside = [place / ".kept.old" for place in left if (place / ".kept.old").exists()]
+    assert [path for path in aside if {one.name: one.read_text() for one in path.iterdir()} != old] == []
     for place in left:
         with new_folder(place / "kept") as partial:
             (partial / "a").write_text("newest")
@@ -126,8 +130,10 @@ def test_a_writer_leaves_the_unfinished_files_of_others_that_run_alone(tmp_path:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     gone = tmp_path / f".file.{dead.stdout.strip()}.partial.json"
     gone.touch()
+    elsewhere = tmp_path / f".file.{dead.stdout.strip()}@another-machine.partial.json"
+    elsewhere.touch()
     write_file(tmp_path / "file.json", "{}")
-    assert {path.name for path in tmp_path.iterdir()} == {"file.json", other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"file.json", other.name, elsewhere.name}
 
 
 @pytest.mark.parametrize(
@@ -137,3 +143,17 @@ def test_json_that_a_power_cut_emptied_reads_as_none(tmp_path: Path, content: by
     (tmp_path / "file.json").write_bytes(content)
     assert read_json(tmp_path / "file.json") == found
     assert read_json(tmp_path / "none.json") is None
+
+
+def test_no_other_module_gives_files_their_names() -> None:
+    """A graph of ONNX has a method `rename` too, of two arguments."""
+    found = []
+    for file in sorted((ROOT / "src" / "stellar_emulator").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            renames = called.endswith(".rename") and len(node.args) == 1
+            if renames or called in ("os.rename", "os.replace", "tempfile.NamedTemporaryFile"):
+                found.append((file.name, called))
+    assert {name for name, _ in found} == {"files.py"}

@@ -223,6 +223,15 @@ def killed_fit(folder: Path, epochs: int) -> Fit:
     return done
 
 
+@pytest.mark.parametrize("name", ["fit.json", "history.json", "clock.json"])
+def test_a_file_that_a_power_cut_emptied_is_named(tmp_path: Path, name: str) -> None:
+    for weights in ("best.weights.h5", "latest.weights.h5"):
+        small_model().save_weights(tmp_path / weights)
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=rf"{name} is damaged: delete .*, and the same command"):
+        fit(small_model(), TRAINING, VALIDATION, settings(), tmp_path, lambda epoch, metrics: None)
+
+
 def test_a_killed_fit_goes_on_where_it_was(tmp_path: Path) -> None:
     done = killed_fit(tmp_path, epochs=40)
     assert len(done.history["val_loss"]) == len(done.history["loss"]) == 40

@@ -235,7 +235,7 @@ def _publish(parent: Run, outcome: Outcome, output: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     found = outcome.chosen.preset.model_copy(update={"name": "found", "search_run": parent.run_id})
-    (output / "preset.yaml").write_text(preset_text(found))
+    write_file(output / "preset.yaml", preset_text(found))
     (output / "figures").mkdir(exist_ok=True)
     _figure(outcome).savefig(output / "figures" / "pareto.png")
     for name in ("trials.csv", "preset.yaml"):

@@ -5,7 +5,8 @@ that comes with the package; an address in MLflow; ``latest``, a version or an a
 the name of a registered model, which means its champion, or its newest version where none was promoted. The validator
 of a registered emulator is the one that its version's tag names. Who has a folder called ``3`` writes ``./3``.
 
-Looking changes nothing: MLflow is imported only where it must be asked, and a store that isn't there isn't made.
+Looking makes nothing: MLflow is imported only where it must be asked, and a store that isn't there isn't made. A folder
+that was being replaced when a kill came is put back in its place.
 """
 
 import json
@@ -18,6 +19,7 @@ from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.saved.bundle import CONTRACT, DESCRIPTION
 from stellar_emulator.shipped.resources import DEFAULT, PAIRS, resource
 from stellar_emulator.system.extras import named_extras
+from stellar_emulator.system.files import recovered
 
 if TYPE_CHECKING:
     # MLflow takes seconds to import, and the two classes import this module.
@@ -116,7 +118,10 @@ def load_pair(
 
 def shipped_names() -> list[str]:
     """Names of the pairs that come with the package."""
-    return sorted(path.parents[1].name for path in resource(PAIRS).glob(f"*/emulator/{DESCRIPTION}"))
+    for aside in resource(PAIRS).glob(".*.old"):
+        recovered(aside.with_name(aside.name[1:].removesuffix(".old")))
+    names = (path.parents[1].name for path in resource(PAIRS).glob(f"*/emulator/{DESCRIPTION}"))
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
@@ -146,7 +151,8 @@ def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
 def _inside(folder: Path, kind: Kind) -> Path | None:
     """The folder of a model, or the part of a pair's; None where there is neither."""
     try:
-        return next((one for one in (folder, folder / kind) if (one / DESCRIPTION).is_file()), None)
+        found = (recovered(one) for one in (folder, folder / kind))
+        return next((one for one in found if (one / DESCRIPTION).is_file()), None)
     except OSError:  # a text too long for a name, say
         return None
 
@@ -169,7 +175,7 @@ def _kind_of(folder: Path) -> str:
 def _validator_of(emulator: Found) -> Found:
     """The validator that makes a pair with an emulator: of a registered one by its tag, else the folder beside it."""
     if emulator.version is None:
-        beside = emulator.folder.with_name("validator")
+        beside = recovered(emulator.folder.with_name("validator"))
         if emulator.folder.name != "emulator" or not (beside / DESCRIPTION).is_file():
             raise InputError(
                 f"{emulator.folder} has no validator beside it: give a pair's folder, or its own --validator"

@@ -14,6 +14,7 @@ from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, State, move
 from stellar_emulator.promotion.lease import Lease
 from stellar_emulator.registry.read import VALIDATOR_VERSION
 from stellar_emulator.registry.tracking import Run, provenance
+from stellar_emulator.system.files import write_file
 
 
 def following(kind: str, job: Run, links: list[audit.Link]) -> dict[str, Any]:
@@ -35,9 +36,9 @@ def keep(models: ModelNames, job: Run, record: Mapping[str, Any], page: str | No
         client.log_text(job.run_id, page, audit.PAGE)
     lock.require()
     link = audit.append(models.emulator, job.run_id, record)
-    (output / audit.RECORD).write_bytes(link.read())
+    write_file(output / audit.RECORD, link.read())
     if page is not None:
-        (output / audit.PAGE).write_text(page)
+        write_file(output / audit.PAGE, page)
     if link.moves:
         move(models, State.from_dict(record["after"]), job.run_id, lock)
         audit.finish(link)

@@ -11,6 +11,7 @@ from stellar_emulator.evaluation.accuracy import ratios
 from stellar_emulator.evaluation.evaluation import Evaluation
 from stellar_emulator.evaluation.flux_error import find
 from stellar_emulator.registry.tracking import Run
+from stellar_emulator.system.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ def publish(
         ("accuracy.json", evaluation.accuracy_file()),
         ("flux_error.json", evaluation.flux_error_file()),
     ):
-        (output / name).write_text(json.dumps(content, indent=1))
+        write_file(output / name, json.dumps(content, indent=1))
         run.log_file(output / name)
     (output / "figures").mkdir(exist_ok=True)
     for name, figure in figures.items():

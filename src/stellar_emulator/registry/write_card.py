@@ -14,6 +14,7 @@ from stellar_emulator.evaluation.model_card import NAME, Facts, model_card, shor
 from stellar_emulator.grid.split import PARTS, SplitRows
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.registry import register, tracking
+from stellar_emulator.system.files import write_file
 from stellar_emulator.version import VERSION
 
 
@@ -47,7 +48,7 @@ def write_card(
 ) -> None:
     """Write ``model_card.md`` to ``output``, log it to a run, and describe both registered versions in short."""
     path = output / NAME
-    path.write_text(model_card(contract, stated, evaluation.accuracy, evaluation.flux_error, figures))
+    write_file(path, model_card(contract, stated, evaluation.accuracy, evaluation.flux_error, figures))
     run.log_file(path)
     for registered in pair:
         register.describe(registered, short_card(contract, evaluation.accuracy, evaluation.flux_error))

@@ -6,6 +6,8 @@ one's place needs two steps, old one aside, new one in; between them `recovered`
 
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,11 +22,12 @@ ATTEMPTS = 10
 def new_file(path: Path) -> Iterator[Path]:
     """Give a place beside ``path``, with its suffix, to write a file to, which becomes ``path`` if nothing is raised.
 
-    What earlier processes of this machine left unfinished there is removed.
+    What earlier processes of this machine left unfinished there is removed; other machines may share the folder.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}@{_machine()}.partial{path.suffix}")
     for left in path.parent.glob(f".{_literal(path.stem)}.*.partial{_literal(path.suffix)}"):
-        if not _runs(left.name.removeprefix(f".{path.stem}.").partition(".")[0]):
+        number, _, machine = left.name.removeprefix(f".{path.stem}.").partition(".")[0].partition("@")
+        if machine in ("", _machine()) and not _runs(number):  # older versions didn't name the machine
             left.unlink(missing_ok=True)
     try:
         yield partial
@@ -54,8 +57,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     recovered(path)
     partial, old = path.with_name(f".{path.name}.partial"), _aside(path)
-    for left in (partial, old):
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
+    _discard(old, partial)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -65,7 +68,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         recovered(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old, partial)
 
 
 def take_place(made: Path, path: Path) -> None:
@@ -101,6 +104,13 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
+def _discard(old: Path, partial: Path) -> None:
+    """Remove a folder that was set aside; what a kill leaves of it has a name that nobody takes for a whole one."""
+    if old.exists():
+        old.rename(partial)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def _swap(partial: Path, path: Path, old: Path) -> None:
     """Move one folder aside and another to its place; again where a reader has put the old one back in between."""
     for attempt in range(ATTEMPTS):
@@ -129,6 +139,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _machine() -> str:
+    """This machine's name as part of a file's name."""
+    return re.sub("[^0-9A-Za-z-]", "-", platform.node())[:32]
 
 
 def _runs(number: str) -> bool:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Loss, Training
-from stellar_emulator.system.files import new_file, settle, write_file
+from stellar_emulator.system.files import new_file, read_json, settle, write_file
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
@@ -105,7 +105,7 @@ def fit(
     finished = folder / "fit.json"
     if finished.is_file():
         model.load_weights(folder / BEST)
-        done = Fit(**json.loads(finished.read_text()))
+        done = Fit(**_kept(finished))
         _replay(done.history, report)
         return done
     record = _Record(folder, settings, report, str(model.name))
@@ -165,6 +165,14 @@ def _restore(model: keras.Model, latest: Path, steps: int) -> int:
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
 
 
+def _kept(path: Path) -> Any:
+    """Content of a file of a fit. Raises `InputError`, which says what to do, where a power cut has emptied it."""
+    content = read_json(path)
+    if content is None:
+        raise InputError(f"{path} is damaged: delete {path.parent}, and the same command trains this network anew")
+    return content
+
+
 def _copy(source: Path, path: Path) -> None:
     """Copy a file at once or not at all: a kill may come at any time."""
     with new_file(path) as partial:
@@ -212,8 +220,8 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.folder, self.settings, self.report, self.name = folder, settings, report, name
         self.path, self.clock = folder / "history.json", folder / CLOCK
-        self.history: History = json.loads(self.path.read_text()) if self.path.is_file() else {}
-        self.before = float(json.loads(self.clock.read_text())) if self.clock.is_file() else 0.0
+        self.history: History = _kept(self.path) if self.path.is_file() else {}
+        self.before = float(_kept(self.clock)) if self.clock.is_file() else 0.0
         self.began = time.monotonic()
 
     @property

@@ -14,6 +14,7 @@ from stellar_emulator.grid.label_coverage import describe_voids, pair_coverage
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.tracking import Run
+from stellar_emulator.system.files import write_file
 from stellar_emulator.system.say import say
 from stellar_emulator.validation import rules
 from stellar_emulator.validation.check import Validation, check
@@ -42,7 +43,7 @@ def require_validated(grid: Grid, contract: Contract, output: Path) -> str:
     if earlier is not None:
         run_id, verdict = earlier
         say(f"run {run_id} checked this grid against this contract already: it passed")
-        (output / VERDICT).write_text(json.dumps(verdict, indent=1))
+        write_file(output / VERDICT, json.dumps(verdict, indent=1))
         return run_id
     say(f"checking {grid.rows:,} spectra against contract {contract.name}")
     with tracking.start_run("grid validation") as child:
@@ -72,13 +73,13 @@ def publish_validation(
     pictures = {name: (folder / f"{name}.png").read_bytes() for name in drawn}
     page = output / DATA_DOCS / "index.html"
     page.parent.mkdir(exist_ok=True)
-    page.write_text(data_docs(contract, grid.path.name, validation, voids, pictures))
+    write_file(page, data_docs(contract, grid.path.name, validation, voids, pictures))
     run.log_file(output / DATA_DOCS, DATA_DOCS)
     schema = pa.schema([(name, pa.string() if kind == "str" else kind) for name, kind in rules.VIOLATIONS.items()])
     table = pa.Table.from_pandas(validation.violations, schema=schema, preserve_index=False)
     pq.write_table(table, output / VIOLATIONS)
     run.log_file(output / VIOLATIONS)
-    (output / VERDICT).write_text(json.dumps(validation.verdict.to_dict(), indent=1))
+    write_file(output / VERDICT, json.dumps(validation.verdict.to_dict(), indent=1))
     record(run, grid, validation.verdict)
     return tuple(voids)
 
