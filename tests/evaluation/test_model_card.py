@@ -185,3 +185,12 @@ def test_all_works_are_cited_with_what_identifies_them() -> None:
     content = yaml.safe_load(resource(CITATION).read_text())
     assert len(works()) == 1 + len(content["references"])
     assert asdict(FACTS)["works"][0].endswith("stellar-emulator")
+
+
+def test_a_card_without_figures_is_the_whole_card_but_for_them() -> None:
+    """Whatever its text says, such as a contract whose description has a heading of that name."""
+    told = GAIA.model_copy(update={"description": "Spectra.\n\n## Figures\n\nare elsewhere."})
+    whole, alone = (model_card(told, FACTS, *measures(told), figures) for figures in (["accuracy"], ()))
+    assert whole.startswith(alone)
+    assert "## How to cite" in alone
+    assert "![" not in alone

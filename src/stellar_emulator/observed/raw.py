@@ -1,12 +1,12 @@
 """What a file holds, before anything is known about it: named columns with their units, and the file's metadata."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.checks import unknown
 from stellar_emulator.errors import InputError
 
 WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")
@@ -50,7 +50,7 @@ class RawTable:
         """A hint at a column whose name is nearly one of some names, to end a message with; empty if there is none."""
         for column in self.columns:
             known = column.lower() in (*WAVELENGTH, *FLUX, *ERROR, *NAME)
-            if not known and "did you mean" in unknown(column.lower(), names):
+            if not known and difflib.get_close_matches(column.strip().lower(), names, n=1):
                 return f"; rename {column} if it is the {names[0]}"
         return ""
 

@@ -84,11 +84,14 @@ class BasisSpace:
         return chain + linear_map(self.basis.components * self.scale, self.basis.mean)
 
 
-def basis_space(basis: Basis, coefficients: Array, split: SplitRows, seed: int) -> BasisSpace:
-    """The space of a basis; ``coefficients`` (rows, components) are scaled in place, as two don't fit in memory."""
+def basis_space(basis: Basis, coefficients: Array, split: SplitRows, seed: int, given_up: bool = False) -> BasisSpace:
+    """The space of a basis, from the ``coefficients`` (rows, components) of all examples.
+
+    given_up: nobody needs the array any more, so it is scaled in place: two of a large grid don't fit in memory.
+    """
     scale = float(np.sqrt(basis.variance.mean()))
-    coefficients /= np.float32(scale)
-    return BasisSpace(basis, scale, coefficients, split, seed)
+    targets = np.divide(coefficients, np.float32(scale), out=coefficients if given_up else None)
+    return BasisSpace(basis, scale, targets, split, seed)
 
 
 @dataclass(frozen=True)

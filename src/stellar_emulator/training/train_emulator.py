@@ -165,7 +165,7 @@ def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> S
     if preset.basis is None:
         return PixelSpace(grid, split, seed)
     basis = fit_grid_basis(grid, split.train, preset.basis, seed)
-    return basis_space(basis, project_grid(grid, basis), split, seed)
+    return basis_space(basis, project_grid(grid, basis), split, seed, given_up=True)
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:
