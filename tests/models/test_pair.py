@@ -214,6 +214,12 @@ def test_promote_judges_registered_versions_alone(named: SimpleNamespace) -> Non
     assert choose(GAIA.models, named.name, "paired") == Pair(number, number)
 
 
+def test_promote_moves_aliases_of_the_contract_s_model_alone(world: World) -> None:
+    for name in (f"models:/{VALIDATOR}/1", f"runs:/{world.run}/{VALIDATOR}", f"runs:/{world.run}/nebula"):
+        with pytest.raises(InputError, match=f"is no version of {EMULATOR}, the registered model of this contract"):
+            choose(GAIA.models, name, "paired")
+
+
 def test_a_validator_of_its_own(world: World) -> None:
     for name, seed in ((VALIDATOR, 3), ("latest", 3), ("1", 1), (f"models:/{VALIDATOR}/2", 2), ("stray/validator", 3)):
         assert Validator.load(find_pair("champion", name)[1]).metadata["seed"] == seed

@@ -1,11 +1,11 @@
 """The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
 
-import argparse
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from stellar_emulator.cli.settings import Promote
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.evaluation.evaluation import read_part
@@ -57,7 +57,7 @@ class Outcome:
     reasons: list[str]
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Promote) -> None:
     """Promote a pair or refuse it; either way the decision is kept, as a run of its own and in ``output``.
 
     Raises
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
     print(_promoted(case))
 
 
-def _gate_set(options: argparse.Namespace, contract: Contract, job: Run) -> Grid:
+def _gate_set(options: Promote, contract: Contract, job: Run) -> Grid:
     """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
     source = options.grid
     if source == GATE:
