@@ -221,9 +221,9 @@ def test_a_parameter_of_mlflow_run_may_list_several_files(seen: Path, command: C
 
 
 def test_a_file_that_is_not_there_is_told_with_the_folder(seen: Path, command: Command) -> None:
-    code, _, err = command("infer", f"{seen} absent.csv it's")
+    code, _, err = command("infer", "it's one.csv")
     assert code == 2
-    assert f"it's is no file in {Path.cwd()}: check its name" in err
+    assert f"it's one.csv is no file in {Path.cwd()}: check its name" in err
     code, _, err = command("infer", "one.csv two.csv")
     assert code == 2
     assert f"one.csv is no file in {Path.cwd()}: check its name" in err

@@ -235,6 +235,8 @@ def test_a_validator_of_its_own(world: World) -> None:
         ("models:/nebula", "models:/nebula is no address of a registered model: give models:/NAME/3"),
         ("runs:/0a/nebula", "runs:/0a/nebula can't be fetched"),
         ("empty", "empty is no model's folder: model.json is missing"),
+        ("a" * 300, "is no model's folder and no model of that name comes with this package"),
+        ("nul\0", "is no model's folder and no model of that name comes with this package"),
         (VALIDATOR, "holds a model of kind validator, not emulator"),
     ],
 )
@@ -251,10 +253,19 @@ def test_a_validator_where_an_emulator_is_wanted_and_a_model_without_a_partner(w
     shutil.copytree(pair_folder() / "emulator", tmp_path / "alone")
     with pytest.raises(InputError, match="alone has no validator beside it: give a pair's folder"):
         find_pair(tmp_path / "alone")
-    mlflow.MlflowClient().delete_model_version_tag(EMULATOR, "2", "validator_version")
-    with pytest.raises(InputError, match="version 2 names no validator: give one with --validator"):
-        find_pair("2")
+    mlflow.MlflowClient().set_model_version_tag(EMULATOR, "2", "validator_version", "best")
+    for choice in (lambda: find_pair("2"), lambda: choose(GAIA.models, "2", "paired")):
+        with pytest.raises(InputError, match="version 2 names no validator: give one with --validator"):
+            choice()
     mlflow.MlflowClient().set_model_version_tag(EMULATOR, "2", "validator_version", "2")
+
+
+def test_the_folder_one_stands_in_is_a_model_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.folder / "pair1" / "emulator")
+    found = [read_bundle(folder).digest for folder in find_pair(".")]
+    assert tuple(found) == world.champion
+    monkeypatch.chdir(world.folder / "pair1")
+    assert [read_bundle(folder).digest for folder in find_pair(Path())] == found
 
 
 def test_a_folder_without_a_model_hides_no_registered_one(world: World) -> None:
