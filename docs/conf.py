@@ -16,7 +16,7 @@ from stellar_emulator.version import VERSION  # noqa: E402
 
 project = "stellar-emulator"
 release = VERSION
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "schema_reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "schema_reference", "command_reference"]
 
 
 # Headings are what links such as grid.md#known-limits name.

@@ -29,14 +29,14 @@ def test_mlproject_and_command_have_the_same_parameters_and_defaults() -> None:
         defaults = {name: parameter["default"] for name, parameter in entry["parameters"].items()}
         assert defaults == {option.name: option.default for option in verb.options}
         words = entry["command"].format(**defaults).split()
-        assert words[:3] == ["python", "-m", f"pipelines.{verb.name}"]
-        assert build_parser().parse_args([verb.name, *words[3:]]) == build_parser().parse_args([verb.name])
+        assert words[:4] == ["python", "-m", "pipelines", verb.name]
+        assert build_parser().parse_args([verb.name, *words[4:]]) == build_parser().parse_args([verb.name])
 
 
 def test_every_verb_has_an_entry_point_that_runs_this_checkout() -> None:
     for verb in VERBS:
         done = subprocess.run(
-            [sys.executable, "-S", "-m", f"pipelines.{verb.name}", "--help"],  # -S: no installed copy can be found
+            [sys.executable, "-S", "-m", "pipelines", verb.name, "--help"],  # -S: no installed copy can be found
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -215,3 +215,12 @@ def test_a_grid_of_another_engine_is_told_with_its_own_settings() -> None:
     assert "Parts, each pinned by its SHA-256: line==1.0." in told
     assert "Settings: width 15.0." in told
     assert "Abundances" not in told
+
+
+def test_a_card_without_figures_is_the_whole_card_but_for_them() -> None:
+    """Whatever its text says, such as a contract whose description has a heading of that name."""
+    told = GAIA.model_copy(update={"description": "Spectra.\n\n## Figures\n\nare elsewhere."})
+    whole, alone = (model_card(told, FACTS, *measures(told), figures) for figures in (["accuracy"], ()))
+    assert whole.startswith(alone)
+    assert "## How to cite" in alone
+    assert "![" not in alone

@@ -10,10 +10,12 @@ from stars import ARCHIVE, GAIA, archive_spectrum, star
 
 from stellar_emulator.contract.medium import to_air, to_vacuum
 from stellar_emulator.errors import InputError
+from stellar_emulator.fitting import estimate, forward
 from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.warn import about_labels
 from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.observed.velocity import Library
 
 AS_IT_IS = Treatment(None, None)
 WITH_CONTINUUM = Treatment(None, 3)
@@ -187,3 +189,43 @@ def test_intervals_cover_the_truth_as_often_as_they_say(archive_pair: Pair) -> N
         covered.append((solution.lower <= truth) & (truth <= solution.upper))
     # 120 intervals: 0.68 within three standard deviations.
     assert 0.55 < np.mean(covered) < 0.81
+
+
+def counted(patch: pytest.MonkeyPatch, place: object, name: str) -> list[tuple[object, ...]]:
+    """Note the arguments of each call of a function."""
+    calls: list[tuple[object, ...]] = []
+    real = getattr(place, name)
+
+    def noted(*arguments: object, **options: object) -> object:
+        calls.append(arguments)
+        return real(*arguments, **options)
+
+    patch.setattr(place, name, noted)
+    return calls
+
+
+def test_nothing_is_asked_twice(archive_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = counted(monkeypatch, estimate, "fit_spectrum")
+    matches = counted(monkeypatch, Library, "matches")
+    infer(seen(100.0), archive_pair, AS_IT_IS)
+    assert len(matches) == 1
+    # The library's nearest once, then labels of the validator in each round but the first, unless they stay.
+    assert 1 < len(fits) <= estimate.ROUNDS
+    starts = [tuple(one.labels.tobytes() for one in parameters) for *_, parameters in fits]
+    assert len(set(starts)) == len(starts)
+
+
+def test_with_labels_fixed_the_spectrum_is_made_once(archive_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    splines = counted(monkeypatch, forward, "make_interp_spline")
+    model = forward.Forward(
+        archive_pair.emulator,
+        ARCHIVE.wavelength.pixels,
+        np.ones((ARCHIVE.wavelength.count, 1)),
+        np.zeros(5, bool),
+        True,
+    )
+    for velocity in (0.0, 10.0, 20.0):
+        model(forward.Parameters(star(ARCHIVE)[0], velocity, np.ones(1)))
+    assert len(splines) == 1
+    model(forward.Parameters(star(ARCHIVE, teff=6000.0)[0], 0.0, np.ones(1)))
+    assert len(splines) == 2

@@ -182,3 +182,16 @@ def test_killed_midway_it_leaves_no_half_file(suffix: str, tmp_path: Path) -> No
     write_labels(tmp_path / "stars.parquet", 5)
     assert generate_table(tmp_path, output=f"out/spectra{suffix}") == 0
     assert left(tmp_path) == [f"spectra{suffix}"]
+
+
+def test_interrupted_it_says_what_is_lost(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Emulator, "flux", interrupt)
+    assert generate(place, *SUN, output="never.fits") == 130
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("stellar-emulator: interrupted: the spectra made so far are lost, and --output is as it was")
+    assert not list(place.glob("*never*"))

@@ -204,3 +204,45 @@ def test_help_imports_no_science() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "astropy", "scipy", "pyarrow"} & {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_a_parameter_of_mlflow_run_may_list_several_files(seen: Path, command: Command) -> None:
+    """It arrives as one word, spaces and all."""
+    second = seen.with_name("a second, of them.csv")
+    second.write_bytes(seen.read_bytes())
+    output = seen.with_name("labels.csv")
+    for listed in (f"{seen} '{second}'", f"{seen},'{second}'", f"{seen}, '{second}'"):
+        code, _, err = command("infer", listed, "--output", output)
+        assert code == 0, err
+        assert len(Table.read(output)) == 2
+    code, _, err = command("infer", second, "--output", output)
+    assert code == 0, err
+    assert len(Table.read(output)) == 1
+
+
+def test_a_file_that_is_not_there_is_told_with_the_folder(seen: Path, command: Command) -> None:
+    code, _, err = command("infer", "it's one.csv")
+    assert code == 2
+    assert f"it's one.csv is no file in {Path.cwd()}: check its name" in err
+    code, _, err = command("infer", "one.csv two.csv")
+    assert code == 2
+    assert f"one.csv is no file in {Path.cwd()}: check its name" in err
+    code, _, err = command("infer", seen.parent / "absent.csv")
+    assert f"{seen.parent / 'absent.csv'} is no file: check its name" in err
+
+
+@pytest.mark.parametrize("verb", ["infer", "fit"])
+def test_a_batch_that_is_interrupted_says_what_is_lost(
+    verb: str, seen: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    output = seen.with_name("labels.csv")
+    output.write_text("as it was")
+    monkeypatch.setattr(f"stellar_emulator.cli.{verb}.{verb}", interrupt)
+    code, _, err = command(verb, seen, "--output", output)
+    assert code == 130
+    assert "interrupted: the labels found so far are lost, and --output is as it was" in err
+    assert "goes on" not in err
+    assert output.read_text() == "as it was"

@@ -117,6 +117,13 @@ def test_a_pair_without_a_card_is_shipped_all_the_same(store: Path, tmp_path: Pa
     assert not (tmp_path / "tiny" / "model_card.md").exists()
 
 
+def test_the_card_that_a_run_keeps_without_figures_is_shipped_as_it_is(store: Path, tmp_path: Path) -> None:
+    client, run_id = mlflow.MlflowClient(), (store / "run").read_text()
+    client.log_text(run_id, "# The pair\n\n## Figures\n\nare elsewhere\n", "model_card_without_figures.md")
+    ship(TINY, tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "model_card.md").read_text() == "# The pair\n\n## Figures\n\nare elsewhere\n"
+
+
 def test_what_is_no_champion_is_not_shipped(store: Path, tmp_path: Path) -> None:
     client = mlflow.MlflowClient()
     client.set_model_version_tag(TINY.models.emulator, "1", "promoted_by", "0" * 32)

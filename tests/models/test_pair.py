@@ -218,6 +218,12 @@ def test_promote_judges_registered_versions_alone(named: SimpleNamespace) -> Non
     assert choose(GAIA.models, named.name, "paired") == Pair(number, number)
 
 
+def test_promote_moves_aliases_of_the_contract_s_model_alone(world: World) -> None:
+    for name in (f"models:/{VALIDATOR}/1", f"runs:/{world.run}/{VALIDATOR}", f"runs:/{world.run}/nebula"):
+        with pytest.raises(InputError, match=f"is no version of {EMULATOR}, the registered model of this contract"):
+            choose(GAIA.models, name, "paired")
+
+
 def test_a_validator_of_its_own(world: World) -> None:
     for name, seed in ((VALIDATOR, 3), ("latest", 3), ("1", 1), (f"models:/{VALIDATOR}/2", 2), ("stray/validator", 3)):
         assert Validator.load(find_pair("champion", name)[1]).metadata["seed"] == seed
@@ -233,6 +239,8 @@ def test_a_validator_of_its_own(world: World) -> None:
         ("models:/nebula", "models:/nebula is no address of a registered model: give models:/NAME/3"),
         ("runs:/0a/nebula", "runs:/0a/nebula can't be fetched"),
         ("empty", "empty is no model's folder: model.json is missing"),
+        ("a" * 300, "is no model's folder and no model of that name comes with this package"),
+        ("nul\0", "is no model's folder and no model of that name comes with this package"),
         (VALIDATOR, "holds a model of kind validator, not emulator"),
     ],
 )
@@ -249,9 +257,10 @@ def test_a_validator_where_an_emulator_is_wanted_and_a_model_without_a_partner(w
     shutil.copytree(pair_folder() / "emulator", tmp_path / "alone")
     with pytest.raises(InputError, match="alone has no validator beside it: give a pair's folder"):
         find_pair(tmp_path / "alone")
-    mlflow.MlflowClient().delete_model_version_tag(EMULATOR, "2", "validator_version")
-    with pytest.raises(InputError, match="version 2 names no validator: give one with --validator"):
-        find_pair("2")
+    mlflow.MlflowClient().set_model_version_tag(EMULATOR, "2", "validator_version", "best")
+    for choice in (lambda: find_pair("2"), lambda: choose(GAIA.models, "2", "paired")):
+        with pytest.raises(InputError, match="version 2 names no validator: give one with --validator"):
+            choice()
     mlflow.MlflowClient().set_model_version_tag(EMULATOR, "2", "validator_version", "2")
 
 
@@ -280,6 +289,14 @@ def test_a_validator_that_is_gone_is_told_as_the_emulator_names_it(world: World)
     finally:
         client.set_model_version_tag(EMULATOR, "2", "validator_version", "2")
         client.delete_registered_model_alias(EMULATOR, "lonely")
+
+
+def test_the_folder_one_stands_in_is_a_model_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.folder / "pair1" / "emulator")
+    found = [read_bundle(folder).digest for folder in find_pair(".")]
+    assert tuple(found) == world.champion
+    monkeypatch.chdir(world.folder / "pair1")
+    assert [read_bundle(folder).digest for folder in find_pair(Path())] == found
 
 
 def test_a_folder_without_a_model_hides_no_registered_one(world: World) -> None:

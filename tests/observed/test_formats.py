@@ -16,7 +16,7 @@ from stars import ARCHIVE, GAIA, ArchiveSpectrum, archive_spectrum, star
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.interpret import Stated, spectra_of
-from stellar_emulator.observed.raw import FLUX, RawTable
+from stellar_emulator.observed.raw import FLUX, WAVELENGTH, RawTable
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
@@ -369,3 +369,10 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="array flux is pickled"):
         read(tmp_path / "a.npz")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_hint_at_a_misspelling_is_no_matter_of_a_message_s_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stellar_emulator.contract.checks.unknown", lambda name, known: f"{name}?")
+    table = RawTable("a", {"flix": np.zeros(3)})
+    assert table.misspelt(FLUX) == "; rename flix if it is the flux"
+    assert table.misspelt(WAVELENGTH) == ""

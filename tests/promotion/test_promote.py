@@ -119,6 +119,18 @@ def test_too_few_runs(arena: Arena, champion: Pair) -> None:
     assert refusals(arena) == ["runs"]
 
 
+def test_what_was_judged_is_recorded(arena: Arena, champion: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    control(arena, champion)
+    gate = arena.decision()["gate"]
+    assert gate["spectra"] == gate["spectra_in_set"] == len(gate_rows().run_id)
+    monkeypatch.setattr("stellar_emulator.evaluation.evaluation.ROWS_EVALUATED", 160)
+    ended = arena.promote(champion, "--dry_run", "yes")
+    record = arena.decision()
+    assert (record["gate"]["spectra"], record["gate"]["spectra_in_set"]) == (160, gate["spectra"])
+    assert record["settings"]["spectra"] == 160
+    assert "judging on 160 spectra, drawn from the gate set's" in ended.err + ended.out
+
+
 def test_a_champion_that_is_better(arena: Arena, champion: Pair) -> None:
     control(arena, arena.register(ripple=5e-4))
     worse = arena.register(ripple=7e-4)

@@ -153,7 +153,7 @@ def without_judging(patch: pytest.MonkeyPatch) -> None:
     """Leave out all that only reads: what is left are the writes and the reads that repair depends on."""
 
     def promoted(case: Case, job: Run) -> Outcome:
-        return Outcome(_record(case, job, {"promoted": True}, None), "<html></html>", "promoted", [])
+        return Outcome(_record(case, job, {"promoted": True}, None, 0), "<html></html>", "promoted", [])
 
     patch.setattr("stellar_emulator.cli.promote._judged", promoted)
     patch.setattr("stellar_emulator.cli.promote.require_validated", lambda *facts: "")

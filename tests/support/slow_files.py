@@ -7,6 +7,8 @@ SLOW = {
     "grid/test_runs.py",
     "grid/test_synspec.py",
     "grid/test_user_grid.py",
+    "models/test_pair.py",
+    "models/test_pickling.py",
     "networks/test_exact.py",
     "networks/test_jacobian.py",
     "promotion/test_crash.py",

@@ -262,3 +262,11 @@ def test_large_targets_come_in_batches_that_hold_each_row_once(
         same, targets = inside.examples(part, None, len(rows))[0]
         np.testing.assert_array_equal(same, targets)
         assert same.shape == arrays[part][0].shape
+
+
+def test_the_coefficients_of_whoever_asks_stay_as_they_are(written: Grid, split: SplitRows, basis: Basis) -> None:
+    coefficients = project_grid(written, basis)
+    before = coefficients.copy()
+    first, second = (basis_space(basis, coefficients, split, 1) for _ in range(2))
+    np.testing.assert_array_equal(coefficients, before)
+    np.testing.assert_array_equal(first.targets, second.targets)

@@ -1,9 +1,8 @@
 """The verb ``evaluate``: measure a registered pair on any grid, on runs that neither model was trained on."""
 
-import argparse
-
 import numpy as np
 
+from stellar_emulator.cli.settings import Evaluate
 from stellar_emulator.cli.train import HASH_DIGITS
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError
@@ -22,7 +21,7 @@ from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.validation.validated import require_validated
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Evaluate) -> None:
     """Write the same files and figures as ``train``, as a run of its own."""
     contract = read_contract(options.contract)
     folders = find_pair(options.emulator, options.validator, options.contract)

@@ -1,13 +1,12 @@
 """The verb ``explore``: a page in the browser on which labels are moved and the spectrum is drawn live."""
 
-import argparse
-
+from stellar_emulator.cli.settings import Explore
 from stellar_emulator.explorer.app import explorer_app
 from stellar_emulator.models.pair import load_pair
 from stellar_emulator.serving.listening import address_of, answer, bound_socket
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Explore) -> None:
     """Serve the page until the process is interrupted or terminated."""
     with bound_socket(options.host, options.port) as listener:
         emulator, validator = load_pair(options.model, contract=options.contract)

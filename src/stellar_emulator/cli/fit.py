@@ -1,6 +1,5 @@
 """The verb ``fit``: labels of observed spectra by least squares through the emulator, with their covariance."""
 
-import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,13 +18,14 @@ from stellar_emulator.cli.observations import (
     treatment,
     values_of,
 )
+from stellar_emulator.cli.settings import Fit
 from stellar_emulator.errors import SetupError
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Fit) -> None:
     """Write a table of labels, one row a spectrum, and a figure of each if asked to. Raises like the verb infer."""
     check_output(options.output, FORMATS)
     pair = open_pair(options)
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     require_some(refused, len(rows))
 
 
-def _write(options: argparse.Namespace, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
+def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
     labels = pair.emulator.contract.labels
     found = [row.found.solution if row.found else None for row in rows]
     nothing = np.full(len(labels), np.nan)

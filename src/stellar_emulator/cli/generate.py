@@ -1,11 +1,11 @@
 """The verb ``generate``: one spectrum, or those of a table of labels of any length, in bounded memory."""
 
-import argparse
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.cli.settings import Generate
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError
 from stellar_emulator.models.emulator import Emulator
@@ -13,7 +13,7 @@ from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import check_output, write_spectra
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Generate) -> None:
     """Write the spectra to ``output``, row by row in the order of the labels."""
     check_output(options.output)
     if options.labels is None and not options.given:
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"{options.output}: {rows:,} {'spectrum' if rows == 1 else 'spectra'} by {emulator.version}")
 
 
-def _labels(options: argparse.Namespace, emulator: Emulator) -> tuple[Iterator[NDArray[np.float64]], int]:
+def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.float64]], int]:
     """Labels in batches (n, labels), checked, and how many rows they have together.
 
     A table is read twice: all its rows are checked before the first spectrum is made.

@@ -1,7 +1,6 @@
 """The verb ``history``: who was champion, since when and why; changes nothing."""
 
-import argparse
-
+from stellar_emulator.cli.settings import History
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
@@ -10,7 +9,7 @@ from stellar_emulator.promotion.repair import require_sound
 from stellar_emulator.registry import tracking
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: History) -> None:
     """Print the chain of decisions, oldest first, and the pairs that serve now and served before.
 
     Raises

@@ -1,18 +1,18 @@
 """The verb ``infer``: labels of observed spectra by the validator, in a moment each."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from stellar_emulator.cli.observations import Row, answered, open_pair, report, require_some, treatment, values_of
+from stellar_emulator.cli.settings import Infer
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Infer) -> None:
     """Write a table of labels, one row a spectrum; spectra that can't be used have empty rows that say why.
 
     Raises
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     require_some(refused, len(rows))
 
 
-def _write(options: argparse.Namespace, pair: Pair, rows: Sequence[Row[Inferred]]) -> None:
+def _write(options: Infer, pair: Pair, rows: Sequence[Row[Inferred]]) -> None:
     labels = pair.emulator.contract.labels
     nothing = np.full(len(labels), np.nan)
     found = [row.found for row in rows]

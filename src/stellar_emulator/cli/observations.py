@@ -1,7 +1,7 @@
 """What the verbs on observed spectra share: their options, models and files, and the end that refused spectra make."""
 
-import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from stellar_emulator.cli.settings import Observations
 from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract, Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
@@ -40,23 +41,41 @@ class Row(Generic[T]):
     warnings: tuple[str, ...]
 
 
-def open_pair(options: argparse.Namespace) -> Pair:
+def open_pair(options: Observations) -> Pair:
     """Load emulator and validator as the options name them. Raises as `models.pair.load_pair`."""
     emulator, validator = load_pair(options.model, options.validator, options.contract)
     return Pair(emulator, validator, library(emulator))
 
 
-def treatment(options: argparse.Namespace, contract: Contract) -> Treatment:
+def treatment(options: Observations, contract: Contract) -> Treatment:
     """How the options want spectra treated. Raises `InputError` for an unknown mask."""
     masks = () if options.mask == "none" else tuple(parse_masks(contract, options.mask))
     return Treatment(options.radial_velocity, options.continuum, masks)
 
 
-def observations(options: argparse.Namespace, contract: Contract) -> Iterator[Observed]:
+def observations(options: Observations, contract: Contract) -> Iterator[Observed]:
     """All spectra of all files, in order."""
     stated = Stated(options.unit, options.medium, options.snr)
-    for path in options.files:
+    for path in listed_files(options.files):
         yield from _of_file(path, contract, stated)
+
+
+def listed_files(files: Iterable[Path]) -> list[Path]:
+    """Files by name; a name that is none may be a list of them, separated by spaces or commas.
+
+    A parameter of `mlflow run` is one word whatever it holds. Names with spaces or commas stand in quotes in a list.
+    """
+    return [path for name in files for path in (_listed(name) or [name])]
+
+
+def _listed(name: Path) -> list[Path]:
+    """The files of a list; none if it isn't one."""
+    words = shlex.shlex(str(name), posix=True, punctuation_chars="")
+    words.whitespace, words.whitespace_split, words.commenters = " ,\t\n", True, ""
+    try:
+        return [] if name.exists() else [Path(word) for word in words]
+    except (OSError, ValueError):  # too long for a name, or a quote that nothing ends
+        return []
 
 
 def _of_file(path: Path, contract: Contract, stated: Stated) -> Iterator[Observed]:
@@ -82,12 +101,14 @@ def known_labels(given: Mapping[str, str], contract: Contract) -> dict[str, floa
 
 
 def answered(
-    options: argparse.Namespace, contract: Contract, answer: Callable[[ObservedSpectrum], T]
+    options: Observations, contract: Contract, answer: Callable[[ObservedSpectrum], T]
 ) -> tuple[list[Row[T]], list[InputError]]:
     """Answer for each spectrum, with progress and warnings on standard error; and the reasons of those refused."""
     rows, refused = [], []
     # Files are read one by one, so how many spectra there are is known at the end alone.
-    for spectrum in tqdm(observations(options, contract), desc=options.verb, unit=" spectra", mininterval=1.0):
+    for spectrum in tqdm(
+        observations(options, contract), desc=type(options).__name__.lower(), unit=" spectra", mininterval=1.0
+    ):
         name = "" if isinstance(spectrum, InputError) else spectrum.name
         try:
             if isinstance(spectrum, InputError):

@@ -1,9 +1,8 @@
 """The verb ``precision``: the Cramer-Rao limits of labels at one point of the label box."""
 
-import argparse
-
 import numpy as np
 
+from stellar_emulator.cli import settings
 from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label_table import broadcast, given_labels
@@ -12,7 +11,7 @@ from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.observed.masks import masked, parse_masks
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: settings.Precision) -> None:
     """Print a table: how precisely a spectrum of one noise could tell each label.
 
     Raises

@@ -1,11 +1,11 @@
 """The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
 
-import argparse
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from stellar_emulator.cli.settings import Promote
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.evaluation.evaluation import read_part
@@ -57,7 +57,7 @@ class Outcome:
     reasons: list[str]
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Promote) -> None:
     """Promote a pair or refuse it; either way the decision is kept, as a run of its own and in ``output``.
 
     Raises
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
     print(_promoted(case))
 
 
-def _gate_set(options: argparse.Namespace, contract: Contract, job: Run) -> Grid:
+def _gate_set(options: Promote, contract: Contract, job: Run) -> Grid:
     """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
     source = options.grid
     if source == GATE:
@@ -114,10 +114,12 @@ def _judged(case: Case, job: Run) -> Outcome:
     # The contract's own seed: nobody can try others until one passes.
     seed = case.contract.sampling.gate_seed
     spectra = read_part(case.gate, np.arange(case.gate.rows), seed)
+    if len(spectra.run_id) < case.gate.rows:
+        say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
     serves = serving_criteria(models, challenger)
     decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, serves)
     content = decision.to_dict()
-    record = _record(case, job, content, challenger)
+    record = _record(case, job, content, challenger, len(spectra.run_id))
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
     reasons += [f"nothing was asked about {section}" for section in decision.unexamined]
     return Outcome(record, page(case.contract, spectra, decision, record), decision.summary(), reasons)
@@ -135,18 +137,21 @@ def _champion(case: Case) -> Candidate | None:
 
 
 def _refused_unread(case: Case, job: Run, reason: str) -> Outcome:
-    record = _record(case, job, {"promoted": False, "reason": reason}, None)
+    record = _record(case, job, {"promoted": False, "reason": reason}, None, 0)
     return Outcome(record, None, f"not judged: {reason}", [reason])
 
 
-def _record(case: Case, job: Run, decision: dict[str, Any], challenger: RegisteredPair | None) -> dict[str, Any]:
+def _record(
+    case: Case, job: Run, decision: dict[str, Any], challenger: RegisteredPair | None, judged: int
+) -> dict[str, Any]:
+    """What ``decision.json`` holds; ``judged``: how many of the gate set's spectra were judged on."""
     contract, moves = case.contract, decision["promoted"] and not case.dry_run and case.pair != case.before.champion
     return {
         **following("promotion", job, case.links),
         "outcome": ("promoted" if decision["promoted"] else "refused") + (" (dry run)" if case.dry_run else ""),
         "dry_run": case.dry_run,
         "contract": {"name": contract.name, "digest": contract.digest},
-        "gate": {"digest": case.gate.digest, "spectra": case.gate.rows},
+        "gate": {"digest": case.gate.digest, "spectra": judged, "spectra_in_set": case.gate.rows},
         "models": contract.models.model_dump(),
         "pair": asdict(case.pair),
         "digests": {name: model.digest for name, model in challenger.models.items()} if challenger else {},

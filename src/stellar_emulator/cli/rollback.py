@@ -1,7 +1,6 @@
 """The verb ``rollback``: give the alias back to the pair that was champion before, and keep the reason."""
 
-import argparse
-
+from stellar_emulator.cli.settings import Rollback
 from stellar_emulator.contract.contract import ModelNames, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
@@ -15,7 +14,7 @@ from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Rollback) -> None:
     """Restore the previous pair.
 
     Raises

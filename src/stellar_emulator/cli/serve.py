@@ -1,7 +1,6 @@
 """The verb ``serve``: one emulator or validator over HTTP, by MLflow's protocol, with strict requests."""
 
-import argparse
-
+from stellar_emulator.cli.settings import Serve
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.models.pair import find_model
 from stellar_emulator.models.validator import Validator
@@ -10,7 +9,7 @@ from stellar_emulator.serving.listening import address_of, answer, bound_socket
 from stellar_emulator.serving.scoring_app import ROUTE, scoring_app
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Serve) -> None:
     """Serve until the process is interrupted or terminated; requests in flight are answered first."""
     with bound_socket(options.host, options.port) as listener:
         folder = find_model(options.model, "emulator", options.contract)

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.evaluation.model_card import NAME, without_figures
+from stellar_emulator.evaluation.model_card import ALONE, NAME, without_figures
 from stellar_emulator.promotion.audit import PAGE, RECORD
 from stellar_emulator.promotion.candidates import load_pair
 from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
@@ -42,10 +42,19 @@ def ship(contract: Contract, folder: Path) -> Pair:
             shutil.copytree(model.bundle.folder, partial / name)
         for name in (RECORD, PAGE):
             _fetch(pair.tags[PROMOTED_BY], name, partial)
-        card = tracking.logged_text(pair.tags.get("run_id", ""), NAME)
+        card = _card(pair.tags.get("run_id", ""))
         if card is not None:
-            (partial / NAME).write_text(without_figures(card))
+            (partial / NAME).write_text(card)
     return champion
+
+
+def _card(run_id: str) -> str | None:
+    """The model card of a training without its figures; None where there is none."""
+    alone = tracking.logged_text(run_id, ALONE)
+    if alone is not None:
+        return alone
+    whole = tracking.logged_text(run_id, NAME)
+    return None if whole is None else without_figures(whole)
 
 
 def _fetch(run_id: str, name: str, folder: Path) -> None:

@@ -1,14 +1,13 @@
 """The verb ``synthesize``: compute runs with SYNSPEC, then broaden them into a grid."""
 
-import argparse
-
+from stellar_emulator.cli.settings import Synthesize
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.grid.engines.runs import synthesize_runs
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import INTRINSIC, SYNTHESISED, broaden
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Synthesize) -> None:
     """Fill ``output/intrinsic`` with runs and ``output/grid.parquet`` with broadened spectra of them."""
     contract = read_contract(options.contract)
     seed = contract.sampling.seed if options.seed is None else options.seed

@@ -1,6 +1,5 @@
 """The verb ``train``: check a grid, train emulator and validator on it, measure both, register both."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.cli.settings import Train
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.accuracy import accuracy_table
@@ -60,7 +60,7 @@ class Lent:
     network: ExactEmulatorNetwork
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Train) -> None:
     """Train and register a pair; ``output`` keeps the state of a killed training, and the files that people read."""
     contract, preset = read_contract(options.contract), read_preset(options.preset)
     store = tracking.connect()
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _trained(
-    options: argparse.Namespace,
+    options: Train,
     contract: Contract,
     preset: Preset,
     source: Source,
@@ -128,7 +128,7 @@ def _trained(
         return emulator, train_judges(source.grid, split, contract, preset.validator, folder, stages)
 
 
-def _lent(options: argparse.Namespace, contract: Contract, test_runs: list[str]) -> Lent:
+def _lent(options: Train, contract: Contract, test_runs: list[str]) -> Lent:
     """The networks of an emulator. Raises `InputError` if they don't fit, or know the runs that test them."""
     lender = read_bundle(find_model(options.networks, "emulator", options.contract), "emulator")
     network = on_axis(read_network(lender), contract)

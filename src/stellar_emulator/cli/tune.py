@@ -1,6 +1,5 @@
 """The verb ``tune``: search presets with Keras Tuner, each trial a child run, and write the best one down."""
 
-import argparse
 import contextlib
 import csv
 import io
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stellar_emulator.cli.settings import Tune
 from stellar_emulator.cli.train import require_parts
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import SetupError
@@ -57,7 +57,7 @@ LONGEST_WAIT = 600.0
 """Seconds that a worker waits for its chief, and that a trial may take beyond twice its cap before it is lost."""
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Tune) -> None:
     """Search, or take part in a search that a chief leads; ``output`` keeps the state of both."""
     plan = _plan(options)
     contract = read_contract(options.contract)
@@ -85,13 +85,13 @@ def run(options: argparse.Namespace) -> None:
     print(f"train it: stellar-emulator train --preset {options.output / 'preset.yaml'}")
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: Tune) -> Plan:
     plan = Plan(**{field.name: getattr(options, field.name) for field in fields(Plan)})
     plan.check()
     return plan
 
 
-def _searched(search: "_Search", options: argparse.Namespace, leads: bool) -> Outcome:
+def _searched(search: "_Search", options: Tune, leads: bool) -> Outcome:
     search.workshop.prepare()
     _write(options.output / POINTER, search.pointer())  # from here on workers may begin
     if leads:
@@ -148,7 +148,7 @@ def _search_alone(search: _Search) -> None:
         tuner.search()
 
 
-def _lead(search: _Search, options: argparse.Namespace) -> None:
+def _lead(search: _Search, options: Tune) -> None:
     """Be Keras Tuner's chief, with workers on this machine if more than one is asked for."""
     with TrialDiary(search.run_id) as diary, team.chief_environment(os.environ):
         tuner = search.tuner(diary)
@@ -164,7 +164,7 @@ def _lead(search: _Search, options: argparse.Namespace) -> None:
             team.lead(tuner, search.oracle, workers, 120.0 * search.plan.trial_minutes + LONGEST_WAIT)
 
 
-def _work(options: argparse.Namespace, plan: Plan, contract: Contract) -> None:
+def _work(options: Tune, plan: Plan, contract: Contract) -> None:
     """Run trials for a chief, which has opened and checked the grid."""
     pointer = _pointer(options.output, plan)
     tracking.connect()
@@ -200,7 +200,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     write_file(path, json.dumps(content))
 
 
-def _log_plan(parent: Run, plan: Plan, contract: Contract, source: Source, options: argparse.Namespace) -> None:
+def _log_plan(parent: Run, plan: Plan, contract: Contract, source: Source, options: Tune) -> None:
     """Log what makes the search this one as settings, and its budget, which a later command may raise, as tags."""
     fixed = ("target", "algorithm", "epochs", "trial_minutes", "seed")
     parent.log_settings({"contract": contract.digest, **{name: getattr(plan, name) for name in fixed}})

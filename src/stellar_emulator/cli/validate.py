@@ -1,7 +1,6 @@
 """The verb ``validate``: check a grid against its data contract, show what is wrong, set bad spectra aside."""
 
-import argparse
-
+from stellar_emulator.cli.settings import Validate
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.registry import tracking
@@ -13,7 +12,7 @@ from stellar_emulator.validation.validated import publish_validation
 from stellar_emulator.validation.verdict import counted, require_passed
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Validate) -> None:
     """Write verdict, violations, Data Docs and figures to ``output``, and both parts of a grid to be parted."""
     contract = read_contract(options.contract)
     tracking.connect()

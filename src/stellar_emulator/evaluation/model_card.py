@@ -16,6 +16,9 @@ from stellar_emulator.networks.preset import Preset, preset_text
 
 NAME = "model_card.md"
 
+ALONE = "model_card_without_figures.md"
+"""The same card for a place where the figures are not, kept with a training's run."""
+
 FIGURES = "\n## Figures\n"
 """Begins the last section, which is of use only beside the folder of figures."""
 
@@ -66,7 +69,7 @@ def model_card(
     flux_errors: list[FluxErrorRow],
     figures: Iterable[str],
 ) -> str:
-    """Markdown; ``figures``: names of those that lie as ``figures/NAME.png`` beside the card."""
+    """Markdown; ``figures``: names of those that lie as ``figures/NAME.png`` beside the card, if there are any."""
     sections = [
         f"# {contract.models.emulator} and {contract.models.validator}\n\n{contract.description}\n\n{_models(facts)}",
         _intended_use(contract),
@@ -78,7 +81,8 @@ def model_card(
         _limits(facts),
         "## How to cite\n\nThis package, and what its method and its embedded grid stand on:\n\n" + _list(facts.works),
     ]
-    return "\n\n".join(sections) + "\n" + FIGURES + "\n" + _figures(figures)
+    shown = _figures(figures)
+    return "\n\n".join(sections) + "\n" + (FIGURES + "\n" + shown if shown else "")
 
 
 def without_figures(card: str) -> str:
@@ -297,7 +301,7 @@ def _limits(facts: Facts) -> str:
 def _figures(names: Iterable[str]) -> str:
     made = set(names)
     shown = [f"![{caption}](figures/{name}.png)" for name, caption in _SHOWN.items() if name in made]
-    return "\n\n".join(shown) + "\n"
+    return "\n\n".join(shown) + "\n" if shown else ""
 
 
 def _parts(rows: list[AccuracyRow]) -> list[str]:

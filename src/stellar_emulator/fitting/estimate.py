@@ -141,13 +141,14 @@ def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Begin
 def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Inferred:
     """Labels by the validator at a velocity, or at the one that fits the spectrum made by them."""
     contract = pair.emulator.contract
-    labels = beginning.labels[0]
-    frame = nearest = _fitted(beginning, pair.emulator, labels, [labels], velocity)
-    for number in range(ROUNDS):
-        if number:
-            # From a noisy spectrum the validator may infer labels that fit worse than the library's nearest.
-            frame = _fitted(beginning, pair.emulator, labels, [labels], velocity)
-            frame = min((frame, nearest), key=lambda one: one.chi_square)
+    labels = nearest = beginning.labels[0]
+    frames: dict[bytes, Solution] = {}
+    for _ in range(ROUNDS):
+        # From a noisy spectrum the validator may infer labels that fit worse than the library's nearest.
+        for one in (labels, nearest):
+            if one.tobytes() not in frames:
+                frames[one.tobytes()] = _fitted(beginning, pair.emulator, one, [one], velocity)
+        frame = min(frames[labels.tobytes()], frames[nearest.tobytes()], key=lambda one: one.chi_square)
         seen, error = _at_rest(beginning, frame.parameters, contract.wavelength)
         made = pair.emulator.flux(frame.parameters.labels[None])[0]
         flux = np.where(np.isfinite(error), seen, made).astype(np.float32)

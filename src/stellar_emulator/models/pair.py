@@ -153,14 +153,14 @@ def _inside(folder: Path, kind: Kind) -> Path | None:
     try:
         found = (recovered(one) for one in (folder, folder / kind))
         return next((one for one in found if (one / DESCRIPTION).is_file()), None)
-    except OSError:  # a text too long for a name, say
+    except (OSError, ValueError):  # a text too long for a name, say
         return None
 
 
 def _is_folder(text: str) -> bool:
     try:
         return Path(text).is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -175,8 +175,9 @@ def _kind_of(folder: Path) -> str:
 def _validator_of(emulator: Found) -> Found:
     """The validator that makes a pair with an emulator: of a registered one by its tag, else the folder beside it."""
     if emulator.version is None:
-        beside = recovered(emulator.folder.with_name("validator"))
-        if emulator.folder.name != "emulator" or not (beside / DESCRIPTION).is_file():
+        folder = emulator.folder.resolve()
+        beside = recovered(folder.with_name("validator"))
+        if folder.name != "emulator" or not (beside / DESCRIPTION).is_file():
             raise InputError(
                 f"{emulator.folder} has no validator beside it: give a pair's folder, or its own --validator"
             )
@@ -184,7 +185,7 @@ def _validator_of(emulator: Found) -> Found:
     from stellar_emulator.registry import read
 
     named = emulator.version.tags.get(read.VALIDATOR_VERSION, "")
-    if not named:
+    if not named.isdecimal():
         raise InputError(
             f"{emulator.version.name} version {emulator.version.version} names no validator: give one with --validator"
         )

@@ -50,7 +50,7 @@ class RawTable:
         """A hint at a column whose name is nearly one of some names, to end a message with; empty if there is none."""
         for column in self.columns:
             known = column.lower() in (*WAVELENGTH, *FLUX, *ERROR, *NAME)
-            if not known and nearest(column, names):
+            if not known and nearest(column.strip().lower(), names):
                 return f"; rename {column} if it is the {names[0]}"
         return ""
 

@@ -75,7 +75,7 @@ def choose(models: ModelNames, emulator: str, validator: str) -> Pair:
     if validator not in SAME:
         return Pair(int(version.version), int(_version(models.validator, validator).version))
     named = version.tags.get(VALIDATOR_VERSION, "")
-    if not named:
+    if not named.isdecimal():
         raise InputError(f"{models.emulator} version {version.version} names no validator: give one with --validator")
     return Pair(int(version.version), int(_version(models.validator, named).version))
 

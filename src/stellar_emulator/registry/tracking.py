@@ -91,6 +91,10 @@ class Run:
         """Keep a mapping or list as a JSON file among the run's artifacts."""
         mlflow.MlflowClient().log_dict(self.run_id, content, path)
 
+    def log_text(self, content: str, path: str) -> None:
+        """Keep a text as a file among the run's artifacts."""
+        mlflow.MlflowClient().log_text(self.run_id, content, path)
+
     def log_file(self, file: Path, folder: str | None = None) -> None:
         """Keep a file, or a folder and all in it, among the run's artifacts."""
         client = mlflow.MlflowClient()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation import citation
 from stellar_emulator.evaluation.evaluation import Evaluation
-from stellar_emulator.evaluation.model_card import NAME, Facts, model_card, short_card
+from stellar_emulator.evaluation.model_card import ALONE, NAME, Facts, model_card, short_card
 from stellar_emulator.grid.split import PARTS, SplitRows
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.registry import register, tracking
@@ -46,9 +46,13 @@ def write_card(
     pair: Iterable[register.Registered],
     output: Path,
 ) -> None:
-    """Write ``model_card.md`` to ``output``, log it to a run, and describe both registered versions in short."""
+    """Write ``model_card.md`` to ``output``, log it to a run, and describe both registered versions in short.
+
+    The run keeps it without figures too, for who ships the pair.
+    """
     path = output / NAME
     write_file(path, model_card(contract, stated, evaluation.accuracy, evaluation.flux_error, figures))
     run.log_file(path)
+    run.log_text(model_card(contract, stated, evaluation.accuracy, evaluation.flux_error, ()), ALONE)
     for registered in pair:
         register.describe(registered, short_card(contract, evaluation.accuracy, evaluation.flux_error))

@@ -31,7 +31,8 @@ def read_tables(path: Path) -> list[RawTable]:
         raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
     try:
         if not path.is_file():
-            raise InputError(f"{path} is no file: check its name")
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            raise InputError(f"{path} is no file{where}: check its name")
         if not path.stat().st_size:
             raise InputError(f"{path} is empty")
     except OSError as error:

@@ -1,0 +1,383 @@
+"""Typed settings of every verb: the one source of each option's name, type, default and help.
+
+Parser, MLproject's parameters and the page on options follow from these classes. Nothing heavy may be imported here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from stellar_emulator.cli import values
+from stellar_emulator.shipped.resources import DEFAULT
+
+SPEED_LIMIT = 30000.0
+"""km/s."""
+
+MAXIMUM_SNR = 1e9
+
+_OPTION = "option"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a verb; the default is written as a user would write it, and ``kind`` reads such words."""
+
+    name: str
+    default: str
+    kind: Callable[[str], Any]
+    help: str
+    positional: bool = False
+    many: bool = False
+
+
+def option(default: str, kind: Callable[[str], Any], text: str, *, positional: bool = False, many: bool = False) -> Any:
+    """Make a field that is an option. many: its value is a tuple of what ``kind`` reads from each word."""
+    told = {"default": default, "kind": kind, "help": text, "positional": positional, "many": many}
+    return field(default_factory=lambda: (kind(default),) if many else kind(default), metadata={_OPTION: told})
+
+
+def options_of(settings: type["Settings"]) -> tuple[Option, ...]:
+    """The options of a verb, in the order of its help."""
+    return tuple(Option(one.name, **one.metadata[_OPTION]) for one in fields(settings) if _OPTION in one.metadata)
+
+
+_WAYS = (
+    "one that comes with the package, a folder, a registered name, its alias, version or 'latest', or an address such "
+    "as models:/NAME/3"
+)
+
+
+def _contract() -> Any:
+    return option(DEFAULT, values.path, "data contract, a YAML file or the name of one that comes with the package")
+
+
+def _whose() -> Any:
+    text = "data contract whose registered models an alias or version means: a YAML file or a name"
+    return option(DEFAULT, values.path, text)
+
+
+def _output(folder: str) -> Any:
+    return option(folder, values.path, "folder for the files written")
+
+
+def _seed(text: str) -> Any:
+    return option("1", values.seed, text)
+
+
+def _grid() -> Any:
+    return option("embedded", values.words, "'embedded', a folder that synthesize wrote, or a Parquet or NPZ file")
+
+
+def _pair(positional: bool = False) -> Any:
+    return option(DEFAULT, values.words, f"pair of models: {_WAYS}", positional=positional)
+
+
+def _model(default: str) -> Any:
+    return option(default, values.words, f"model: {_WAYS}", positional=True)
+
+
+def _host() -> Any:
+    return option("127.0.0.1", values.words, "address to listen on; 0.0.0.0 lets other machines in")
+
+
+def _port(default: str) -> Any:
+    return option(default, values.port, "port to listen on; 0 takes any free one")
+
+
+def _mask() -> Any:
+    text = "left out, by commas: lines of the contract such as 'Ca II', ranges such as 8615-8627"
+    return option("none", values.words, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every verb knows. command: the words that it was called by, as one would type them."""
+
+    command: str = "stellar-emulator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled(Settings):
+    """Of a verb that takes any other option as a label of its model, such as ``--teff 5777``, by name, as text."""
+
+    given: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesize(Settings):
+    """Compute a grid of spectra with SYNSPEC."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/synthesize")
+    seed: int | None = option("contract", values.or_none("contract", values.seed), "seed of the label sequence")
+    runs: int = option("1024", values.count, "radiative-transfer computations; a longer grid extends a shorter one")
+    realisations: int | None = option(
+        "contract", values.or_none("contract", values.count), "broadened spectra of each run"
+    )
+    workers: int | None = option("cores", values.or_none("cores", values.count), "worker processes of a local cluster")
+    scheduler: str = option("local", values.words, "'local', or the address of a running Dask scheduler")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validate(Settings):
+    """Check a grid against its data contract, and set bad spectra aside if asked to."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/validate")
+    seed: int = _seed("kept with the run; the check itself draws nothing")
+    grid: str = _grid()
+    on_violation: str = option(
+        "fail",
+        values.either("fail", "quarantine"),
+        "'fail', or 'quarantine': write good.parquet and quarantined.parquet, which together are the grid",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Settings):
+    """Check a grid, train emulator and validator, measure their accuracies and register both."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/train")
+    seed: int = _seed("seed of initial weights and of the order of batches")
+    grid: str = _grid()
+    preset: str = option(
+        "default", values.words, "networks and training: 'default', 'learned', 'paper', 'smoke', or a file"
+    )
+    networks: str = option(
+        "new", values.words, f"'new', or an emulator whose networks serve this contract too, on its own axis: {_WAYS}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(Settings):
+    """Search networks with Keras Tuner and write the best preset; stopped, the same command goes on."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/tune")
+    seed: int = _seed("seed of the search, of initial weights and of the order of batches")
+    grid: str = _grid()
+    target: str = option(
+        "chain",
+        values.either("chain", "autoencoder", "label_network"),
+        "what is searched: 'chain' (both networks, fine-tuned), 'autoencoder' or 'label_network'",
+    )
+    algorithm: str = option(
+        "hyperband",
+        values.either("hyperband", "bayesian", "random"),
+        "Keras Tuner's oracle: 'hyperband', 'bayesian' or 'random'",
+    )
+    trials: int = option("60", values.count, "trials at most; the first two are presets paper and default")
+    epochs: int = option("400", values.count, "epochs of a trial's last fit at most")
+    minutes: float = option("300", values.minutes, "time of the whole search")
+    trial_minutes: float = option("5", values.minutes, "time of one trial's training; learning rates fall with it")
+    workers: int = option("1", values.count, "worker processes on this machine, from 2 up led by a chief")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Settings):
+    """Measure a registered emulator and validator on a grid."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/evaluate")
+    seed: int = _seed("seed of the noise added to spectra")
+    emulator: str = option("latest", values.words, _WAYS)
+    validator: str = option("paired", values.words, "likewise, or 'paired': the emulator's own")
+    grid: str = _grid()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(Settings):
+    """Judge a registered pair on the gate set and make it champion if it passes."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/promote")
+    emulator: str = option("latest", values.words, "registered version: its number, alias, 'latest' or address")
+    validator: str = option("paired", values.words, "likewise, or 'paired': the one that the emulator names")
+    grid: str = option("gate", values.words, "spectra to judge on: 'gate', the contract's own, or as for train")
+    dry_run: bool = option("no", values.yes_or_no, "'yes': decide and keep the decision, but change nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Settings):
+    """Make the pair champion that was it before."""
+
+    contract: Path = _contract()
+    output: Path = _output("output/rollback")
+    reason: str = option("unstated", values.words, "why, for those who read the history")
+
+
+@dataclass(frozen=True, kw_only=True)
+class History(Settings):
+    """Print all decisions on a registered emulator and what serves now."""
+
+    contract: Path = _contract()
+    verify: bool = option("no", values.yes_or_no, "'yes': check that every decision is as it was written")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve(Settings):
+    """Answer requests for spectra over HTTP."""
+
+    model: str = _model("champion")
+    contract: Path = _whose()
+    host: str = _host()
+    port: int = _port("8000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explore(Settings):
+    """Show spectra in the browser, drawn live while labels are moved."""
+
+    model: str = _pair(positional=True)
+    contract: Path = _whose()
+    host: str = _host()
+    port: int = _port("8001")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Labelled):
+    """Generate one spectrum, or the spectra of a whole table of labels."""
+
+    model: str = _model(DEFAULT)
+    contract: Path = _whose()
+    output: Path = option("output/generate/spectra.fits", values.path, "file to write: .fits, .parquet, .csv or .png")
+    labels: Path | None = option(
+        "none", values.or_none("none", values.path), "table, one row a spectrum: .csv, .parquet, .fits or .ecsv"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observations(Settings):
+    """Of the verbs that read observed spectra."""
+
+    files: tuple[Path, ...] = option(
+        "spectrum.fits",
+        values.path,
+        "FITS, VOTable, CSV, ECSV, Parquet or NPZ files; one word may list several, by spaces or commas",
+        positional=True,
+        many=True,
+    )
+    model: str = _pair()
+    validator: str = option("same", values.words, "'same': of the pair; or a validator of its own, as for --model")
+    contract: Path = _whose()
+    output: Path = option("labels.csv", values.path, "table to write: .csv, .ecsv, .fits or .parquet")
+    unit: str | None = option(
+        "file", values.or_none("file", values.words), "of wavelengths: 'file' says, or Angstrom, nm or um"
+    )
+    medium: Literal["air", "vacuum"] | None = option(
+        "file", values.or_none("file", values.either("air", "vacuum")), "'file' says, or 'air' or 'vacuum'"
+    )
+    snr: float | None = option(
+        "file",
+        values.or_none("file", values.number(0.0, MAXIMUM_SNR)),
+        "by pixel, for files without errors; else their scatter",
+    )
+    radial_velocity: float | None = option(
+        "measure",
+        values.or_none("measure", values.number(-SPEED_LIMIT, SPEED_LIMIT)),
+        "'measure', or km/s; 0 for spectra at rest",
+    )
+    continuum: int | None = option(
+        "none", values.or_none("none", values.degree), "degree of a polynomial to fit, or 'none'"
+    )
+    mask: str = _mask()
+
+
+def _table(path: str) -> Any:
+    return option(path, values.path, "table to write: .csv, .ecsv, .fits or .parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infer(Observations):
+    """Infer labels of observed spectra with the validator."""
+
+    output: Path = _table("output/infer/labels.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Observations, Labelled):
+    """Fit labels of observed spectra by least squares through the emulator; labels given are kept."""
+
+    output: Path = _table("output/fit/labels.csv")
+    continuum: int | None = option(
+        "3", values.or_none("none", values.degree), "degree of a polynomial to fit, or 'none'"
+    )
+    figures: Path | None = option(
+        "none", values.or_none("none", values.path), "folder for a PNG of each spectrum and its fit"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision(Labelled):
+    """Print how precisely labels can be measured at one point of the label box (Cramer-Rao limits)."""
+
+    model: str = _pair()
+    contract: Path = _whose()
+    snr: float = option("100", values.number(0.0, MAXIMUM_SNR), "signal-to-noise ratio by pixel")
+    continuum: int = option("3", values.degree, "degree of the continuum in the last column")
+    mask: str = _mask()
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.cli`.
+
+    settings: what that function is given. extra: the extra of the package without which it can do nothing.
+    interrupted: what becomes of a command that is stopped.
+    """
+
+    settings: type[Settings]
+    extra: str | None = None
+    interrupted: str = "nothing is lost, as nothing was to be kept"
+
+    @property
+    def name(self) -> str:
+        return self.settings.__name__.lower()
+
+    @property
+    def help(self) -> str:
+        return (self.settings.__doc__ or "").strip()
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return options_of(self.settings)
+
+    @property
+    def labels(self) -> bool:
+        """Whether it takes any other option as a label of its model; only the model knows their names."""
+        return issubclass(self.settings, Labelled)
+
+    def read(self, options: Mapping[str, Any], command: str, given: Mapping[str, str]) -> Settings:
+        """Settings of values by the options' names."""
+        told = {one.name: tuple(options[one.name]) if one.many else options[one.name] for one in self.options}
+        if self.labels:
+            told["given"] = dict(given)
+        return self.settings(command=command, **told)
+
+
+_GOES_ON = "the same command goes on where it stopped"
+_ANEW = "what was measured so far is lost: the same command begins anew"
+_DECIDED = "a decision that was kept is carried out by the next promote or rollback, else nothing was decided"
+_READ_IN_VAIN = (
+    "the labels found so far are lost, and --output is as it was: the same command begins anew; give it fewer files at "
+    "a time to lose less"
+)
+
+VERBS = (
+    Verb(Synthesize, "synthesis", _GOES_ON),
+    Verb(Validate, "validation", _ANEW),
+    Verb(Train, "train", _GOES_ON),
+    Verb(Tune, "train", _GOES_ON),
+    Verb(Evaluate, "train", _ANEW),
+    Verb(Promote, "validation", _DECIDED),
+    Verb(Rollback, "registry", _DECIDED),
+    Verb(History, "registry"),
+    Verb(Serve, "registry"),
+    Verb(Explore),
+    Verb(Generate, None, "the spectra made so far are lost, and --output is as it was: the same command begins anew"),
+    Verb(Infer, None, _READ_IN_VAIN),
+    Verb(Fit, None, _READ_IN_VAIN),
+    Verb(Precision),
+)
