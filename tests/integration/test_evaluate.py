@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CONTRACT, Ended, Workplace, user_arrays
 from synthetic import TINY
 
+from conftest import CONTRACT, Ended, Workplace, user_arrays
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.split import split_rows
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PRESET, Workplace
 from synthetic import SMALL, synthetic_runs, write_runs
 
+from conftest import PRESET, Workplace
 from stellar_emulator import Emulator
 from stellar_emulator.saved.bundle import read_bundle
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import PRESET, Ended, Workplace, user_arrays
 from synthetic import ROOT, TINY
 
+from conftest import PRESET, Ended, Workplace, user_arrays
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import open_source

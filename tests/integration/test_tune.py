@@ -11,9 +11,9 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import CONTRACT, Workplace
 from synthetic import ROOT
 
+from conftest import CONTRACT, Workplace
 from stellar_emulator.networks.preset import read_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.tuning.hypermodel import OPTIMIZERS

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import CONTRACT, Ended, Workplace, user_arrays
 from synthetic import SMALL, TINY, synthetic_rows, synthetic_runs, write_rows, write_runs
 
+from conftest import CONTRACT, Ended, Workplace, user_arrays
 from stellar_emulator.grid.store import open_parquet
 
 FILES = {"verdict.json", "violations.parquet", "data_docs/index.html", "figures/coverage.png", "figures/flux_range.png"}

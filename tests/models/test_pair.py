@@ -289,7 +289,7 @@ def test_looking_makes_no_store(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracking, "is_tracking_uri_set", lambda: False)
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: False)
     assert main(words) == 2
     assert capsys.readouterr().err == f"stellar-emulator: error: {said}\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"output"}

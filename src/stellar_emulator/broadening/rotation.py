@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import j0, j1
 
 Array = NDArray[np.float64]
 
@@ -92,6 +91,8 @@ def _series(fastest: float, orders: Array, disc: Array, limb: Array) -> Rotation
 
 def _disc(angle: Array) -> Array:
     """2 J1(x) / x: without limb darkening."""
+    from scipy.special import j1
+
     safe = np.where(angle < SMALL, 1.0, angle)
     return np.where(angle < SMALL, 1.0 - angle**2 / 8.0, 2.0 * j1(safe) / safe)
 
@@ -105,6 +106,8 @@ def _limb(angle: Array) -> Array:
 
 def _disc_slope(angle: Array) -> Array:
     """Derivative of 2 J1(x) / x, that is -2 J2(x) / x."""
+    from scipy.special import j0, j1
+
     safe = np.where(angle < SMALL, 1.0, angle)
     return np.where(angle < SMALL, -angle / 4.0, 2.0 * (safe * j0(safe) - 2.0 * j1(safe)) / safe**2)
 

@@ -7,7 +7,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
 from stellar_emulator.promotion.champion import Pair, read_state
 from stellar_emulator.promotion.repair import require_sound
-from stellar_emulator.registry import tracking
+from stellar_emulator.registry import tracking_store
 
 
 def run(options: argparse.Namespace) -> None:
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
         If ``verify`` was asked for and a decision is not as it was written.
     """
     models = read_contract(options.contract).models
-    tracking.connect_to_read(models.emulator)
+    tracking_store.connect_to_read(models.emulator)
     state, links = read_state(models), chain(models.emulator)
     for link in links:
         print(_line(link))

@@ -1,6 +1,5 @@
 """What a job writes to MLflow: runs within runs, settings, metrics, files, datasets, and where it all came from."""
 
-import logging
 import os
 import platform
 import random
@@ -14,26 +13,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-# MLflow reads these when it is imported; a user's own choice stands.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from stellar_emulator.errors import InputError
-from stellar_emulator.registry.tracking_store import open_store, reachable, store_exists
-
-DEFAULT_STORE = "sqlite:///mlflow.db"
-"""Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
+from stellar_emulator.registry.tracking_store import connect as connect
+from stellar_emulator.registry.tracking_store import reachable
 
 SETTING = "cfg."
 """Begins the name of every logged setting: `mlflow run` logs MLproject's parameters itself, as raw text."""
@@ -48,8 +37,6 @@ _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
 _DATASET_DIGEST = 36
 _ATTEMPTS = 5
-
-_NOISY = ("alembic", "mlflow")
 
 _PACKAGES = ("keras", "mlflow", "numpy", "onnxruntime", "scikit-learn")
 
@@ -117,37 +104,6 @@ class Run:
         client = mlflow.MlflowClient()
         for name, value in tags.items():
             client.set_tag(self.run_id, name, value)
-
-
-def connect() -> str:
-    """Quiet MLflow, open the store that was named, or else `DEFAULT_STORE`, and return its address.
-
-    Raises `SetupError` if it can't be opened.
-    """
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it warns of each attempt, in four lines
-    uri = store_address()
-    if not is_tracking_uri_set():
-        mlflow.set_tracking_uri(uri)
-    open_store(uri)
-    return uri
-
-
-def connect_to_read(name: str) -> str:
-    """The same for a job that only reads what is known of a registered model, and makes no store.
-
-    Raises `InputError` if there is none.
-    """
-    uri = store_address()
-    if not store_exists(uri):
-        raise InputError(f"no model {name} is registered in {uri}: train one, or set MLFLOW_TRACKING_URI")
-    return connect()
-
-
-def store_address() -> str:
-    """Address of the store that was named, or else `DEFAULT_STORE`, whether it is there or not."""
-    return str(mlflow.get_tracking_uri()) if is_tracking_uri_set() else DEFAULT_STORE
 
 
 @contextmanager
