@@ -20,7 +20,7 @@ from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError
 from stellar_emulator.models.pair import find_pair
 from stellar_emulator.promotion.candidates import choose
-from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.promotion.champion import PairVersions
 from stellar_emulator.registry import register, tracking
 from stellar_emulator.saved.bundle import read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.shipped.resources import DEFAULT
@@ -211,7 +211,7 @@ def test_promote_judges_registered_versions_alone(named: SimpleNamespace) -> Non
             choose(GAIA.models, named.name, "paired")
         return
     number = 1 if "champion" in named.name or named.name == EMULATOR else 2
-    assert choose(GAIA.models, named.name, "paired") == Pair(number, number)
+    assert choose(GAIA.models, named.name, "paired") == PairVersions(number, number)
 
 
 def test_a_validator_of_its_own(world: World) -> None:

@@ -5,7 +5,7 @@ import argparse
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
-from stellar_emulator.promotion.champion import Pair, read_state
+from stellar_emulator.promotion.champion import PairVersions, read_state
 from stellar_emulator.promotion.repair import require_sound
 from stellar_emulator.registry import tracking_store
 
@@ -38,7 +38,7 @@ def _line(link: Link) -> str:
     except InputError:
         return f"{link.number:>4}  {link.outcome:<22}its record is missing or damaged  run {link.run_id}"
     after = content["after"]
-    served = Pair(**(after["champion"] if after else content["pair"]))
+    served = PairVersions(**(after["champion"] if after else content["pair"]))
     reason = f"  ({content['reason']})" if "reason" in content else ""
     made = f"{content['time']}  {link.outcome:<22}{served!s:<32}{content['who']}"
     return f"{link.number:>4}  {made}  run {link.run_id}{reason}"

@@ -42,7 +42,7 @@ _PACKAGES = ("keras", "mlflow", "numpy", "onnxruntime", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """One run of the tracking store, by its id."""
 
     run_id: str
@@ -107,7 +107,7 @@ class Run:
 
 
 @contextmanager
-def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[Run]:
+def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[TrackedRun]:
     """Start the run of a job that holds the lock of the folder ``output``, or take up an earlier one.
 
     Nobody else works there, so runs that a killed job of that folder left as running are ended as killed.
@@ -124,26 +124,26 @@ def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[R
 
 
 @contextmanager
-def take_up_run(run_id: str) -> Iterator[Run]:
+def take_up_run(run_id: str) -> Iterator[TrackedRun]:
     """Make an ended run the active one again. A run that `mlflow run` has opened names it in the tag `GOES_ON`."""
     opened = os.environ.pop(MLFLOW_RUN_ID.name, run_id)
     if opened != run_id:
-        Run(opened).set_tags({GOES_ON: run_id})
+        TrackedRun(opened).set_tags({GOES_ON: run_id})
     with mlflow.start_run(run_id=run_id):
-        yield Run(run_id)
+        yield TrackedRun(run_id)
 
 
-def find_child(parent: str, tags: Mapping[str, str]) -> Run | None:
+def find_child(parent: str, tags: Mapping[str, str]) -> TrackedRun | None:
     """The child of a run that carries some tags."""
     client = mlflow.MlflowClient()
     experiment = client.get_run(parent).info.experiment_id
     wanted = {MLFLOW_PARENT_RUN_ID: parent, **tags}
     query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in wanted.items())
     found = client.search_runs([experiment], query)
-    return Run(str(found[0].info.run_id)) if found else None
+    return TrackedRun(str(found[0].info.run_id)) if found else None
 
 
-def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> Run:
+def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
     """Let the child of a run that carries some tags run again, or create it."""
     client, found = mlflow.MlflowClient(), find_child(parent, tags)
     if found is not None:
@@ -151,7 +151,7 @@ def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> Run:
         return found
     experiment = client.get_run(parent).info.experiment_id
     created = client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: parent, **tags}, run_name=name)
-    return Run(str(created.info.run_id))
+    return TrackedRun(str(created.info.run_id))
 
 
 def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -199,7 +199,7 @@ def _end_interrupted(place: str) -> None:
 
 
 @contextmanager
-def start_run(name: str) -> Iterator[Run]:
+def start_run(name: str) -> Iterator[TrackedRun]:
     """Start a run: a child of the active one, or the one that `mlflow run` has opened, or one of its own.
 
     A run that is no child carries the tags of `provenance`. An exception ends the run as failed.
@@ -207,7 +207,7 @@ def start_run(name: str) -> Iterator[Run]:
     connect()
     child = mlflow.active_run() is not None
     with _opened(name, child) as active:
-        run = Run(active.info.run_id)
+        run = TrackedRun(active.info.run_id)
         if not child:
             run.set_tags(provenance())
         yield run
