@@ -14,7 +14,7 @@ from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import EMBEDDED, open_source
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes
-from stellar_emulator.networks.preset import Validator, read_preset
+from stellar_emulator.networks.preset import ValidatorSettings, read_preset
 from stellar_emulator.training.train_emulator import StageReport
 from stellar_emulator.training.train_validator import TrainedValidator, train_validator
 
@@ -50,11 +50,13 @@ def main() -> None:
     print(table("Validator: default / paper's architecture", rows))
 
 
-def _test_rmse(contract: Contract, preset: Validator, scratch: Path, minutes: float) -> tuple[dict[str, float], float]:
+def _test_rmse(
+    contract: Contract, preset: ValidatorSettings, scratch: Path, minutes: float
+) -> tuple[dict[str, float], float]:
     grid = open_source(EMBEDDED, contract, scratch).grid
     split = split_rows(contract, run_hashes(grid, contract))
 
-    def trained(validator: Validator, folder: str, report: StageReport) -> TrainedValidator:
+    def trained(validator: ValidatorSettings, folder: str, report: StageReport) -> TrainedValidator:
         return train_validator(grid, split, contract, validator, 1, scratch / folder, report)
 
     networks = len(contract.labels) if preset.one_network_per_label else 1

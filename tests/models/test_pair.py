@@ -20,7 +20,7 @@ from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError
 from stellar_emulator.models.pair import find_model, find_pair
 from stellar_emulator.promotion.candidates import choose
-from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.promotion.champion import PairVersions
 from stellar_emulator.registry import register, tracking
 from stellar_emulator.saved.bundle import read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.shipped.resources import DEFAULT
@@ -215,7 +215,7 @@ def test_promote_judges_registered_versions_alone(named: SimpleNamespace) -> Non
             choose(GAIA.models, named.name, "paired")
         return
     number = 1 if "champion" in named.name or named.name == EMULATOR else 2
-    assert choose(GAIA.models, named.name, "paired") == Pair(number, number)
+    assert choose(GAIA.models, named.name, "paired") == PairVersions(number, number)
 
 
 def test_promote_moves_aliases_of_the_contract_s_model_alone(world: World) -> None:
@@ -337,7 +337,7 @@ def test_looking_makes_no_store(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracking, "is_tracking_uri_set", lambda: False)
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: False)
     assert main(words) == 2
     assert capsys.readouterr().err == f"stellar-emulator: error: {said}\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"output"}

@@ -14,7 +14,7 @@ import pytest
 from arena import ARENA, GATE_RUNS, MODELS, Arena, Ended, gate_hashes, gate_rows, without_page_and_server
 from synthetic import write_rows
 
-from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.promotion.champion import PairVersions
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +26,18 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Arena:
 
 
 @pytest.fixture(scope="module")
-def first(arena: Arena) -> Pair:
+def first(arena: Arena) -> PairVersions:
     return arena.register()
 
 
 @pytest.fixture(scope="module")
-def promoted(arena: Arena, first: Pair) -> Ended:
+def promoted(arena: Arena, first: PairVersions) -> Ended:
     """The first promotion, with all that it does: gate, fresh process, server, page."""
     return arena.promote(first)
 
 
 @pytest.fixture(scope="module")
-def champion(arena: Arena, first: Pair, promoted: Ended) -> Iterator[Pair]:
+def champion(arena: Arena, first: PairVersions, promoted: Ended) -> Iterator[PairVersions]:
     """A champion that every attack must leave in place."""
     assert promoted.code == 0, promoted.err
     with pytest.MonkeyPatch.context() as patch:
@@ -46,14 +46,14 @@ def champion(arena: Arena, first: Pair, promoted: Ended) -> Iterator[Pair]:
     assert arena.state() == (first, None)
 
 
-def control(arena: Arena, pair: Pair) -> None:
+def control(arena: Arena, pair: PairVersions) -> None:
     """The pair passes, without becoming champion."""
     ended = arena.promote(pair, "--dry_run", "yes")
     assert ended.code == 0, ended.err
     assert "would be promoted" in ended.out
 
 
-def assert_refused(ended: Ended, arena: Arena, champion: Pair, reason: str) -> None:
+def assert_refused(ended: Ended, arena: Arena, champion: PairVersions, reason: str) -> None:
     assert ended.code == 1, ended.err
     assert reason in ended.err.splitlines()[-1]
     assert arena.state() == (champion, None)
@@ -65,7 +65,9 @@ def refusals(arena: Arena) -> list[str]:
     return [row["name"] for row in arena.decision()["criteria"] if row["verdict"] == "refused"]
 
 
-def test_a_good_pair_is_promoted_and_everything_served_for_real(arena: Arena, first: Pair, promoted: Ended) -> None:
+def test_a_good_pair_is_promoted_and_everything_served_for_real(
+    arena: Arena, first: PairVersions, promoted: Ended
+) -> None:
     assert promoted.code == 0, promoted.err
     assert arena.state() == (first, None)
     assert f"{first} is champion now; before it: none" in promoted.out
@@ -80,7 +82,7 @@ def test_a_good_pair_is_promoted_and_everything_served_for_real(arena: Arena, fi
     assert "<html" in (arena.folder / "output" / "promote" / "decision.html").read_text()
 
 
-def test_the_record_says_what_why_who_and_when(arena: Arena, first: Pair, promoted: Ended) -> None:
+def test_the_record_says_what_why_who_and_when(arena: Arena, first: PairVersions, promoted: Ended) -> None:
     record, client = arena.decision(), arena.client
     assert record["outcome"] == "promoted"
     assert record["pair"] == asdict(first)
@@ -98,20 +100,20 @@ def test_the_record_says_what_why_who_and_when(arena: Arena, first: Pair, promot
     assert client.get_run(record["run_id"]).info.status == "FINISHED"
 
 
-def test_leaked_runs(arena: Arena, champion: Pair) -> None:
+def test_leaked_runs(arena: Arena, champion: PairVersions) -> None:
     control(arena, arena.register(seen=["2" * 16]))
     leaky = arena.register(seen=gate_hashes(1))
     assert_refused(arena.promote(leaky), arena, champion, "gate runs that a model saw")
     assert refusals(arena) == ["gate runs that a model saw"]
 
 
-def test_smoke_preset(arena: Arena, champion: Pair) -> None:
+def test_smoke_preset(arena: Arena, champion: PairVersions) -> None:
     control(arena, arena.register(preset="default"))
     assert_refused(arena.promote(arena.register(preset="smoke")), arena, champion, "not smoke-trained")
     assert refusals(arena) == ["not smoke-trained"]
 
 
-def test_too_few_runs(arena: Arena, champion: Pair) -> None:
+def test_too_few_runs(arena: Arena, champion: PairVersions) -> None:
     with arena.entered():
         write_rows(Path("few.parquet"), gate_rows(GATE_RUNS - 1), ARENA)
     control(arena, champion)
@@ -119,7 +121,7 @@ def test_too_few_runs(arena: Arena, champion: Pair) -> None:
     assert refusals(arena) == ["runs"]
 
 
-def test_what_was_judged_is_recorded(arena: Arena, champion: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_judged_is_recorded(arena: Arena, champion: PairVersions, monkeypatch: pytest.MonkeyPatch) -> None:
     control(arena, champion)
     gate = arena.decision()["gate"]
     assert gate["spectra"] == gate["spectra_in_set"] == len(gate_rows().run_id)
@@ -131,7 +133,7 @@ def test_what_was_judged_is_recorded(arena: Arena, champion: Pair, monkeypatch: 
     assert "judging on 160 spectra, drawn from the gate set's" in ended.err + ended.out
 
 
-def test_a_champion_that_is_better(arena: Arena, champion: Pair) -> None:
+def test_a_champion_that_is_better(arena: Arena, champion: PairVersions) -> None:
     control(arena, arena.register(ripple=5e-4))
     worse = arena.register(ripple=7e-4)
     assert_refused(arena.promote(worse), arena, champion, "flux error / champion's")
@@ -139,7 +141,7 @@ def test_a_champion_that_is_better(arena: Arena, champion: Pair) -> None:
 
 
 @pytest.mark.parametrize("altered", ["model.onnx", "fingerprint.npz", "contract.yaml", "model.json"])
-def test_altered_artifact(arena: Arena, champion: Pair, altered: str) -> None:
+def test_altered_artifact(arena: Arena, champion: PairVersions, altered: str) -> None:
     pair = arena.register() if altered == "model.onnx" else champion
     (path,) = bundle_files(arena, MODELS.emulator, pair.emulator, altered)
     content = path.read_bytes()
@@ -153,7 +155,7 @@ def test_altered_artifact(arena: Arena, champion: Pair, altered: str) -> None:
     control(arena, pair)
 
 
-def test_a_sound_bundle_that_is_not_the_registered_one(arena: Arena, champion: Pair) -> None:
+def test_a_sound_bundle_that_is_not_the_registered_one(arena: Arena, champion: PairVersions) -> None:
     pair, other = arena.register(), arena.register(ripple=1e-4)
     files = {path.name: path for path in bundle_files(arena, MODELS.emulator, pair.emulator, "*")}
     contents = {path: path.read_bytes() for path in files.values()}
@@ -173,7 +175,7 @@ def bundle_files(arena: Arena, name: str, version: int, pattern: str) -> list[Pa
     return sorted(Path(where.removeprefix("file://")).glob(f"artifacts/*/{pattern}"))
 
 
-def test_stale_validation(arena: Arena, champion: Pair) -> None:
+def test_stale_validation(arena: Arena, champion: PairVersions) -> None:
     pair = arena.register()
     control(arena, pair)
     with arena.entered():
@@ -183,14 +185,14 @@ def test_stale_validation(arena: Arena, champion: Pair) -> None:
     assert refusals(arena) == ["grid validation passed"]
 
 
-def test_no_validation_at_all(arena: Arena, champion: Pair) -> None:
+def test_no_validation_at_all(arena: Arena, champion: PairVersions) -> None:
     pair = arena.register()
     arena.client.delete_model_version_tag(MODELS.emulator, str(pair.emulator), "validation_run_id")
     assert_refused(arena.promote(pair), arena, champion, "different contracts")
     assert "grid validation passed" in refusals(arena)
 
 
-def test_tampered_audit(arena: Arena, champion: Pair) -> None:
+def test_tampered_audit(arena: Arena, champion: PairVersions) -> None:
     control(arena, champion)
     run_id = arena.decision()["run_id"]
     record = Path(arena.client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / "decision.json"
@@ -204,21 +206,21 @@ def test_tampered_audit(arena: Arena, champion: Pair) -> None:
     assert "each as it was written" in arena.run("history", "--verify", "yes").out
 
 
-def test_attempts_on_one_gate_set_are_counted(arena: Arena, champion: Pair) -> None:
+def test_attempts_on_one_gate_set_are_counted(arena: Arena, champion: PairVersions) -> None:
     control(arena, champion)
     before = arena.decision()["attempts_before"]
     control(arena, champion)
     assert arena.decision()["attempts_before"] == before + 1 >= 1
 
 
-def test_a_dry_run_changes_no_alias(arena: Arena, champion: Pair) -> None:
+def test_a_dry_run_changes_no_alias(arena: Arena, champion: PairVersions) -> None:
     better, before = arena.register(ripple=1e-4), arena.aliases()
     control(arena, better)
     assert arena.aliases() == before
     assert arena.decision()["after"] is None
 
 
-def test_what_can_be_given_wrong_ends_with_one_line(arena: Arena, champion: Pair) -> None:
+def test_what_can_be_given_wrong_ends_with_one_line(arena: Arena, champion: PairVersions) -> None:
     for words, said in (
         (["promote", "--emulator", "99"], "has no version or alias '99'"),
         (["promote", "--emulator", "best"], "has no version or alias 'best'"),
@@ -242,7 +244,7 @@ def test_an_empty_registry_is_told_in_one_line(tmp_path: Path, verb: str) -> Non
     assert empty.locks() == []
 
 
-def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: Pair) -> None:
+def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: PairVersions) -> None:
     name = f"{MODELS.emulator}-lock-1"
     expires = str(time.time() + 200.0)
     tags = {"holder": "far-away", "machine": "m", "pid": "1", "since": "now", "token": "t", "expires": expires}
@@ -256,7 +258,7 @@ def test_a_second_promotion_is_told_who_holds_the_lock(arena: Arena, champion: P
     control(arena, champion)
 
 
-def test_derived_aliases_are_repaired_by_the_next_command(arena: Arena, champion: Pair) -> None:
+def test_derived_aliases_are_repaired_by_the_next_command(arena: Arena, champion: PairVersions) -> None:
     before = arena.aliases()
     arena.client.delete_registered_model_alias(MODELS.validator, "champion")
     arena.client.set_registered_model_alias(MODELS.validator, "previous", "1")
@@ -264,7 +266,7 @@ def test_derived_aliases_are_repaired_by_the_next_command(arena: Arena, champion
     assert arena.aliases() == before
 
 
-def test_promoted_rolled_back_and_promoted_again(arena: Arena, champion: Pair) -> None:
+def test_promoted_rolled_back_and_promoted_again(arena: Arena, champion: PairVersions) -> None:
     second, third = arena.register(ripple=3e-4), arena.register(ripple=2e-4)
     assert arena.promote(second).code == 0
     assert arena.promote(third).code == 0

@@ -17,7 +17,7 @@ import pytest
 from arena import MODELS, Arena, without_page_and_server
 
 from stellar_emulator.promotion.audit import chain
-from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.promotion.champion import PairVersions
 
 CRASH = Path(__file__).parents[1] / "support" / "crash.py"
 
@@ -106,11 +106,11 @@ def arena(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Are
 
 
 @pytest.fixture(scope="module")
-def pairs(arena: Arena) -> tuple[Pair, Pair]:
+def pairs(arena: Arena) -> tuple[PairVersions, PairVersions]:
     return arena.register(ripple=5e-4), arena.register(ripple=2e-4)
 
 
-def test_promote_roll_back_and_verify(arena: Arena, pairs: tuple[Pair, Pair]) -> None:
+def test_promote_roll_back_and_verify(arena: Arena, pairs: tuple[PairVersions, PairVersions]) -> None:
     first, second = pairs
     for pair in pairs:
         ended = arena.promote(pair)
@@ -125,7 +125,9 @@ def test_promote_roll_back_and_verify(arena: Arena, pairs: tuple[Pair, Pair]) ->
     assert arena.locks() == []
 
 
-def test_another_model_than_the_database_knows_is_refused(arena: Arena, pairs: tuple[Pair, Pair]) -> None:
+def test_another_model_than_the_database_knows_is_refused(
+    arena: Arena, pairs: tuple[PairVersions, PairVersions]
+) -> None:
     first, second = pairs
     version = MODELS.emulator, str(second.emulator)
     digest = arena.client.get_model_version(*version).tags["digest"]
@@ -138,7 +140,9 @@ def test_another_model_than_the_database_knows_is_refused(arena: Arena, pairs: t
     assert arena.promote(second, "--dry_run", "yes").code == 0
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(arena: Arena, pairs: tuple[Pair, Pair]) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
+    arena: Arena, pairs: tuple[PairVersions, PairVersions]
+) -> None:
     first, second = pairs
     code = "import sys, pytest; from arena import without_page_and_server as quick; quick(pytest.MonkeyPatch()); "
     code += "from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -166,7 +170,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(arena: Arena, 
     assert arena.locks() == []
 
 
-def test_kill_9_at_any_moment(arena: Arena, pairs: tuple[Pair, Pair], tmp_path: Path) -> None:
+def test_kill_9_at_any_moment(arena: Arena, pairs: tuple[PairVersions, PairVersions], tmp_path: Path) -> None:
     with arena.entered():
         for link in chain(MODELS.emulator):
             arena.client.delete_run(link.run_id)

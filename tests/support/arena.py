@@ -26,7 +26,7 @@ from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.preset import read_preset
-from stellar_emulator.promotion.champion import Pair, read_state
+from stellar_emulator.promotion.champion import PairVersions, read_state
 from stellar_emulator.registry import register, tracking
 from stellar_emulator.saved.bundle import save_emulator, save_validator
 
@@ -125,7 +125,7 @@ class Arena:
     def entered(self) -> contextlib.AbstractContextManager[None]:
         return working_in(self.folder, self.store)
 
-    def register(self, ripple: float = 5e-4, preset: str = "default", seen: list[str] | None = None) -> Pair:
+    def register(self, ripple: float = 5e-4, preset: str = "default", seen: list[str] | None = None) -> PairVersions:
         """Register a pair trained on a grid that was checked; by default a good one that a better one can beat."""
         with self.entered():
             validation = self.validation_run("trained on this")
@@ -143,9 +143,9 @@ class Arena:
             tags = {"validation_run_id": validation}
             validator = register.register_validator(folders[1], tags, folders[2:])
             tags["validator_version"] = str(validator.version)
-            return Pair(register.register_emulator(folders[0], tags).version, validator.version)
+            return PairVersions(register.register_emulator(folders[0], tags).version, validator.version)
 
-    def register_in_name(self, ripple: float) -> Pair:
+    def register_in_name(self, ripple: float) -> PairVersions:
         """Register a pair without any model in it, for tests that never look."""
         with self.entered():
             client = mlflow.MlflowClient()
@@ -155,7 +155,7 @@ class Arena:
                     client.create_registered_model(name)
                 tags = {"validator_version": str(versions[0])} if versions else {}
                 versions.append(int(client.create_model_version(name, f"s3://nowhere/{ripple}", tags=tags).version))
-        return Pair(versions[1], versions[0])
+        return PairVersions(versions[1], versions[0])
 
     def validation_run(self, grid_digest: str) -> str:
         """A run that says of a grid that it passed, as ``train`` and ``validate`` leave it."""
@@ -170,10 +170,10 @@ class Arena:
             code = main([arguments[0], "--contract", "contract.yaml", *map(str, arguments[1:])])
         return Ended(code, out.getvalue(), err.getvalue())
 
-    def promote(self, pair: Pair, *arguments: str, grid: str = "gate.parquet") -> Ended:
+    def promote(self, pair: PairVersions, *arguments: str, grid: str = "gate.parquet") -> Ended:
         return self.run("promote", "--grid", grid, "--emulator", str(pair.emulator), *arguments)
 
-    def state(self) -> tuple[Pair | None, Pair | None]:
+    def state(self) -> tuple[PairVersions | None, PairVersions | None]:
         """Champion and previous pair."""
         with self.entered():
             state = read_state(MODELS)

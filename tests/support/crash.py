@@ -34,8 +34,8 @@ import stellar_emulator.cli.rollback
 from stellar_emulator.cli.promote import Case, Outcome, _record
 from stellar_emulator.promotion.audit import chain, faults
 from stellar_emulator.promotion.candidates import RegisteredPair
-from stellar_emulator.promotion.champion import Pair, State
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.promotion.champion import PairVersions, State
+from stellar_emulator.registry.tracking import TrackedRun
 
 # What each child would import for itself, were it not done here.
 IMPORTED = (alembic.context, git, great_expectations, stellar_emulator.cli.promote, stellar_emulator.cli.rollback)
@@ -54,7 +54,7 @@ WRITES = (
     "set_terminated",
 )
 
-A, B = Pair(1, 1), Pair(2, 2)
+A, B = PairVersions(1, 1), PairVersions(2, 2)
 Command = Callable[[], int]
 
 
@@ -152,7 +152,7 @@ def trial(arena: Arena, crash: Callable[[], int], after: Command, wanted: State,
 def without_judging(patch: pytest.MonkeyPatch) -> None:
     """Leave out all that only reads: what is left are the writes and the reads that repair depends on."""
 
-    def promoted(case: Case, job: Run) -> Outcome:
+    def promoted(case: Case, job: TrackedRun) -> Outcome:
         return Outcome(_record(case, job, {"promoted": True}, None, 0), "<html></html>", "promoted", [])
 
     patch.setattr("stellar_emulator.cli.promote._judged", promoted)

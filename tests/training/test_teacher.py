@@ -14,7 +14,7 @@ from stellar_emulator.grid.source import Source, broaden
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.networks.basis import Basis, fit_basis
-from stellar_emulator.networks.preset import Preset, Teacher, Training, read_preset
+from stellar_emulator.networks.preset import Preset, TeacherSettings, Training, read_preset
 from stellar_emulator.training.fit_network import Report
 from stellar_emulator.training.space import BasisSpace
 from stellar_emulator.training.teacher import Lessons, spread_labels
@@ -38,7 +38,7 @@ class Shown:
     coefficients: np.ndarray
 
     def lessons(self) -> Lessons:
-        return exact_lessons(self.grid, SMALL, self.coefficients, Teacher(draws=2), SEED)
+        return exact_lessons(self.grid, SMALL, self.coefficients, TeacherSettings(draws=2), SEED)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_teacher_is_given_training_runs_alone(shown: Shown) -> None:
     split = intrinsic_split(SMALL, shown.grid)
     spoilt = shown.coefficients.copy()
     spoilt[np.concatenate([split.validation, split.test])] += 100.0
-    other = exact_lessons(shown.grid, SMALL, spoilt, Teacher(draws=2), SEED)
+    other = exact_lessons(shown.grid, SMALL, spoilt, TeacherSettings(draws=2), SEED)
     np.testing.assert_array_equal(other.targets, shown.lessons().targets)
     assert other.error > 1000.0
 
@@ -95,7 +95,7 @@ def test_networks_are_shown_the_runs_and_the_lessons(shown: Shown) -> None:
     assert len(inputs) == len(targets) == len(alone.split.train) + asked
 
 
-def small_preset(teacher: Teacher | None, epochs: int) -> Preset:
+def small_preset(teacher: TeacherSettings | None, epochs: int) -> Preset:
     smoke = read_preset("smoke")
     steps = Training(
         optimizer="adam", learning_rate=0.005, schedule="cosine", batch_size=32, epochs=epochs, patience=epochs
@@ -119,7 +119,7 @@ def test_networks_learn_more_from_few_runs_with_a_teacher(tmp_path: Path) -> Non
     def report(name: str) -> Report:
         return lambda epoch, metrics: told.append((name, metrics["val_loss"]))
 
-    for name, teacher in (("alone", None), ("taught", Teacher(draws=20))):
+    for name, teacher in (("alone", None), ("taught", TeacherSettings(draws=20))):
         preset, folder = small_preset(teacher, 40), tmp_path / name
         trained = train_emulator(grid, intrinsic, split, SMALL, preset, SEED, folder, report)
         error[name] = min(trained.fits["chain"].history["val_loss"])
@@ -142,7 +142,8 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.
     grid = broaden(intrinsic, SMALL, 2, tmp_path / "grid.parquet")
     materials = Materials(Source(grid, intrinsic), SMALL, split_rows(SMALL, run_hashes(grid, SMALL)), SEED, tmp_path)
     few, many = (
-        materials.examples(small_preset(Teacher(draws=1), 1).model_copy(update={"basis": basis})) for basis in (4, 8)
+        materials.examples(small_preset(TeacherSettings(draws=1), 1).model_copy(update={"basis": basis}))
+        for basis in (4, 8)
     )
     assert isinstance(few.space, BasisSpace)
     assert isinstance(many.space, BasisSpace)
@@ -150,7 +151,7 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.
     again = Materials(materials.source, SMALL, materials.split, SEED, tmp_path)
     with monkeypatch.context() as patched:
         patched.delattr("stellar_emulator.tuning.materials.exact_lessons")  # what a killed search has, it keeps
-        resumed = again.examples(small_preset(Teacher(draws=1), 1).model_copy(update={"basis": 8}))
+        resumed = again.examples(small_preset(TeacherSettings(draws=1), 1).model_copy(update={"basis": 8}))
     assert isinstance(resumed.space, BasisSpace)
     np.testing.assert_array_equal(resumed.space.targets, many.space.targets)
     assert len(few.given) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
@@ -162,8 +163,8 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_preset_states_its_teacher(tmp_path: Path) -> None:
     path = tmp_path / "preset.yaml"
-    path.write_text(json.dumps(small_preset(Teacher(draws=8), 1).model_dump(mode="json", exclude_none=True)))
-    assert read_preset(str(path)).teacher == Teacher(draws=8)
+    path.write_text(json.dumps(small_preset(TeacherSettings(draws=8), 1).model_dump(mode="json", exclude_none=True)))
+    assert read_preset(str(path)).teacher == TeacherSettings(draws=8)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_a_preset_states_its_teacher(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_teachers_are_refused(changes: dict[str, object], words: str, tmp_path: Path) -> None:
-    content = small_preset(Teacher(draws=8), 1).model_dump(mode="json", exclude_none=True)
+    content = small_preset(TeacherSettings(draws=8), 1).model_dump(mode="json", exclude_none=True)
     path = tmp_path / "preset.yaml"
     path.write_text(json.dumps(content | changes))
     with pytest.raises(InputError, match=words):

@@ -10,7 +10,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft
 
 Array = NDArray[np.float32]
 
@@ -44,6 +43,8 @@ class FourierSum:
 
     def __call__(self, modes: Array) -> Array:
         """Flux (n, pixels) of modes (n, 2 modes), real parts then imaginary."""
+        from scipy.fft import irfft
+
         spectrum = self._scale * (modes[:, : self.modes] + 1j * modes[:, self.modes :])
         first, second = self.samples
         equidistant = irfft(spectrum, first * second, axis=-1, overwrite_x=True)

@@ -7,7 +7,6 @@ precision at every vsini, for the price of a small matrix product. ONNX has no B
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import j0, j1
 
 from stellar_emulator.broadening.disc_series import DiscSeries, series_of
 
@@ -54,6 +53,8 @@ def _nodes(frequencies: Array, fastest: float) -> tuple[Array, Array]:
 
 def _disc(angle: Array) -> Array:
     """2 J1(x) / x: without limb darkening."""
+    from scipy.special import j1
+
     safe = np.where(angle < SMALL, 1.0, angle)
     return np.where(angle < SMALL, 1.0 - angle**2 / 8.0, 2.0 * j1(safe) / safe)
 
@@ -67,6 +68,8 @@ def _limb(angle: Array) -> Array:
 
 def _disc_slope(angle: Array) -> Array:
     """Derivative of 2 J1(x) / x, that is -2 J2(x) / x."""
+    from scipy.special import j0, j1
+
     safe = np.where(angle < SMALL, 1.0, angle)
     return np.where(angle < SMALL, -angle / 4.0, 2.0 * (safe * j0(safe) - 2.0 * j1(safe)) / safe**2)
 

@@ -4,9 +4,9 @@ from stellar_emulator.cli.settings import History
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
-from stellar_emulator.promotion.champion import Pair, read_state
+from stellar_emulator.promotion.champion import PairVersions, read_state
 from stellar_emulator.promotion.repair import require_sound
-from stellar_emulator.registry import tracking
+from stellar_emulator.registry import tracking_store
 
 
 def run(options: History) -> None:
@@ -18,7 +18,7 @@ def run(options: History) -> None:
         If ``verify`` was asked for and a decision is not as it was written.
     """
     models = read_contract(options.contract).models
-    tracking.connect_to_read(models.emulator)
+    tracking_store.connect_to_read(models.emulator)
     state, links = read_state(models), chain(models.emulator)
     for link in links:
         print(_line(link))
@@ -37,7 +37,7 @@ def _line(link: Link) -> str:
     except InputError:
         return f"{link.number:>4}  {link.outcome:<22}its record is missing or damaged  run {link.run_id}"
     after = content["after"]
-    served = Pair(**(after["champion"] if after else content["pair"]))
+    served = PairVersions(**(after["champion"] if after else content["pair"]))
     reason = f"  ({content['reason']})" if "reason" in content else ""
     made = f"{content['time']}  {link.outcome:<22}{served!s:<32}{content['who']}"
     return f"{link.number:>4}  {made}  run {link.run_id}{reason}"

@@ -17,14 +17,14 @@ from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.promotion.audit import PAGE, RECORD, Link, chain
 from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair
-from stellar_emulator.promotion.champion import Pair, State, read_state
+from stellar_emulator.promotion.champion import PairVersions, State, read_state
 from stellar_emulator.promotion.decisions import following, keep, require_new_pairing
 from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
 from stellar_emulator.promotion.serves import serving_criteria
 from stellar_emulator.registry import tracking
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
 from stellar_emulator.validation.validated import require_validated
@@ -41,7 +41,7 @@ class Case:
 
     contract: Contract
     gate: Grid
-    pair: Pair
+    pair: PairVersions
     before: State
     links: list[Link]
     dry_run: bool
@@ -88,7 +88,7 @@ def run(options: Promote) -> None:
     print(_promoted(case))
 
 
-def _gate_set(options: Promote, contract: Contract, job: Run) -> Grid:
+def _gate_set(options: Promote, contract: Contract, job: TrackedRun) -> Grid:
     """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
     source = options.grid
     if source == GATE:
@@ -102,7 +102,7 @@ def _gate_set(options: Promote, contract: Contract, job: Run) -> Grid:
     return gate
 
 
-def _judged(case: Case, job: Run) -> Outcome:
+def _judged(case: Case, job: TrackedRun) -> Outcome:
     """Decide, or refuse at once what is no longer the model that was registered."""
     models = case.contract.models
     try:
@@ -136,13 +136,13 @@ def _champion(case: Case) -> Candidate | None:
     return champion.candidate()
 
 
-def _refused_unread(case: Case, job: Run, reason: str) -> Outcome:
+def _refused_unread(case: Case, job: TrackedRun, reason: str) -> Outcome:
     record = _record(case, job, {"promoted": False, "reason": reason}, None, 0)
     return Outcome(record, None, f"not judged: {reason}", [reason])
 
 
 def _record(
-    case: Case, job: Run, decision: dict[str, Any], challenger: RegisteredPair | None, judged: int
+    case: Case, job: TrackedRun, decision: dict[str, Any], challenger: RegisteredPair | None, judged: int
 ) -> dict[str, Any]:
     """What ``decision.json`` holds; ``judged``: how many of the gate set's spectra were judged on."""
     contract, moves = case.contract, decision["promoted"] and not case.dry_run and case.pair != case.before.champion

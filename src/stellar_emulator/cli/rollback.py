@@ -5,7 +5,7 @@ from stellar_emulator.contract.contract import ModelNames, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link, chain
 from stellar_emulator.promotion.candidates import load_pair
-from stellar_emulator.promotion.champion import Pair, State, read_state
+from stellar_emulator.promotion.champion import PairVersions, State, read_state
 from stellar_emulator.promotion.decisions import following, keep
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
@@ -45,7 +45,7 @@ def run(options: Rollback) -> None:
     print(f"{before.previous} is champion again, instead of {before.champion}: {options.reason}")
 
 
-def _before(models: ModelNames, pair: Pair, links: list[Link]) -> Pair | None:
+def _before(models: ModelNames, pair: PairVersions, links: list[Link]) -> PairVersions | None:
     """What was champion before a pair was promoted, so that a second rollback goes further back and not forth."""
     for link in reversed(links):
         if link.moves and link.kind == "promotion":

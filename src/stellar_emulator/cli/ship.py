@@ -14,12 +14,12 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.model_card import ALONE, NAME, without_figures
 from stellar_emulator.promotion.audit import PAGE, RECORD
 from stellar_emulator.promotion.candidates import load_pair
-from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, read_state
+from stellar_emulator.promotion.champion import PROMOTED_BY, PairVersions, read_state
 from stellar_emulator.registry import tracking
 from stellar_emulator.system.files import new_folder
 
 
-def ship(contract: Contract, folder: Path) -> Pair:
+def ship(contract: Contract, folder: Path) -> PairVersions:
     """Fill a folder with ``emulator``, ``validator``, ``decision.json`` and ``decision.html``; return the versions.
 
     The model card comes along, without its figures; a training that was done before there were cards left none. What

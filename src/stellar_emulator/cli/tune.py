@@ -24,7 +24,7 @@ from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.networks.preset import Preset, preset_text, read_preset
 from stellar_emulator.registry import tracking
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
@@ -32,7 +32,7 @@ from stellar_emulator.tuning import team
 from stellar_emulator.tuning.hypermodel import SearchSpace
 from stellar_emulator.tuning.materials import Materials
 from stellar_emulator.tuning.oracles import make_oracle
-from stellar_emulator.tuning.outcome import Outcome, find_outcome, outcome_table, read_trials, summary, table_rows
+from stellar_emulator.tuning.outcome import SearchOutcome, find_outcome, outcome_table, read_trials, summary, table_rows
 from stellar_emulator.tuning.plan import Plan
 from stellar_emulator.tuning.targets import Workshop
 from stellar_emulator.tuning.trial import figures_of
@@ -91,7 +91,7 @@ def _plan(options: Tune) -> Plan:
     return plan
 
 
-def _searched(search: "_Search", options: Tune, leads: bool) -> Outcome:
+def _searched(search: "_Search", options: Tune, leads: bool) -> SearchOutcome:
     search.workshop.prepare()
     _write(options.output / POINTER, search.pointer())  # from here on workers may begin
     if leads:
@@ -200,7 +200,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     write_file(path, json.dumps(content))
 
 
-def _log_plan(parent: Run, plan: Plan, contract: Contract, source: Source, options: Tune) -> None:
+def _log_plan(parent: TrackedRun, plan: Plan, contract: Contract, source: Source, options: Tune) -> None:
     """Log what makes the search this one as settings, and its budget, which a later command may raise, as tags."""
     fixed = ("target", "algorithm", "epochs", "trial_minutes", "seed")
     parent.log_settings({"contract": contract.digest, **{name: getattr(plan, name) for name in fixed}})
@@ -227,7 +227,7 @@ def _show_progress(search: _Search) -> None:
     search.oracle.on_end = on_end
 
 
-def _publish(parent: Run, outcome: Outcome, output: Path) -> None:
+def _publish(parent: TrackedRun, outcome: SearchOutcome, output: Path) -> None:
     """Write ``trials.csv``, ``preset.yaml`` and ``figures/pareto.png`` and log them; settle the verdicts of trials."""
     rows = table_rows(outcome)
     with (output / "trials.csv").open("w", newline="") as stream:
@@ -250,7 +250,7 @@ def _publish(parent: Run, outcome: Outcome, output: Path) -> None:
             child.set_tags({VERDICT: trial.verdict})
 
 
-def _figure(outcome: Outcome) -> "Figure":
+def _figure(outcome: SearchOutcome) -> "Figure":
     shown = [trial for trial in outcome.trials if trial.figures is not None]
     rows = {trial.trial: row for row, trial in enumerate(shown)}
     chosen = rows[outcome.chosen.trial]

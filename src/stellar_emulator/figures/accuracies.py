@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, Label
-from stellar_emulator.figures.style import BLUE, DENSITIES, GENERATED, GREY, label_of, new_figure, styled, three_digits
+from stellar_emulator.figures.style import BLUE, GENERATED, GREY, densities, label_of, new_figure, styled, three_digits
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
 
 COLUMNS = 3
 """Panels of `accuracy_comparison` side by side, at most."""
@@ -29,7 +30,7 @@ def inferred_labels(
     true: Mapping[str, NDArray[np.floating]],
     inferred: Mapping[str, NDArray[np.floating]],
     names: Sequence[str],
-) -> Figure:
+) -> "Figure":
     """Draw inferred against true labels: a row for each label, a column for each set of spectra (figures 8 and 9).
 
     ``true`` and ``inferred`` map a set's name (test, generated) to its labels, shape (spectra, names), in their
@@ -46,17 +47,18 @@ def inferred_labels(
             label = label_of(contract, name)
             cells.append(_one_to_one(panels[row, column], label, true[part][:, row], inferred[part][:, row]))
             panels[row, 0].set_ylabel(f"Inferred {label.title}")
-    norm = LogNorm(1, max(float(np.max(np.asarray(cell.get_array()), initial=2.0)) for cell in cells))
+    most = max(float(np.max(np.asarray(cell.get_array()), initial=2.0)) for cell in cells)
     for cell in cells:
-        cell.set_norm(norm)
+        cell.set_norm("log")
+        cell.set_clim(1, most)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right")
     figure.colorbar(cells[0], ax=panels, location="bottom", shrink=0.5, aspect=50, pad=0.01, label="Spectra per cell")
     return figure
 
 
 def _one_to_one(
-    panel: Axes, label: Label, true: NDArray[np.floating], inferred: NDArray[np.floating]
-) -> PolyCollection:
+    panel: "Axes", label: Label, true: NDArray[np.floating], inferred: NDArray[np.floating]
+) -> "PolyCollection":
     """Two-dimensional histogram with the line on which inferred and true values agree, and the RMSE."""
     pad = MARGIN * (label.upper - label.lower)
     low, high = label.lower - pad, label.upper + pad
@@ -67,7 +69,7 @@ def _one_to_one(
         extent=(label.lower, label.upper, low, high),
         gridsize=(60, 34),
         mincnt=1,
-        cmap=DENSITIES,
+        cmap=densities(),
     )
     panel.plot([low, high], [low, high], color=GENERATED, linewidth=1.2, linestyle="--", label="Inferred = true")
     rmse = float(np.sqrt(np.mean((inferred - true) ** 2)))
@@ -79,7 +81,7 @@ def _one_to_one(
 
 
 @styled
-def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> Figure:
+def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draw the RMSE of each inferred label in each set of spectra beside the paper's, a panel for each label.
 
     A row holds ``label`` (name), ``split`` (name of the set), ``rmse`` and ``paper``, both in its unit; ``paper``
@@ -99,7 +101,7 @@ def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -
     return figure
 
 
-def _bars(panel: Axes, label: Label, rows: Sequence[Mapping[str, Any]]) -> None:
+def _bars(panel: "Axes", label: Label, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw one label's RMSE and the paper's, a pair of bars for each set of spectra, with their values."""
     places = np.arange(len(rows))
     for shift, field, colour, text in (

@@ -1,10 +1,13 @@
 """Texts beside some of a figure's marks that cover none of them."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GAP = 3.0
 """Space round a text, in typographic points."""
@@ -15,13 +18,15 @@ AROUND = np.concatenate([radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], a
 
 
 def write_beside(
-    figure: Figure, axes: Axes, points: NDArray[np.floating], widths: NDArray[np.floating], named: dict[int, str]
+    figure: "Figure", axes: "Axes", points: NDArray[np.floating], widths: NDArray[np.floating], named: dict[int, str]
 ) -> None:
     """Write texts at the first places `AROUND` that cover no mark and no text, with lines that meet no other mark.
 
     points: where the marks lie in the axes, in which all else is drawn by now, (n, 2); widths: of the marks in
     typographic points, (n,); named: texts of some rows. Where there is no such place a line meets marks.
     """
+    from matplotlib.text import Text
+
     # Only a drawing settles where on the page the points lie.
     figure.draw_without_rendering()
     unit = 72.0 / figure.dpi

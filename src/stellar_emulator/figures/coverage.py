@@ -1,22 +1,19 @@
 """What a grid covers: cells of its label box, and its flux by wavelength."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import (
     BLUE,
     COMPUTED,
-    DENSITIES,
     GENERATED,
     WIDTH,
+    densities,
+    few_ticks,
     frame_wavelengths,
     mark_line_cores,
     name_line_cores,
@@ -25,6 +22,10 @@ from stellar_emulator.figures.style import (
     wavelength_title,
 )
 from stellar_emulator.grid.label_coverage import SPECTRA_PER_CELL, PairCoverage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BINS = 30
 """Of a histogram."""
@@ -36,11 +37,13 @@ VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "/
 
 
 @styled
-def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[PairCoverage]) -> Figure:
+def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[PairCoverage]) -> "Figure":
     """Draw the histogram of each label, and for each pair of labels the spectra in each cell, voids hatched.
 
     ``labels`` has shape (spectra, labels); ``pairs`` are in the order of `grid.label_coverage.pair_coverage`.
     """
+    from matplotlib.patches import Patch
+
     count = len(contract.labels)
     side = max(WIDTH, 1.5 * count)
     empty = sum(int(pair.voids.sum()) for pair in pairs)
@@ -54,7 +57,7 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
         panel.set(yticks=[], title=label.title, xlim=(label.lower, label.upper))
         panel.spines["left"].set_visible(False)
         panels[-1, index].set_xlabel(label.title)
-        panels[-1, index].xaxis.set_major_locator(MaxNLocator(3))
+        few_ticks(panels[-1, index].xaxis)
         panels[-1, index].tick_params(axis="x", rotation=45)
         if index:
             panels[index, 0].set_ylabel(label.title)
@@ -73,16 +76,18 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
     return figure
 
 
-def _cells(panel: Axes, pair: PairCoverage) -> None:
+def _cells(panel: "Axes", pair: PairCoverage) -> None:
+    from matplotlib.patches import Rectangle
+
     due = max(1, int(pair.counts.sum())) / pair.counts.size
     share = np.ma.masked_equal(pair.counts, 0) / due
-    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=2.0, cmap=DENSITIES)
+    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=2.0, cmap=densities())
     for row, column in np.argwhere(pair.voids):
         left, right = pair.horizontal_edges[column : column + 2]
         low, high = pair.vertical_edges[row : row + 2]
         panel.add_patch(Rectangle((left, low), right - left, high - low, **VOID))
     panel.set(xlim=pair.horizontal_edges[[0, -1]], ylim=pair.vertical_edges[[0, -1]])
-    panel.yaxis.set_major_locator(MaxNLocator(3))
+    few_ticks(panel.yaxis)
 
 
 @styled
@@ -91,7 +96,7 @@ def flux_range(
     minimum: NDArray[np.floating],
     maximum: NDArray[np.floating],
     mean: NDArray[np.floating],
-) -> Figure:
+) -> "Figure":
     """Draw a grid's lowest, highest and mean flux by wavelength and the contract's bounds; each of shape (pixels,).
 
     Pixels whose extremes leave the bounds are marked.

@@ -1,7 +1,8 @@
 """An observed spectrum, the fit to it, and what is left over."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import COMPUTED, GENERATED, GREY, described, new_figure, styled, wavelength_title
@@ -9,12 +10,15 @@ from stellar_emulator.fitting.least_squares import Solution
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 WIDEST = 5.0
 """Standard deviations that the residuals' axis spans at least."""
 
 
 @styled
-def fitted_spectrum(contract: Contract, spectrum: ObservedSpectrum, solution: Solution) -> Figure:
+def fitted_spectrum(contract: Contract, spectrum: ObservedSpectrum, solution: Solution) -> "Figure":
     """Draw flux and fit at rest, masked pixels left open, and the residuals in units of the flux errors."""
     figure = new_figure(spectrum.name, height=4.6)
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, Label
@@ -23,6 +21,9 @@ from stellar_emulator.figures.style import (
     wavelength_title,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LABEL_BINS, WAVELENGTH_BINS = 40, 400
 """Most bins of a residual map; few spectra or pixels get fewer bins."""
 
@@ -36,7 +37,7 @@ ALL_VALUES = (-np.inf, np.inf)
 @styled
 def residual_map(
     contract: Contract, teff: NDArray[np.floating], residual: NDArray[np.floating], name: str = "teff"
-) -> Figure:
+) -> "Figure":
     """Draw the median absolute residual by wavelength and Teff, or by another label's ``name`` and values.
 
     ``teff`` has shape (spectra,), ``residual`` (spectra, pixels), generated minus computed. Bins without spectra are
@@ -45,10 +46,10 @@ def residual_map(
     label = label_of(contract, name)
     values, label_edges, pixel_edges = _median_map(contract, label, teff, residual)
     largest = max(10 * SMALLEST, float(np.nanmax(values)))
-    norm = LogNorm(float(np.clip(np.nanpercentile(values, 1), SMALLEST, 0.1 * largest)), largest)
+    smallest = float(np.clip(np.nanpercentile(values, 1), SMALLEST, 0.1 * largest))
     figure = new_figure(f"Where generated spectra err: residual by wavelength and ${label.symbol}$", height=5.0)
     axes = figure.subplots()
-    mesh = axes.pcolormesh(pixel_edges, label_edges, values, norm=norm, cmap=ERRORS)
+    mesh = axes.pcolormesh(pixel_edges, label_edges, values, norm="log", vmin=smallest, vmax=largest, cmap=ERRORS)
     figure.colorbar(mesh, ax=axes, label="Median absolute residual (of the continuum)", pad=0.01)
     frame_wavelengths(axes, contract)
     name_line_cores(axes, contract)
@@ -74,7 +75,7 @@ def _median_map(
 
 
 @styled
-def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> Figure:
+def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draw the mean absolute error of the flux in each bin of the contract's first two binned labels, with its value.
 
     A row holds ``mae``, ``n`` (spectra) and, under the names of both labels, the bin's (lower, upper) edges. Bins

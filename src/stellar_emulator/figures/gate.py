@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, label_of, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 3
 BINS = 41
@@ -23,7 +25,7 @@ def error_densities(
     test: NDArray[np.floating],
     generated: NDArray[np.floating],
     weight: NDArray[np.floating],
-) -> Figure:
+) -> "Figure":
     """Draw the density of inferred minus true labels from computed and from generated spectra (the paper's Fig. 9).
 
     ``test`` and ``generated`` have shape (judges, n, accuracy labels), ``weight`` (n,); errors are pooled over judges.
@@ -50,7 +52,7 @@ def error_densities(
 
 
 @styled
-def ratio_intervals(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> Figure:
+def ratio_intervals(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draw each label's ratio of RMSE with its one-sided bounds, beside the margin that the upper one must lie below.
 
     A row holds ``label`` (name), ``ratio``, ``ratio_lower``, ``ratio_upper`` and ``margin``.

@@ -1,12 +1,15 @@
 """How densely a grid samples its labels."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.figures.style import BLUE, DENSITIES, WIDTH, new_figure, styled
+from stellar_emulator.figures.style import BLUE, WIDTH, densities, few_ticks, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BINS = 30
 """Of a histogram."""
@@ -16,7 +19,7 @@ FEWEST_CELLS, MOST_CELLS, SPECTRA_PER_CELL = 6, 30, 15
 
 
 @styled
-def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> Figure:
+def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> "Figure":
     """Draw the histogram of each label and the density of each pair; ``labels`` has shape (spectra, labels)."""
     count = len(contract.labels)
     side = max(WIDTH, 1.5 * count)
@@ -36,14 +39,14 @@ def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> Figure
                 panel.set(yticks=[], title=vertical.title)
                 panel.spines["left"].set_visible(False)
             else:
-                panel.hist2d(labels[:, column], labels[:, row], bins=across, range=spans, cmin=1, cmap=DENSITIES)
+                panel.hist2d(labels[:, column], labels[:, row], bins=across, range=spans, cmin=1, cmap=densities())
                 panel.set_ylim(vertical.lower, vertical.upper)
-                panel.yaxis.set_major_locator(MaxNLocator(3))
+                few_ticks(panel.yaxis)
                 panel.tick_params(labelleft=column == 0)
             panel.set_xlim(horizontal.lower, horizontal.upper)
     for index, label in enumerate(contract.labels):
         panels[-1, index].set_xlabel(label.title)
-        panels[-1, index].xaxis.set_major_locator(MaxNLocator(3))
+        few_ticks(panels[-1, index].xaxis)
         panels[-1, index].tick_params(axis="x", rotation=45)
         if index:
             panels[index, 0].set_ylabel(label.title)

@@ -1,13 +1,16 @@
 """Error of searched networks against their cost."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stellar_emulator.figures.beside import write_beside
 from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MARK, RING = 4.5, 13.0
 """Widths of a trial's mark and of the ring round the chosen one, in typographic points."""
@@ -21,7 +24,7 @@ def pareto(
     front: NDArray[np.int64],
     chosen: int,
     named: dict[int, str],
-) -> Figure:
+) -> "Figure":
     """Draw one point a trial, both axes logarithmic: the front as a line, the chosen point marked.
 
     cost: milliseconds of one spectrum, (trials,); error: mean absolute error of flux, (trials,); groups: name of each

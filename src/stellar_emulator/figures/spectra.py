@@ -1,12 +1,9 @@
 """Spectra against wavelength: examples of a grid, and computed beside generated ones with their residuals."""
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
@@ -25,6 +22,10 @@ from stellar_emulator.figures.style import (
     wavelength_title,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 TEXT_ROOM = 0.22
 """Flux left free between two spectra of `example_spectra` for the labels of the lower one."""
 
@@ -36,11 +37,13 @@ BEHIND: dict[str, Any] = {"zorder": 1, "bbox": {"facecolor": "white", "edgecolor
 
 
 @styled
-def example_spectra(contract: Contract, labels: NDArray[np.floating], flux: NDArray[np.floating]) -> Figure:
+def example_spectra(contract: Contract, labels: NDArray[np.floating], flux: NDArray[np.floating]) -> "Figure":
     """Draw some spectra of a grid, the first on top, each under its labels (the paper's figure 1).
 
     ``labels`` has shape (spectra, labels), ``flux`` (spectra, pixels); up to eight spectra are readable.
     """
+    from matplotlib.ticker import MultipleLocator
+
     figure = new_figure("Example spectra of the grid, shifted vertically", height=1.2 + 1.05 * len(flux))
     axes = figure.subplots()
     for values, spectrum, offset in zip(labels, flux, _offsets(flux), strict=True):
@@ -72,7 +75,7 @@ def reconstruction(
     computed: NDArray[np.floating],
     made: NDArray[np.floating],
     what: str,
-) -> Figure:
+) -> "Figure":
     """Draw a few computed spectra under those that a network made of them, and the differences (the paper's figure 6).
 
     ``labels`` has shape (spectra, labels), ``computed`` and ``made`` (spectra, pixels). ``what`` says how ``made`` came
@@ -98,7 +101,7 @@ def hero(
     labels: NDArray[np.floating],
     computed: NDArray[np.floating],
     generated: NDArray[np.floating],
-) -> Figure:
+) -> "Figure":
     """Draw one computed spectrum under the generated one, and the difference; a wide picture for a first page.
 
     ``labels`` has shape (labels,), ``computed`` and ``generated`` (pixels,).
@@ -118,8 +121,8 @@ def hero(
 
 def _overlay(
     contract: Contract,
-    upper: Axes,
-    lower: Axes,
+    upper: "Axes",
+    lower: "Axes",
     computed: NDArray[np.floating],
     made: NDArray[np.floating],
     what: str,
@@ -140,7 +143,7 @@ def _overlay(
     lower.set_ylabel("Residual")
 
 
-def _finish(figure: Figure, panel: Axes) -> None:
+def _finish(figure: "Figure", panel: "Axes") -> None:
     """Align the names of the y axes and name the curves of one panel above all."""
     figure.align_ylabels()
     figure.legend(*panel.get_legend_handles_labels(), loc="outside upper right", ncols=2)

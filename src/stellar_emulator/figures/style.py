@@ -1,26 +1,30 @@
-"""What all figures share: palette, fonts, and the texts and marks that the data contract gives them."""
+"""What all figures share: palette, fonts, and the texts and marks that the data contract gives them.
+
+Matplotlib takes a second to import: only what draws imports it, so that whoever may draw can import this room at once.
+"""
 
 import math
 from collections.abc import Callable
-from functools import wraps
-from typing import Literal, ParamSpec
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, Label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 COMPUTED, GENERATED = "black", "#D55E00"
 BLUE, GREY = "#0072B2", "#8C8C8C"
 """Okabe and Ito's palette, told apart by all kinds of colour vision."""
 
-ERRORS = matplotlib.colormaps["cividis"]
-DENSITIES = LinearSegmentedColormap.from_list("densities", ["#C6DBEF", BLUE, "#08306B"])
-"""Even in lightness, so told apart by all kinds of colour vision."""
+ERRORS = "cividis"
+"""The colours of errors: even in lightness, so told apart by all kinds of colour vision."""
 
 BLANK = "#EEEEEE"
 """Of bins without spectra."""
@@ -47,21 +51,40 @@ SETTINGS = {
 P = ParamSpec("P")
 
 
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled(draw: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
     """Draw a figure with the project's settings and leave the caller's as they are."""
 
     @wraps(draw)
-    def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def inner(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+        import matplotlib
+
         with matplotlib.rc_context(SETTINGS):
             return draw(*args, **kwargs)
 
     return inner
 
 
+@cache
+def densities() -> "Colormap":
+    """Colours of densities, light to dark."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("densities", ["#C6DBEF", BLUE, "#08306B"])
+
+
+def few_ticks(axis: "Axis") -> None:
+    """Let an axis of a small panel have four ticks at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(3))
+
+
 def new_figure(
     title: str, height: float, width: float = WIDTH, layout: Literal["constrained"] | None = "constrained"
-) -> Figure:
+) -> "Figure":
     """Start a figure of some inches with a title at its left."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout=layout)
     figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")
     return figure
@@ -100,18 +123,18 @@ def wavelength_title(contract: Contract) -> str:
     return f"Wavelength in {contract.wavelength.medium} (\N{LATIN CAPITAL LETTER A WITH RING ABOVE})"
 
 
-def frame_wavelengths(axes: Axes, contract: Contract) -> None:
+def frame_wavelengths(axes: "Axes", contract: Contract) -> None:
     """Limit the x axis to the contract's pixels; a step beyond the last lies a round number."""
     axes.set_xlim(contract.wavelength.start, contract.wavelength.stop + float(contract.wavelength.widths[-1]))
 
 
-def mark_line_cores(axes: Axes, contract: Contract) -> None:
+def mark_line_cores(axes: "Axes", contract: Contract) -> None:
     """Draw dotted lines behind the curves at the contract's line cores."""
     for centre in _line_cores(contract).values():
         axes.axvline(centre, color=GREY, linestyle=":", linewidth=0.9, zorder=0.5)
 
 
-def name_line_cores(axes: Axes, contract: Contract) -> None:
+def name_line_cores(axes: "Axes", contract: Contract) -> None:
     """Name the contract's line cores above the axes."""
     cores = _line_cores(contract)
     top = axes.secondary_xaxis("top")

@@ -1,18 +1,21 @@
 """Losses of networks by epoch."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 3
 """Panels side by side, at most."""
 
 
 @styled
-def training_curves(histories: dict[str, dict[str, list[float]]]) -> Figure:
+def training_curves(histories: dict[str, dict[str, list[float]]]) -> "Figure":
     """Draw training and validation loss by epoch, a panel for each network (the paper's figures 3 and 4).
 
     ``histories`` maps a network's name to its ``loss`` and ``val_loss`` by epoch, as Keras gives them. The best epoch

@@ -9,7 +9,7 @@ from scipy.interpolate import BSpline, make_interp_spline
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.protocols import EmulatorLike
-from stellar_emulator.fitting.scaled_labels import Coordinates, label_coordinates
+from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinates
 from stellar_emulator.observed.velocity import at_rest
 
 SPLINE_DEGREE = 5
@@ -61,7 +61,7 @@ class Forward:
     """km/s; makes slopes of about the size of the labels'."""
 
     @cached_property
-    def coordinates(self) -> Coordinates:
+    def coordinates(self) -> ScaledLabels:
         return label_coordinates(self.emulator.contract)
 
     @property

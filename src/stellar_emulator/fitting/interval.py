@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 from scipy.special import ndtr, ndtri
 
-from stellar_emulator.fitting.scaled_labels import Coordinates
+from stellar_emulator.fitting.scaled_labels import ScaledLabels
 
 SHARE = 0.6827
 """Of the draws inside an interval: one standard deviation either side of a normal distribution's mean."""
@@ -23,7 +23,7 @@ FARTHEST = 8.0
 
 
 def draws(
-    coordinates: Coordinates, peak: NDArray[np.float64], covariance: NDArray[np.float64], seed: int = 0
+    coordinates: ScaledLabels, peak: NDArray[np.float64], covariance: NDArray[np.float64], seed: int = 0
 ) -> NDArray[np.float64]:
     """Draw label vectors, shape (draws, labels).
 
@@ -79,7 +79,7 @@ def _steps(
 
 
 def _flat_in_labels(
-    coordinates: Coordinates, found: NDArray[np.float64], random: np.random.Generator
+    coordinates: ScaledLabels, found: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Draw labels again so that they, not their coordinates, are equally likely beforehand."""
     labels = coordinates.labels(found)

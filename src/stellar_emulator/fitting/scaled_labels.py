@@ -17,7 +17,7 @@ SMALLEST = 1e-5
 
 
 @dataclass(frozen=True)
-class Coordinates:
+class ScaledLabels:
     """Coordinate of a label: (label^power - lower^power) / (upper^power - lower^power). All arrays (labels,)."""
 
     power: NDArray[np.float64]
@@ -45,9 +45,9 @@ class Coordinates:
         base = np.where(linear, 1.0, labels)
         return np.asarray(np.where(linear, self.span, self.span / (self.power * base ** (self.power - 1.0))))
 
-    def part(self, chosen: NDArray[np.bool_]) -> "Coordinates":
+    def part(self, chosen: NDArray[np.bool_]) -> "ScaledLabels":
         """Those of some labels, chosen by (labels,)."""
-        return Coordinates(self.power[chosen], self.lower[chosen], self.upper[chosen])
+        return ScaledLabels(self.power[chosen], self.lower[chosen], self.upper[chosen])
 
     def inside(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """The nearest labels at which `slopes` are finite."""
@@ -58,7 +58,7 @@ class Coordinates:
         return np.where(linear, labels, np.where(linear, 1.0, labels) ** self.power)
 
 
-def label_coordinates(contract: Contract) -> Coordinates:
+def label_coordinates(contract: Contract) -> ScaledLabels:
     """Coordinates of a contract's labels."""
     power = np.array([ROLES[label.role].power for label in contract.labels])
-    return Coordinates(power, contract.lower, contract.upper)
+    return ScaledLabels(power, contract.lower, contract.upper)

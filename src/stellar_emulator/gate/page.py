@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.figures.flux_residuals import residual_map
+from stellar_emulator.figures.gate import error_densities, ratio_intervals
 from stellar_emulator.gate.decision import SECTIONS, Criterion, Decision
 from stellar_emulator.gate.measured_spectra import Measured
 from stellar_emulator.grid.store import Rows
@@ -128,9 +130,6 @@ def _figures(contract: Contract, decision: Decision) -> list[str]:
     measured = decision.measured
     if measured is None or not _drawable(measured):
         return ["<p>No figures: the models answered what is no number.</p>"]
-    from stellar_emulator.figures.flux_residuals import residual_map
-    from stellar_emulator.figures.gate import error_densities, ratio_intervals
-
     margins = decision.settings["limits"]["ratio"]
     rows = [dict(row) | {"margin": margins[row["label"]]} for row in decision.tables["labels"]]
     across = contract.first_binned

@@ -15,6 +15,8 @@ from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.models.pair import find_model
+from stellar_emulator.networks.inference import ValidatorNetwork
+from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
 from stellar_emulator.saved.bundle import read_bundle, read_network
 from stellar_emulator.saved.fingerprint import require_same_answers
@@ -123,9 +125,6 @@ class Emulator(LoadedModel):
 
     @cached_property
     def _jacobian(self) -> OnnxNetwork:
-        from stellar_emulator.networks.inference import ValidatorNetwork
-        from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
-
         network = read_network(self.bundle)
         assert not isinstance(network, ValidatorNetwork)
         graph = jacobian_onnx(network).SerializeToString()

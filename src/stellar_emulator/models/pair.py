@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.registry import read, tracking_store
 from stellar_emulator.saved.bundle import CONTRACT, DESCRIPTION
 from stellar_emulator.shipped.resources import DEFAULT, PAIRS, resource
 from stellar_emulator.system.extras import named_extras
@@ -72,9 +73,7 @@ def find_model(which: str | Path | None, kind: Kind, contract: str | Path = DEFA
     """
     found = _find(which, kind, contract)
     if kind == "validator" and found.version is not None and _kind_of(found.folder) == "emulator":
-        from stellar_emulator.registry.read import VALIDATOR_VERSION
-
-        own = found.version.tags.get(VALIDATOR_VERSION, "")
+        own = found.version.tags.get(read.VALIDATOR_VERSION, "")
         hint = f": its own is version {own} of the validator" if own else ""
         raise InputError(f"{which} holds a model of kind emulator, not validator{hint}")
     return found.folder
@@ -182,8 +181,6 @@ def _validator_of(emulator: Found) -> Found:
                 f"{emulator.folder} has no validator beside it: give a pair's folder, or its own --validator"
             )
         return Found(beside)
-    from stellar_emulator.registry import read
-
     named = emulator.version.tags.get(read.VALIDATOR_VERSION, "")
     if not named.isdecimal():
         raise InputError(
@@ -200,27 +197,23 @@ def _validator_of(emulator: Found) -> Found:
 
 
 def _registered(version: "ModelVersion") -> Found:
-    from stellar_emulator.registry import read
-
     return Found(read.bundle_of(version), version)
 
 
+@named_extras()
 def _at_address(address: str) -> Found:
-    with named_extras():
-        from stellar_emulator.registry import read
     if version := read.version_at(address):
         return _registered(version)
     return Found(read.resolve("", address))
 
 
+@named_extras()
 def _of_contract(which: str, kind: Kind, contract: str | Path) -> Found:
     """``latest``, a version or an alias of a contract's registered model.
 
     An alias is sought on the emulator first, whose tag then names the validator: it is the one pointer to a pair.
     """
     models = read_contract(contract).models
-    with named_extras():
-        from stellar_emulator.registry import read
     if kind == "validator" and which != LATEST and not which.isdecimal():
         pair = read.aliased(models.emulator, which)
         if pair is not None and pair.tags.get(read.VALIDATOR_VERSION):
@@ -236,9 +229,9 @@ def _by_word(word: str, kind: Kind, contract: str | Path) -> Found:
     )
     try:
         with named_extras():
-            from stellar_emulator.registry import read, tracking
-        if not (registered := read.registered_names()):
-            _refuse(f"{missing}: give {WAYS}; no model is registered in {tracking.store_address()}")
+            registered = read.registered_names()
+        if not registered:
+            _refuse(f"{missing}: give {WAYS}; no model is registered in {tracking_store.store_address()}")
     except SetupError as error:
         raise InputError(f"{missing}: give {WAYS}; the registry can't be asked: {error}") from error
     if word in registered:
@@ -248,7 +241,7 @@ def _by_word(word: str, kind: Kind, contract: str | Path) -> Found:
     if any(read.aliased(one, word) for one in {models.emulator, name}):
         return _of_contract(word, kind, contract)
     if name not in registered:
-        _refuse(f"{missing}: give {WAYS}; registered in {tracking.store_address()}: {', '.join(registered)}")
+        _refuse(f"{missing}: give {WAYS}; registered in {tracking_store.store_address()}: {', '.join(registered)}")
     try:
         return _registered(read.find_version(name, word))
     except InputError as error:

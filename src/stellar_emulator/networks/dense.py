@@ -6,17 +6,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf, expit
 
 from stellar_emulator.networks.coordinates import Coordinates, along
 
 Array = NDArray[np.float32]
 
+
+def silu(x: Array) -> Array:
+    """Times the logistic function of itself."""
+    from scipy.special import expit
+
+    return np.asarray(x * expit(x))
+
+
+def gelu(x: Array) -> Array:
+    """Times the cumulative normal distribution of itself, in the input's precision."""
+    from scipy.special import erf
+
+    return np.asarray(0.5 * x * (1.0 + erf(x / np.sqrt(2.0).astype(x.dtype))))
+
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x * expit(x),
-    "gelu": lambda x: 0.5 * x * (1.0 + erf(x / np.sqrt(2.0).astype(x.dtype))),
+    "silu": silu,
+    "gelu": gelu,
     "tanh": np.tanh,
 }
 

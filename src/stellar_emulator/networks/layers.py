@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, Validator
+from stellar_emulator.networks.preset import Autoencoder, LabelNetwork, ValidatorSettings
 
 
 def build_encoder(inputs: int, preset: Autoencoder) -> keras.Sequential:
@@ -30,7 +30,7 @@ def build_label_network(labels: int, latent: int, preset: LabelNetwork) -> keras
     return keras.Sequential([keras.Input((labels,)), *layers, keras.layers.Dense(latent)], name="label_network")
 
 
-def build_validator(inputs: int, outputs: int, preset: Validator) -> keras.Sequential:
+def build_validator(inputs: int, outputs: int, preset: ValidatorSettings) -> keras.Sequential:
     """Principal components to labels (Table 4); one output where each label has a network of its own."""
     layers = [
         keras.layers.Dense(width, activation=preset.activation, kernel_initializer=preset.initializer)

@@ -73,13 +73,13 @@ class LabelNetwork(_Frozen):
         return self
 
 
-class Teacher(_Frozen):
+class TeacherSettings(_Frozen):
     """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
 
     draws: int = Field(ge=1, description="Predictions for each training run, evenly over the label box.")
 
 
-class Validator(_Frozen):
+class ValidatorSettings(_Frozen):
     """Principal components of the flux to labels (Table 4).
 
     One is trained for each of the ``seeds``: the first is the registered validator, all of them are the gate's judges.
@@ -112,11 +112,11 @@ class Preset(_Frozen):
     family: Literal["learned", "exact"]
     basis: int | None = Field(default=None, ge=1)
     inputs: Inputs = "labels"
-    teacher: Teacher | None = None
+    teacher: TeacherSettings | None = None
     autoencoder: Autoencoder
     label_network: LabelNetwork
     fine_tuning: Training | None = None
-    validator: Validator
+    validator: ValidatorSettings
     search_run: str | None = None
 
     @model_validator(mode="after")

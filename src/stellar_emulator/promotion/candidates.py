@@ -15,7 +15,7 @@ from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.models.pair import CHAMPION, LATEST, SAME, shipped_names
 from stellar_emulator.models.validator import Validator
-from stellar_emulator.promotion.champion import Pair
+from stellar_emulator.promotion.champion import PairVersions
 from stellar_emulator.registry.read import (
     MODELS,
     RUNS,
@@ -33,7 +33,7 @@ from stellar_emulator.saved.rebuilt import require_graph_of_weights
 class RegisteredPair:
     """A pair with its models loaded; judges: the validator first; tags: of the emulator's version."""
 
-    pair: Pair
+    pair: PairVersions
     emulator: Emulator
     judges: tuple[Validator, ...]
     tags: Mapping[str, str]
@@ -62,7 +62,7 @@ def preset_digest(validator: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(validator, sort_keys=True).encode()).hexdigest()
 
 
-def choose(models: ModelNames, emulator: str, validator: str) -> Pair:
+def choose(models: ModelNames, emulator: str, validator: str) -> PairVersions:
     """Find the versions that a user names: numbers, aliases, ``latest``, addresses; for the validator ``paired`` too.
 
     Raises
@@ -73,14 +73,14 @@ def choose(models: ModelNames, emulator: str, validator: str) -> Pair:
     """
     version = _version(models.emulator, emulator)
     if validator not in SAME:
-        return Pair(int(version.version), int(_version(models.validator, validator).version))
+        return PairVersions(int(version.version), int(_version(models.validator, validator).version))
     named = version.tags.get(VALIDATOR_VERSION, "")
     if not named.isdecimal():
         raise InputError(f"{models.emulator} version {version.version} names no validator: give one with --validator")
-    return Pair(int(version.version), int(_version(models.validator, named).version))
+    return PairVersions(int(version.version), int(_version(models.validator, named).version))
 
 
-def load_pair(models: ModelNames, pair: Pair) -> RegisteredPair:
+def load_pair(models: ModelNames, pair: PairVersions) -> RegisteredPair:
     """Load both models and the validator's siblings.
 
     Raises

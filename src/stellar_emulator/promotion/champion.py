@@ -24,7 +24,7 @@ PROMOTED_BY = "promoted_by"
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairVersions:
     """Versions of an emulator and of its validator."""
 
     emulator: int
@@ -38,8 +38,8 @@ class Pair:
 class State:
     """What serves, and what served before it."""
 
-    champion: Pair | None
-    previous: Pair | None
+    champion: PairVersions | None
+    previous: PairVersions | None
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a decision's record."""
@@ -48,7 +48,7 @@ class State:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "State":
         """Read what `to_dict` gave."""
-        champion, previous = (content[alias] and Pair(**content[alias]) for alias in (CHAMPION, PREVIOUS))
+        champion, previous = (content[alias] and PairVersions(**content[alias]) for alias in (CHAMPION, PREVIOUS))
         return cls(champion, previous)
 
 
@@ -72,14 +72,14 @@ def read_state(models: ModelNames) -> State:
     return State(*(_pair(models, str(aliases[alias])) if alias in aliases else None for alias in (CHAMPION, PREVIOUS)))
 
 
-def _pair(models: ModelNames, emulator: str) -> Pair:
+def _pair(models: ModelNames, emulator: str) -> PairVersions:
     tag = mlflow.MlflowClient().get_model_version(models.emulator, emulator).tags.get(VALIDATOR_VERSION, "")
     if not tag.isdecimal():
         raise InputError(
             f"{models.emulator} version {emulator} has an alias but no tag {VALIDATOR_VERSION}: "
             "it was not promoted by stellar-emulator; remove the alias"
         )
-    return Pair(int(emulator), int(tag))
+    return PairVersions(int(emulator), int(tag))
 
 
 def move(models: ModelNames, after: State, decided_by: str, lock: Lease) -> None:

@@ -10,14 +10,14 @@ import mlflow
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion import audit
-from stellar_emulator.promotion.champion import PROMOTED_BY, Pair, State, move
+from stellar_emulator.promotion.champion import PROMOTED_BY, PairVersions, State, move
 from stellar_emulator.promotion.lease import Lease
 from stellar_emulator.registry.read import VALIDATOR_VERSION
-from stellar_emulator.registry.tracking import Run, provenance
+from stellar_emulator.registry.tracking import TrackedRun, provenance
 from stellar_emulator.system.files import write_file
 
 
-def following(kind: str, job: Run, links: list[audit.Link]) -> dict[str, Any]:
+def following(kind: str, job: TrackedRun, links: list[audit.Link]) -> dict[str, Any]:
     """First fields of a record: its place in the chain, who, when, and with what versions."""
     user = mlflow.MlflowClient().get_run(job.run_id).data.tags.get("mlflow.user", "unknown")
     return {
@@ -29,7 +29,9 @@ def following(kind: str, job: Run, links: list[audit.Link]) -> dict[str, Any]:
     }
 
 
-def keep(models: ModelNames, job: Run, record: Mapping[str, Any], page: str | None, output: Path, lock: Lease) -> None:
+def keep(
+    models: ModelNames, job: TrackedRun, record: Mapping[str, Any], page: str | None, output: Path, lock: Lease
+) -> None:
     """Write a decision to its run, to the chain and to ``output``; then carry it out if it moves anything."""
     client = mlflow.MlflowClient()
     if page is not None:
@@ -44,7 +46,7 @@ def keep(models: ModelNames, job: Run, record: Mapping[str, Any], page: str | No
         audit.finish(link)
 
 
-def require_new_pairing(models: ModelNames, pair: Pair) -> None:
+def require_new_pairing(models: ModelNames, pair: PairVersions) -> None:
     """Refuse to give an emulator that was promoted another validator. Raises `InputError`."""
     tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags
     if PROMOTED_BY in tags and tags[VALIDATOR_VERSION] != str(pair.validator):

@@ -10,7 +10,7 @@ from stellar_emulator.contract.regions import BOX, HARD
 from stellar_emulator.evaluation.accuracy import ratios
 from stellar_emulator.evaluation.evaluation import Evaluation
 from stellar_emulator.evaluation.flux_error import find
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.files import write_file
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def publish(
-    run: Run, contract: Contract, evaluation: Evaluation, figures: Mapping[str, "Figure"], output: Path
+    run: TrackedRun, contract: Contract, evaluation: Evaluation, figures: Mapping[str, "Figure"], output: Path
 ) -> None:
     """Write ``accuracy.json``, ``flux_error.json`` and ``figures/*.png`` to ``output`` and log them to a run."""
     output.mkdir(parents=True, exist_ok=True)

@@ -4,17 +4,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import mlflow
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from typing import TYPE_CHECKING
 
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry.model_cache import cached, keep
-from stellar_emulator.registry.tracking import connect, connect_to_read, store_address
-from stellar_emulator.registry.tracking_store import reachable, store_exists
+from stellar_emulator.registry.tracking_store import connect, connect_to_read, reachable, store_address, store_exists
 from stellar_emulator.saved.bundle import DESCRIPTION
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 BUNDLE = "bundle"
 """Name of the artifact, inside a registered model, that holds the bundle."""
@@ -74,7 +72,7 @@ def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
     return tuple(artifacts[artifact] for artifact in [BUNDLE, *siblings])
 
 
-def find_version(name: str, which: str) -> ModelVersion:
+def find_version(name: str, which: str) -> "ModelVersion":
     """Find one version of a registered model. As `resolve`, but a run's model or a folder is none."""
     if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
         name, which = address.groups()
@@ -87,11 +85,13 @@ def find_version(name: str, which: str) -> ModelVersion:
     return _version(name, str(versions[-1]) if which == "latest" else which, versions, store)
 
 
-def version_at(address: str) -> ModelVersion | None:
+def version_at(address: str) -> "ModelVersion | None":
     """The registered version at an address such as ``models:/NAME/3``; of ``runs:/RUN/NAME`` the one that came of it.
 
     None for a run's model that isn't registered. Raises `InputError` as `resolve`.
     """
+    import mlflow
+
     if not address.startswith(RUNS):
         return find_version("", address)
     run, _, name = address.removeprefix(RUNS).partition("/")
@@ -102,11 +102,14 @@ def version_at(address: str) -> ModelVersion | None:
     return max(own, key=lambda version: int(version.version), default=None)
 
 
-def aliased(name: str, alias: str) -> ModelVersion | None:
+def aliased(name: str, alias: str) -> "ModelVersion | None":
     """The version of a registered model that has an alias; None where there is no such model or alias.
 
     Raises `InputError` where there is no store, `SetupError` where it doesn't answer.
     """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
     connect_to_read(name)
     try:
         with reachable():
@@ -122,6 +125,8 @@ def registered_names() -> list[str]:
 
     Raises `SetupError` where the store doesn't answer.
     """
+    import mlflow
+
     if not store_exists(store_address()):
         return []
     connect()
@@ -129,12 +134,12 @@ def registered_names() -> list[str]:
         return sorted({str(version.name) for version in mlflow.MlflowClient().search_model_versions()})
 
 
-def bundle_of(version: ModelVersion) -> Path:
+def bundle_of(version: "ModelVersion") -> Path:
     """Folder of a version's model; of a remote registry, a copy that was downloaded once. Raises as `resolve`."""
     return _artifacts(version)[BUNDLE]
 
 
-def _artifacts(version: ModelVersion) -> dict[str, Path]:
+def _artifacts(version: "ModelVersion") -> dict[str, Path]:
     """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
     remote = store_address().startswith(REMOTE)
     if remote and (copies := _copies(version)):
@@ -146,8 +151,11 @@ def _artifacts(version: ModelVersion) -> dict[str, Path]:
     return found
 
 
-def _version(name: str, which: str, versions: Sequence[int], store: str) -> ModelVersion:
+def _version(name: str, which: str, versions: Sequence[int], store: str) -> "ModelVersion":
     """One version, by its number or alias."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
     client = mlflow.MlflowClient()
     numbered = which.isdecimal()
     try:
@@ -160,6 +168,10 @@ def _version(name: str, which: str, versions: Sequence[int], store: str) -> Mode
 
 def _downloaded(uri: str) -> dict[str, Path]:
     """Folders of a model that MLflow knows by its address, by artifact."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
     try:
         model = Path(mlflow.artifacts.download_artifacts(uri))
         artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
@@ -188,7 +200,7 @@ def _known_artifacts(tags: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _copies(version: ModelVersion) -> dict[str, Path]:
+def _copies(version: "ModelVersion") -> dict[str, Path]:
     """Copies of all bundles of a version that this machine keeps; none if one of them is missing."""
     tags = {artifact: digest_tag(artifact) for artifact in _known_artifacts(version.tags)}
     digests = {artifact: version.tags[tag] for artifact, tag in tags.items()}
@@ -196,7 +208,7 @@ def _copies(version: ModelVersion) -> dict[str, Path]:
     return copies if len(copies) == len(digests) and BUNDLE in copies else {}
 
 
-def _require_registered(version: ModelVersion, artifacts: Mapping[str, Path]) -> None:
+def _require_registered(version: "ModelVersion", artifacts: Mapping[str, Path]) -> None:
     """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
     for artifact, folder in artifacts.items():
         tag = digest_tag(artifact)
@@ -220,6 +232,9 @@ def digest_tag(artifact: str) -> str:
 
 def _versions(name: str, store: str) -> list[int]:
     """Version numbers, ascending."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
     try:
         return sorted(int(found.version) for found in mlflow.MlflowClient().search_model_versions(f"name='{name}'"))
     except MlflowException as error:

@@ -15,7 +15,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.registry.carried import copied_code, package_folder, pins
 from stellar_emulator.registry.read import BUNDLE, JUDGE, digest_tag
 from stellar_emulator.registry.signatures import emulator_signature, validator_signature
-from stellar_emulator.registry.tracking import connect
+from stellar_emulator.registry.tracking_store import connect
 from stellar_emulator.saved.bundle import read_bundle
 
 

@@ -1,6 +1,5 @@
 """What a job writes to MLflow: runs within runs, settings, metrics, files, datasets, and where it all came from."""
 
-import logging
 import os
 import platform
 import random
@@ -14,26 +13,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-# MLflow reads these when it is imported; a user's own choice stands.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import is_tracking_uri_set
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from stellar_emulator.errors import InputError
-from stellar_emulator.registry.tracking_store import open_store, reachable, store_exists
-
-DEFAULT_STORE = "sqlite:///mlflow.db"
-"""Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
+from stellar_emulator.registry.tracking_store import connect as connect
+from stellar_emulator.registry.tracking_store import reachable
 
 SETTING = "cfg."
 """Begins the name of every logged setting: `mlflow run` logs MLproject's parameters itself, as raw text."""
@@ -49,13 +38,11 @@ _PARAMS_AT_ONCE = 100
 _DATASET_DIGEST = 36
 _ATTEMPTS = 5
 
-_NOISY = ("alembic", "mlflow")
-
 _PACKAGES = ("keras", "mlflow", "numpy", "onnxruntime", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """One run of the tracking store, by its id."""
 
     run_id: str
@@ -123,39 +110,8 @@ class Run:
             client.set_tag(self.run_id, name, value)
 
 
-def connect() -> str:
-    """Quiet MLflow, open the store that was named, or else `DEFAULT_STORE`, and return its address.
-
-    Raises `SetupError` if it can't be opened.
-    """
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it warns of each attempt, in four lines
-    uri = store_address()
-    if not is_tracking_uri_set():
-        mlflow.set_tracking_uri(uri)
-    open_store(uri)
-    return uri
-
-
-def connect_to_read(name: str) -> str:
-    """The same for a job that only reads what is known of a registered model, and makes no store.
-
-    Raises `InputError` if there is none.
-    """
-    uri = store_address()
-    if not store_exists(uri):
-        raise InputError(f"no model {name} is registered in {uri}: train one, or set MLFLOW_TRACKING_URI")
-    return connect()
-
-
-def store_address() -> str:
-    """Address of the store that was named, or else `DEFAULT_STORE`, whether it is there or not."""
-    return str(mlflow.get_tracking_uri()) if is_tracking_uri_set() else DEFAULT_STORE
-
-
 @contextmanager
-def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[Run]:
+def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[TrackedRun]:
     """Start the run of a job that holds the lock of the folder ``output``, or take up an earlier one.
 
     Nobody else works there, so runs that a killed job of that folder left as running are ended as killed.
@@ -172,26 +128,26 @@ def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[R
 
 
 @contextmanager
-def take_up_run(run_id: str) -> Iterator[Run]:
+def take_up_run(run_id: str) -> Iterator[TrackedRun]:
     """Make an ended run the active one again. A run that `mlflow run` has opened names it in the tag `GOES_ON`."""
     opened = os.environ.pop(MLFLOW_RUN_ID.name, run_id)
     if opened != run_id:
-        Run(opened).set_tags({GOES_ON: run_id})
+        TrackedRun(opened).set_tags({GOES_ON: run_id})
     with mlflow.start_run(run_id=run_id):
-        yield Run(run_id)
+        yield TrackedRun(run_id)
 
 
-def find_child(parent: str, tags: Mapping[str, str]) -> Run | None:
+def find_child(parent: str, tags: Mapping[str, str]) -> TrackedRun | None:
     """The child of a run that carries some tags."""
     client = mlflow.MlflowClient()
     experiment = client.get_run(parent).info.experiment_id
     wanted = {MLFLOW_PARENT_RUN_ID: parent, **tags}
     query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in wanted.items())
     found = client.search_runs([experiment], query)
-    return Run(str(found[0].info.run_id)) if found else None
+    return TrackedRun(str(found[0].info.run_id)) if found else None
 
 
-def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> Run:
+def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
     """Let the child of a run that carries some tags run again, or create it."""
     client, found = mlflow.MlflowClient(), find_child(parent, tags)
     if found is not None:
@@ -199,7 +155,7 @@ def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> Run:
         return found
     experiment = client.get_run(parent).info.experiment_id
     created = client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: parent, **tags}, run_name=name)
-    return Run(str(created.info.run_id))
+    return TrackedRun(str(created.info.run_id))
 
 
 def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -247,7 +203,7 @@ def _end_interrupted(place: str) -> None:
 
 
 @contextmanager
-def start_run(name: str) -> Iterator[Run]:
+def start_run(name: str) -> Iterator[TrackedRun]:
     """Start a run: a child of the active one, or the one that `mlflow run` has opened, or one of its own.
 
     A run that is no child carries the tags of `provenance`. An exception ends the run as failed.
@@ -255,7 +211,7 @@ def start_run(name: str) -> Iterator[Run]:
     connect()
     child = mlflow.active_run() is not None
     with _opened(name, child) as active:
-        run = Run(active.info.run_id)
+        run = TrackedRun(active.info.run_id)
         if not child:
             run.set_tags(provenance())
         yield run

@@ -1,26 +1,66 @@
-"""Opens the tracking store: one process at a time where it is new, its files beside it, its faults in one line."""
+"""Opens the tracking store: one process at a time where it is new, its files beside it, its faults in one line.
+
+MLflow takes seconds to import: what asks the store imports it, so that whoever may ask can import this module at once.
+"""
 
 import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import mlflow
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
-
-from stellar_emulator.errors import SetupError
+from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.system.cache import cache_folder
 from stellar_emulator.system.extras import missing
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+"""Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
 
 SQLITE = "sqlite:///"
 
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 """Variable that tells MLflow where a new database keeps its files; it takes the current folder otherwise."""
 
+_NOISY = ("alembic", "mlflow")
+
 _opened: set[str] = set()
+
+
+def connect() -> str:
+    """Quiet MLflow, open the store that was named, or else `DEFAULT_STORE`, and return its address.
+
+    Raises `SetupError` if it can't be opened.
+    """
+    import mlflow
+
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it warns of each attempt, in four lines
+    uri = store_address()
+    if not mlflow.is_tracking_uri_set():
+        mlflow.set_tracking_uri(uri)
+    open_store(uri)
+    return uri
+
+
+def connect_to_read(name: str) -> str:
+    """The same for a job that only reads what is known of a registered model, and makes no store.
+
+    Raises `InputError` if there is none.
+    """
+    uri = store_address()
+    if not store_exists(uri):
+        raise InputError(f"no model {name} is registered in {uri}: train one, or set MLFLOW_TRACKING_URI")
+    return connect()
+
+
+def store_address() -> str:
+    """Address of the store that was named, or else `DEFAULT_STORE`, whether it is there or not."""
+    import mlflow
+
+    return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else DEFAULT_STORE
 
 
 def open_store(uri: str) -> None:
@@ -31,6 +71,8 @@ def open_store(uri: str) -> None:
     SetupError
         If it can't be opened.
     """
+    import mlflow
+
     if uri in _opened or not uri.startswith(SQLITE):
         return
     file = _file(uri)
@@ -47,6 +89,10 @@ def store_exists(uri: str) -> bool:
 @contextmanager
 def reachable() -> Iterator[None]:
     """Turn what MLflow and its database raise, where a store does not answer, into a `SetupError`."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except ModuleNotFoundError as error:  # a database's driver

@@ -38,7 +38,7 @@ def facts(
 
 
 def write_card(
-    run: tracking.Run,
+    run: tracking.TrackedRun,
     contract: Contract,
     stated: Facts,
     evaluation: Evaluation,

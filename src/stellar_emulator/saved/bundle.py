@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.networks.coordinates import Coordinate
+from stellar_emulator.networks.dense import DenseChain, DenseLayer
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
+from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
 from stellar_emulator.saved.signing import SIGNATURE, require_signed, sign
 from stellar_emulator.system.files import new_folder, recovered
 from stellar_emulator.version import VERSION
 
 if TYPE_CHECKING:
-    # Imported where they are needed: they bring SciPy and onnx, which loading a model does without.
     import onnx
-
-    from stellar_emulator.networks.dense import DenseChain
-    from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -101,7 +101,7 @@ class Bundle:
 
 def save_emulator(
     folder: str | Path,
-    network: "EmulatorNetwork | ExactEmulatorNetwork",
+    network: EmulatorNetwork | ExactEmulatorNetwork,
     contract: Contract,
     metadata: Mapping[str, Any],
     measured: Arrays | None = None,
@@ -115,9 +115,6 @@ def save_emulator(
     InputError
         If the network does not fit the contract, or the folder holds something else.
     """
-    from stellar_emulator.networks.inference import EmulatorNetwork
-    from stellar_emulator.networks.onnx.export import emulator_onnx
-
     if isinstance(network, EmulatorNetwork):
         family, wanted = "learned", [len(contract.labels), contract.wavelength.count]
     else:
@@ -132,14 +129,12 @@ def save_emulator(
 
 def save_validator(
     folder: str | Path,
-    network: "ValidatorNetwork",
+    network: ValidatorNetwork,
     contract: Contract,
     metadata: Mapping[str, Any],
     measured: Arrays | None = None,
 ) -> None:
     """Write a validator's folder. As `save_emulator`, with `evaluation.measured.validator_measures`."""
-    from stellar_emulator.networks.onnx.export import validator_onnx
-
     widths = [network.projection.inputs, sum(head.outputs for head in network.heads)]
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
@@ -184,10 +179,8 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
     return Bundle(folder, description, contract, digest)
 
 
-def read_network(bundle: "Bundle | str | Path") -> "EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork":
+def read_network(bundle: Bundle | str | Path) -> EmulatorNetwork | ExactEmulatorNetwork | ValidatorNetwork:
     """Rebuild the dense layers of a model's folder, of either kind. Raises like `read_bundle`."""
-    from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork, exact_emulator
-
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     chains = _chains(bundle)
     if bundle.kind == "emulator":
@@ -196,10 +189,7 @@ def read_network(bundle: "Bundle | str | Path") -> "EmulatorNetwork | ExactEmula
     return ValidatorNetwork(chains.pop("projection"), tuple(chains.values()))
 
 
-def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
-    from stellar_emulator.networks.coordinates import Coordinate
-    from stellar_emulator.networks.dense import DenseChain, DenseLayer
-
+def _chains(bundle: Bundle) -> dict[str, DenseChain]:
     return {
         part: DenseChain(
             tuple(
@@ -214,7 +204,7 @@ def _chains(bundle: Bundle) -> dict[str, "DenseChain"]:
     }
 
 
-def _known_spectra(projection: "DenseChain") -> NDArray[np.float64]:
+def _known_spectra(projection: DenseChain) -> NDArray[np.float64]:
     """Spectra whose principal components, standardised, lie between -1 and 1, shape (rows, pixels).
 
     Of others the heads were never asked, and answer with numbers that blow up rounding.
@@ -233,7 +223,7 @@ def _beside(fingerprint: Arrays, measured: Arrays | None) -> dict[str, Arrays]:
 def _save(
     folder: Path,
     kind: str,
-    parts: Mapping[str, "DenseChain"],
+    parts: Mapping[str, DenseChain],
     graph: "onnx.ModelProto",
     contract: Contract,
     metadata: Mapping[str, Any],
@@ -258,7 +248,7 @@ def _save(
     _write(folder, files)
 
 
-def _places(graph: bytes, parts: Mapping[str, "DenseChain"]) -> dict[str, int]:
+def _places(graph: bytes, parts: Mapping[str, DenseChain]) -> dict[str, int]:
     """Where the bytes of each weight begin in the graph's file, which holds them as little-endian single precision."""
     return {
         f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
@@ -321,7 +311,7 @@ def _digest(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def _layers(chain: "DenseChain") -> list[dict[str, Any]]:
+def _layers(chain: DenseChain) -> list[dict[str, Any]]:
     return [
         {"inputs": layer.kernel.shape[0], "outputs": layer.kernel.shape[1], "activation": layer.activation}
         for layer in chain.layers

@@ -36,7 +36,7 @@ from stellar_emulator.networks.inference import (
     ExactEmulatorNetwork,
     exact_emulator,
 )
-from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, Teacher, Training
+from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, TeacherSettings, Training
 from stellar_emulator.training.fit_network import Fit, Report, fit
 from stellar_emulator.training.space import PixelSpace, Space, basis_space, row_weights, weighted
 from stellar_emulator.training.teacher import Lessons, kept_lessons, teach
@@ -209,7 +209,7 @@ def _given(unit: Array, labels: tuple[Label, ...], inputs: Inputs) -> tuple[Arra
 
 
 def exact_lessons(
-    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: Teacher, seed: int
+    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: TeacherSettings, seed: int
 ) -> Lessons:
     """What a teacher makes of the training runs' coefficients in a basis, (runs, components)."""
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)

@@ -13,7 +13,7 @@ from stellar_emulator.networks import layers
 from stellar_emulator.networks.basis import Basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.dense import from_keras, linear_map, scale_outputs
 from stellar_emulator.networks.inference import ValidatorNetwork
-from stellar_emulator.networks.preset import Validator
+from stellar_emulator.networks.preset import ValidatorSettings
 from stellar_emulator.training.fit_network import Fit, fit
 from stellar_emulator.training.train_emulator import StageReport, unit_labels
 
@@ -31,7 +31,7 @@ class TrainedValidator:
 
 
 def train_judges(
-    grid: Grid, split: SplitRows, contract: Contract, preset: Validator, folder: Path, report: StageReport
+    grid: Grid, split: SplitRows, contract: Contract, preset: ValidatorSettings, folder: Path, report: StageReport
 ) -> tuple[TrainedValidator, ...]:
     """Train one validator for each seed that the preset pins; the first is the one to register."""
 
@@ -43,7 +43,13 @@ def train_judges(
 
 
 def train_validator(
-    grid: Grid, split: SplitRows, contract: Contract, preset: Validator, seed: int, folder: Path, report: StageReport
+    grid: Grid,
+    split: SplitRows,
+    contract: Contract,
+    preset: ValidatorSettings,
+    seed: int,
+    folder: Path,
+    report: StageReport,
 ) -> TrainedValidator:
     """Fit principal components, then one network for all labels or one for each (Table 4)."""
     keras.utils.set_random_seed(seed)
@@ -64,7 +70,7 @@ def train_validator(
     return TrainedValidator(ValidatorNetwork(linear_map(kernel, -basis.mean @ kernel), tuple(heads)), basis, fits)
 
 
-def _groups(contract: Contract, preset: Validator) -> dict[str, list[int]]:
+def _groups(contract: Contract, preset: ValidatorSettings) -> dict[str, list[int]]:
     """Label columns of each network, by its name."""
     if not preset.one_network_per_label:
         return {"validator": list(range(len(contract.labels)))}

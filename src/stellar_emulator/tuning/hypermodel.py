@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import keras_tuner
 
-from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Loss, Preset, Teacher, Training
+from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Loss, Preset, TeacherSettings, Training
 from stellar_emulator.tuning.plan import Target
 
 Value = str | int | float | bool
@@ -154,7 +154,7 @@ def _family_and_basis(space: SearchSpace, hp: Any) -> tuple[Family, int]:
     return hp.Choice("family", list(space.families)), hp.Choice("basis", list(BASES), default=256)
 
 
-def _teacher(space: SearchSpace, family: Family) -> Teacher | None:
+def _teacher(space: SearchSpace, family: Family) -> TeacherSettings | None:
     """Not searched: trials of the exact family have the base's."""
     return space.base.teacher if family == "exact" else None
 

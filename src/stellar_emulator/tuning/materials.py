@@ -13,7 +13,7 @@ from stellar_emulator.grid.source import Source
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
-from stellar_emulator.networks.preset import Preset, Teacher
+from stellar_emulator.networks.preset import Preset, TeacherSettings
 from stellar_emulator.training.space import PixelSpace, basis_space, row_weights
 from stellar_emulator.training.teacher import Lessons, kept_lessons
 from stellar_emulator.training.train_emulator import (
@@ -53,7 +53,7 @@ class Materials:
 
     def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int, folder: Path) -> None:
         self.source, self.contract, self.split, self.seed, self.folder = source, contract, split, seed, folder
-        self._lessons: dict[Teacher, Lessons] = {}
+        self._lessons: dict[TeacherSettings, Lessons] = {}
 
     @cached_property
     def validation(self) -> Rows:
@@ -84,7 +84,7 @@ class Materials:
         basis = fit_basis(targets[train], max(BASES), self.seed)
         return _Projected(basis, basis.project(targets))
 
-    def _taught(self, teacher: Teacher, components: int) -> Lessons:
+    def _taught(self, teacher: TeacherSettings, components: int) -> Lessons:
         """What a teacher says, in the leading components."""
         if teacher not in self._lessons:
             assert self.source.intrinsic is not None

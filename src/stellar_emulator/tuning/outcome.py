@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stellar_emulator.errors import RefusedError
-from stellar_emulator.tuning.trial import TrialResult, Verdict, read_result
+from stellar_emulator.tuning.trial import TrialResult, TrialVerdict, read_result
 
 TIE = 0.02
 """Errors that differ by less than this share are even: the cheaper network is chosen."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchOutcome:
     """All trials that ended, in their order; the front, cheapest first; and the chosen trial."""
 
     trials: tuple[TrialResult, ...]
@@ -34,11 +34,11 @@ def read_trials(folder: Path, order: Iterable[str]) -> tuple[TrialResult, ...]:
 
 
 def _promoted(result: TrialResult) -> TrialResult:
-    verdict: Verdict = "promoted"
+    verdict: TrialVerdict = "promoted"
     return replace(result, verdict=verdict)
 
 
-def find_outcome(trials: Sequence[TrialResult]) -> Outcome:
+def find_outcome(trials: Sequence[TrialResult]) -> SearchOutcome:
     """Find front and choice among trials.
 
     Raises
@@ -54,7 +54,7 @@ def find_outcome(trials: Sequence[TrialResult]) -> Outcome:
     best = min(_error(trial) for trial in front)
     # The front falls with the cost: the first within a tie is the cheapest.
     chosen = next(trial for trial in front if _error(trial) <= (1.0 + TIE) * best)
-    return Outcome(tuple(trials), front, chosen)
+    return SearchOutcome(tuple(trials), front, chosen)
 
 
 def pareto_front(trials: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
@@ -66,7 +66,7 @@ def pareto_front(trials: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
     return tuple(front)
 
 
-def table_rows(outcome: Outcome) -> list[dict[str, object]]:
+def table_rows(outcome: SearchOutcome) -> list[dict[str, object]]:
     """One flat row a trial, for a file."""
     front = {trial.trial for trial in outcome.front}
     return [
@@ -87,7 +87,7 @@ def table_rows(outcome: Outcome) -> list[dict[str, object]]:
     ]
 
 
-def outcome_table(outcome: Outcome) -> str:
+def outcome_table(outcome: SearchOutcome) -> str:
     """The table that people read: the given presets and the front, the chosen point marked."""
     head = (
         f"{'trial':<8}{'preset':<10}{'family':<9}{'verdict':<11}{'MAE':>10}{'hard':>10}{'cores':>10}{'ms':>8}"
@@ -97,7 +97,7 @@ def outcome_table(outcome: Outcome) -> str:
     return "\n".join([head, *(_line(trial, outcome.chosen) for trial in shown.values())])
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: SearchOutcome) -> str:
     """What the search gained, in one line for each given preset."""
     lines = []
     for trial in _given(outcome):
@@ -108,10 +108,10 @@ def summary(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-_VERDICTS: tuple[Verdict, ...] = ("completed", "pruned", "promoted", "failed")
+_VERDICTS: tuple[TrialVerdict, ...] = ("completed", "pruned", "promoted", "failed")
 
 
-def _given(outcome: Outcome) -> list[TrialResult]:
+def _given(outcome: SearchOutcome) -> list[TrialResult]:
     return [trial for trial in outcome.trials if trial.origin != "searched" and trial.figures is not None]
 
 

@@ -11,7 +11,7 @@ from stellar_emulator.networks.preset import Preset
 from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.tuning.hypermodel import Value
 
-Verdict = Literal["completed", "pruned", "promoted", "failed"]
+TrialVerdict = Literal["completed", "pruned", "promoted", "failed"]
 """pruned: stopped by the algorithm before its last epoch; promoted: so too, but a later trial went on from there."""
 
 RESULT = "result.json"
@@ -48,7 +48,7 @@ class TrialResult:
     earlier: str | None
     values: Mapping[str, Value]
     preset: Preset
-    verdict: Verdict
+    verdict: TrialVerdict
     reason: str
     seconds: float
     fit_seconds: float

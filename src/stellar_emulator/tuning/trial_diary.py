@@ -6,7 +6,7 @@ from typing import Self
 
 from stellar_emulator.networks.preset import Preset
 from stellar_emulator.registry import tracking
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.registry.tracking_store import reachable
 from stellar_emulator.training.fit_network import Report
 from stellar_emulator.training.train_emulator import StageReport
@@ -27,7 +27,7 @@ class TrialDiary:
 
     def __init__(self, parent: str) -> None:
         self.parent = parent
-        self.run: Run | None = None
+        self.run: TrackedRun | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -1,22 +1,13 @@
 """The project's own Great Expectations classes. Each one's ``description`` is the sentence that Data Docs show.
 
-Importing this module imports Great Expectations, which takes seconds.
+Great Expectations takes seconds to import, and its classes can be derived from only then: `own_expectations` does both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import pandas as pd
-from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.expectations import (
-    ExpectColumnPairValuesToBeEqual,
-    ExpectColumnValuesToBeBetween,
-    ExpectColumnValuesToBeUnique,
-)
-from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.metrics.metric_provider import metric_value
-from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
 from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.contract.contract import Label
@@ -24,175 +15,190 @@ from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
 
 
-class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect no pixel of a spectrum to be NaN or infinite."""
+@cache
+def own_expectations() -> dict[str, Any]:
+    """All classes below by their names; Great Expectations is imported when this is first called."""
+    from great_expectations.core.metric_domain_types import MetricDomainTypes
+    from great_expectations.execution_engine import PandasExecutionEngine
+    from great_expectations.expectations import (
+        ExpectColumnPairValuesToBeEqual,
+        ExpectColumnValuesToBeBetween,
+        ExpectColumnValuesToBeUnique,
+    )
+    from great_expectations.expectations.expectation import BatchExpectation
+    from great_expectations.expectations.metrics.metric_provider import metric_value
+    from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
+    class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect no pixel of a spectrum to be NaN or infinite."""
 
-class ExpectFluxToBeInRange(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect the lowest and highest flux of a spectrum to lie within the contract's bounds."""
+    class ExpectFluxToBeInRange(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect the lowest and highest flux of a spectrum to lie within the contract's bounds."""
 
+    class ExpectSpectraToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+        """Expect no spectrum to be the same as another, pixel for pixel."""
 
-class ExpectSpectraToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
-    """Expect no spectrum to be the same as another, pixel for pixel."""
+    class ExpectLabelsToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+        """Expect no two spectra to have the same labels throughout."""
 
+    class ExpectContinuumNearOne(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
 
-class ExpectLabelsToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
-    """Expect no two spectra to have the same labels throughout."""
+    class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
 
+    class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""
 
-class ExpectContinuumNearOne(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
+    class ExpectNoRepeatedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect no stretch of neighbouring pixels to hold one value: such pixels are dead or filled in."""
 
+    class ExpectNoSpikes(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect every pixel to follow the smooth curve through its neighbours, which the instrument cannot leave."""
 
-class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
+    class ExpectPixelsToVary(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect each pixel's flux to vary from spectrum to spectrum: a stuck pixel does not."""
 
+    class ExpectLinesAtTheirPlaces(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect the centroid of a line in slow rotators at its place; wrong wavelengths move it."""
 
-class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""
+    class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect a spectrum's labels among those of the spectra that look alike: a wrong label lies beyond them."""
 
+    class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect all rows of a run to have the run's labels."""
 
-class ExpectNoRepeatedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect no stretch of neighbouring pixels to hold one and the same value: such pixels are dead or filled in."""
+    class ExpectRunInOnePart(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect all rows of a run in one part of the split: none may be trained on and tested on."""
 
+    class ExpectRunsToDiffer(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+        """Expect runs of different numbers to have different labels: else a run may lie on both sides of the split."""
 
-class ExpectNoSpikes(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect every pixel to follow the smooth curve through its neighbours, which the instrument cannot leave."""
+    class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):  # type: ignore[misc]
+        """Expect the content of a grid to be what its provenance recorded when it was written."""
 
+    class _TableMetric(TableMetricProvider):  # type: ignore[misc]
+        """What ``found`` makes of a whole table and of the metric's values."""
 
-class ExpectPixelsToVary(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect each pixel's flux to vary from spectrum to spectrum: a stuck pixel does not."""
+        found: ClassVar[Callable[..., object]]
 
+        @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+        def _pandas(
+            cls,  # noqa: N805
+            execution_engine: Any,
+            metric_domain_kwargs: dict[str, Any],
+            metric_value_kwargs: dict[str, Any],
+            metrics: dict[str, Any],
+            runtime_configuration: dict[str, Any],
+        ) -> object:
+            domain = dict(metric_domain_kwargs)
+            table, *_ = execution_engine.get_compute_domain(domain_kwargs=domain, domain_type=MetricDomainTypes.TABLE)
+            return cls.found(pd.DataFrame(table), **metric_value_kwargs)
 
-class ExpectLinesAtTheirPlaces(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect the centroid of a line in slow rotators at its place; wrong wavelengths move it."""
+    class _RankCorrelation(_TableMetric):
+        metric_name = "table.stellar_rank_correlation"
+        value_keys = ("measure", "label", "others", "where", "values")
+        found = staticmethod(rank_correlation)
 
+    class _EmptyBins(_TableMetric):
+        metric_name = "table.stellar_empty_bins"
+        value_keys = ("label", "bins", "values")
 
-class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect a spectrum's labels among those of the spectra that look alike: a wrong label lies beyond them."""
+        @staticmethod
+        def found(table: pd.DataFrame, label: Mapping[str, Any], bins: int, values: int) -> list[str] | None:
+            known = Label.model_validate(label)
+            return empty_bins(known, table[known.name].to_numpy(), bins, values)
 
+    class _AxisFault(_TableMetric):
+        metric_name = "table.stellar_axis_fault"
+        value_keys = ("axis",)
 
-class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect all rows of a run to have the run's labels."""
+        @staticmethod
+        def found(table: pd.DataFrame, axis: Mapping[str, Any]) -> str:
+            medium = str(table["medium"].iloc[0]) if len(table) else ""
+            return axis_fault(table["wavelength"].to_numpy(), medium, WavelengthAxis.model_validate(axis))
 
+    class ExpectRankCorrelationToBeBetween(BatchExpectation):  # type: ignore[misc]
+        """Expect a measure of the spectra to follow a label as physics has it, the other labels held fixed.
 
-class ExpectRunInOnePart(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect all rows of a run in one part of the split: none may be trained on and tested on."""
+        Shuffled, shifted or swapped labels break it. A grid with too few different values of the label is not
+        evaluated: it meets the expectation, and no value is observed.
+        """
 
+        measure: str
+        label: str
+        others: Sequence[str]
+        where: Mapping[str, Sequence[float]]
+        values: int
+        min_value: float
+        max_value: float
 
-class ExpectRunsToDiffer(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-    """Expect runs of different numbers to have different labels: else one run may fall on both sides of the split."""
+        metric_dependencies: ClassVar = (_RankCorrelation.metric_name,)
+        success_keys: ClassVar = (*_RankCorrelation.value_keys, "min_value", "max_value")
+        args_keys: ClassVar = success_keys
 
+        def _validate(
+            self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        ) -> dict[str, Any]:
+            found = metrics[_RankCorrelation.metric_name]
+            met = found is None or self.min_value <= found <= self.max_value
+            return {"success": met, "result": {"observed_value": found}}
 
-class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):  # type: ignore[misc]
-    """Expect the content of a grid to be what its provenance recorded when it was written."""
+    class ExpectLabelToFillItsRange(BatchExpectation):  # type: ignore[misc]
+        """Expect spectra in every one of some ranges of a label that the contract's sampling makes equally likely.
 
+        A grid with too few different values of the label is not evaluated.
+        """
 
-class _TableMetric(TableMetricProvider):  # type: ignore[misc]
-    """What ``found`` makes of a whole table and of the metric's values."""
+        label: Mapping[str, Any]
+        bins: int
+        values: int
 
-    found: ClassVar[Callable[..., object]]
+        metric_dependencies: ClassVar = (_EmptyBins.metric_name,)
+        success_keys: ClassVar = _EmptyBins.value_keys
+        args_keys: ClassVar = success_keys
 
-    @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
-    def _pandas(
-        cls,  # noqa: N805
-        execution_engine: Any,
-        metric_domain_kwargs: dict[str, Any],
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any],
-    ) -> object:
-        domain = dict(metric_domain_kwargs)
-        table, *_ = execution_engine.get_compute_domain(domain_kwargs=domain, domain_type=MetricDomainTypes.TABLE)
-        return cls.found(pd.DataFrame(table), **metric_value_kwargs)
+        def _validate(
+            self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        ) -> dict[str, Any]:
+            empty = metrics[_EmptyBins.metric_name]
+            observed = None if empty is None else ", ".join(empty) or "none"
+            return {"success": not empty, "result": {"observed_value": observed}}
 
+    class ExpectWavelengthsToFollowAxis(BatchExpectation):  # type: ignore[misc]
+        """Expect the wavelengths of the pixels to be the contract's: start, step, count, unit and medium."""
 
-class _RankCorrelation(_TableMetric):
-    metric_name = "table.stellar_rank_correlation"
-    value_keys = ("measure", "label", "others", "where", "values")
-    found = staticmethod(rank_correlation)
+        axis: Mapping[str, Any]
 
+        metric_dependencies: ClassVar = (_AxisFault.metric_name,)
+        success_keys: ClassVar = _AxisFault.value_keys
+        args_keys: ClassVar = success_keys
 
-class _EmptyBins(_TableMetric):
-    metric_name = "table.stellar_empty_bins"
-    value_keys = ("label", "bins", "values")
+        def _validate(
+            self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        ) -> dict[str, Any]:
+            fault = metrics[_AxisFault.metric_name]
+            return {"success": not fault, "result": {"observed_value": fault or "as in the contract"}}
 
-    @staticmethod
-    def found(table: pd.DataFrame, label: Mapping[str, Any], bins: int, values: int) -> list[str] | None:
-        known = Label.model_validate(label)
-        return empty_bins(known, table[known.name].to_numpy(), bins, values)
-
-
-class _AxisFault(_TableMetric):
-    metric_name = "table.stellar_axis_fault"
-    value_keys = ("axis",)
-
-    @staticmethod
-    def found(table: pd.DataFrame, axis: Mapping[str, Any]) -> str:
-        medium = str(table["medium"].iloc[0]) if len(table) else ""
-        return axis_fault(table["wavelength"].to_numpy(), medium, WavelengthAxis.model_validate(axis))
-
-
-class ExpectRankCorrelationToBeBetween(BatchExpectation):  # type: ignore[misc]
-    """Expect a measure of the spectra to follow a label as physics has it, the other labels held fixed.
-
-    Shuffled, shifted or swapped labels break it. A grid with too few different values of the label is not evaluated:
-    it meets the expectation, and no value is observed.
-    """
-
-    measure: str
-    label: str
-    others: Sequence[str]
-    where: Mapping[str, Sequence[float]]
-    values: int
-    min_value: float
-    max_value: float
-
-    metric_dependencies: ClassVar = (_RankCorrelation.metric_name,)
-    success_keys: ClassVar = (*_RankCorrelation.value_keys, "min_value", "max_value")
-    args_keys: ClassVar = success_keys
-
-    def _validate(
-        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
-    ) -> dict[str, Any]:
-        found = metrics[_RankCorrelation.metric_name]
-        met = found is None or self.min_value <= found <= self.max_value
-        return {"success": met, "result": {"observed_value": found}}
-
-
-class ExpectLabelToFillItsRange(BatchExpectation):  # type: ignore[misc]
-    """Expect spectra in every one of some ranges of a label that the contract's sampling makes equally likely.
-
-    A grid with too few different values of the label is not evaluated.
-    """
-
-    label: Mapping[str, Any]
-    bins: int
-    values: int
-
-    metric_dependencies: ClassVar = (_EmptyBins.metric_name,)
-    success_keys: ClassVar = _EmptyBins.value_keys
-    args_keys: ClassVar = success_keys
-
-    def _validate(
-        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
-    ) -> dict[str, Any]:
-        empty = metrics[_EmptyBins.metric_name]
-        observed = None if empty is None else ", ".join(empty) or "none"
-        return {"success": not empty, "result": {"observed_value": observed}}
-
-
-class ExpectWavelengthsToFollowAxis(BatchExpectation):  # type: ignore[misc]
-    """Expect the wavelengths of the pixels to be the contract's: start, step, count, unit and medium."""
-
-    axis: Mapping[str, Any]
-
-    metric_dependencies: ClassVar = (_AxisFault.metric_name,)
-    success_keys: ClassVar = _AxisFault.value_keys
-    args_keys: ClassVar = success_keys
-
-    def _validate(
-        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
-    ) -> dict[str, Any]:
-        fault = metrics[_AxisFault.metric_name]
-        return {"success": not fault, "result": {"observed_value": fault or "as in the contract"}}
+    own = [
+        ExpectFluxToBeFinite,
+        ExpectFluxToBeInRange,
+        ExpectSpectraToBeUnique,
+        ExpectLabelsToBeUnique,
+        ExpectContinuumNearOne,
+        ExpectSpectrumToHaveContrast,
+        ExpectNoClippedPixels,
+        ExpectNoRepeatedPixels,
+        ExpectNoSpikes,
+        ExpectPixelsToVary,
+        ExpectLinesAtTheirPlaces,
+        ExpectSpectraToFollowTheirLabels,
+        ExpectRunToAgreeInItsLabels,
+        ExpectRunInOnePart,
+        ExpectRunsToDiffer,
+        ExpectDigestAsRecorded,
+        ExpectRankCorrelationToBeBetween,
+        ExpectLabelToFillItsRange,
+        ExpectWavelengthsToFollowAxis,
+    ]
+    return {kind.__name__: kind for kind in own}

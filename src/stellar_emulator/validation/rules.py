@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract, Label
 from stellar_emulator.contract.expectation_limits import RankCorrelation
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
+from stellar_emulator.validation.expectations import own_expectations
 from stellar_emulator.validation.verdict import ROWS_NAMED, WAVELENGTH_AXIS, Fault, counted
 
 SPECTRA = "spectra"
@@ -406,9 +407,7 @@ def _run(name: str, table: pd.DataFrame, expected: Sequence[Rule]) -> Any:
 def _expectation(rule: Rule, number: int) -> Any:
     from great_expectations import expectations as theirs
 
-    from stellar_emulator.validation import expectations as ours
-
-    kind = getattr(ours, rule.expectation, None) or getattr(theirs, rule.expectation)
+    kind = own_expectations().get(rule.expectation) or getattr(theirs, rule.expectation)
     column = {"column": rule.column} if rule.column else {}
     return kind(**column, **rule.settings, meta={"rule": number}, description=rule.sentence or None)
 

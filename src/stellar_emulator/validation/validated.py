@@ -13,7 +13,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.label_coverage import describe_voids, pair_coverage
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.registry import tracking
-from stellar_emulator.registry.tracking import Run
+from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.files import write_file
 from stellar_emulator.system.say import say
 from stellar_emulator.validation import rules
@@ -54,7 +54,7 @@ def require_validated(grid: Grid, contract: Contract, output: Path) -> str:
 
 
 def publish_validation(
-    run: Run, grid: Grid, contract: Contract, validation: Validation, output: Path
+    run: TrackedRun, grid: Grid, contract: Contract, validation: Validation, output: Path
 ) -> tuple[str, ...]:
     """Write verdict, violations, Data Docs and figures to ``output`` and log them; return the voids of the coverage."""
     pairs = pair_coverage(contract, grid.labels, grid.run_id)
@@ -84,7 +84,7 @@ def publish_validation(
     return tuple(voids)
 
 
-def record(run: Run, grid: Grid, verdict: Verdict) -> None:
+def record(run: TrackedRun, grid: Grid, verdict: Verdict) -> None:
     """Log a verdict to a run, with the tags by which `require_validated` finds it again."""
     run.log_json(verdict.to_dict(), VERDICT)
     run.log_metrics({"spectra": verdict.rows, "passed": float(verdict.passed)})

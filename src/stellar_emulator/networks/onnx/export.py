@@ -1,13 +1,17 @@
 """Trained networks as ONNX graphs with fixed names: ``labels`` to ``flux`` and ``flux`` to ``labels``."""
 
-import onnx
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
 
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.onnx.broadened import broadened
 from stellar_emulator.networks.onnx.graph import Graph
 
 
-def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
+def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> "onnx.ModelProto":
     """The graph ``labels`` (n, labels) to ``flux`` (n, pixels), float32, any n."""
     graph = Graph()
     if isinstance(network, ExactEmulatorNetwork):
@@ -18,7 +22,7 @@ def emulator_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.Model
     return graph.model("emulator", ("labels", network.chain.inputs), ("flux", network.chain.outputs))
 
 
-def validator_onnx(network: ValidatorNetwork) -> onnx.ModelProto:
+def validator_onnx(network: ValidatorNetwork) -> "onnx.ModelProto":
     """The graph ``flux`` (n, pixels) to ``labels`` (n, labels), float32, any n."""
     graph = Graph()
     coefficients = graph.chain("flux", "projection", network.projection)

@@ -1,24 +1,30 @@
 """An ONNX graph, gathered node by node: neither Keras nor a converter takes part.
 
-Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8.
+Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8. The package onnx is imported by `Graph.model`
+alone, so that a model which generates needs it not.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from stellar_emulator.networks.coordinates import Coordinates, Shape
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.version import VERSION
 
+if TYPE_CHECKING:
+    import onnx
+
 OPSET = 13
 IR_VERSION = 7
+
+SINGLE, WHOLE = 1, 6
+"""`TensorProto.FLOAT` and `TensorProto.INT32`, which ONNX's format fixes."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,22 @@ class Outputs:
     factors: NDArray[np.float32]
 
 
+@dataclass
+class Node:
+    """One operation on values that go by their names."""
+
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Graph:
     """Nodes and weights gathered so far; every method that adds some returns the name of their output."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.nodes: list[Node] = []
+        self.weights: list[tuple[str, NDArray[Any]]] = []
 
     def chain(self, value: str, name: str, chain: DenseChain, outputs: Outputs | None = None) -> str:
         """Dense layers one after the other; ``outputs`` of the last one, where not all as they come."""
@@ -73,7 +89,7 @@ class Graph:
         factors = self.constant(f"{prefix}/factors", outputs.factors)
         arranged = []
         for axis, value in ((1, kernel), (0, bias)):
-            self.nodes.append(helper.make_node("Gather", [value, places], [f"{value}/arranged"], axis=axis))
+            self.node("Gather", [value, places], f"{value}/arranged", axis=axis)
             arranged.append(self.node("Mul", [f"{value}/arranged", factors], f"{value}/scaled"))
         return arranged[0], arranged[1]
 
@@ -98,16 +114,16 @@ class Graph:
         product = self.node("Mul", [value, self.node("Add", [erf, one], f"{value}/shifted")], f"{value}/product")
         return self.node("Mul", [product, half], f"{value}/gelu")
 
-    def node(self, operator: str, inputs: list[str], output: str) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [output]))
+    def node(self, operator: str, inputs: list[str], output: str, **settings: Any) -> str:
+        self.nodes.append(Node(operator, inputs, [output], settings))
         return output
 
     def constant(self, name: str, value: NDArray[np.float32]) -> str:
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.weights.append((name, np.ascontiguousarray(value)))
         return name
 
     def integers(self, name: str, values: Sequence[int] | NDArray[np.int64]) -> str:
-        self.weights.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        self.weights.append((name, np.array(values, dtype=np.int64)))
         return name
 
     def number(self, name: str, value: float) -> str:
@@ -119,16 +135,14 @@ class Graph:
 
     def gather(self, value: str, places: str, name: str) -> str:
         """Some entries along axis 1, in the order of ``places``."""
-        self.nodes.append(helper.make_node("Gather", [value, places], [name], axis=1))
-        return name
+        return self.node("Gather", [value, places], name, axis=1)
 
     def concat(self, values: Sequence[str], name: str, axis: int) -> str:
-        self.nodes.append(helper.make_node("Concat", list(values), [name], axis=axis))
-        return name
+        return self.node("Concat", list(values), name, axis=axis)
 
     def split(self, value: str, widths: Sequence[int], names: Sequence[str], axis: int) -> list[str]:
         sizes = self.integers(f"{names[0]}/widths", list(widths))
-        self.nodes.append(helper.make_node("Split", [value, sizes], list(names), axis=axis))
+        self.nodes.append(Node("Split", [value, sizes], list(names), {"axis": axis}))
         return list(names)
 
     def reshape(self, value: str, shape: Sequence[int], name: str) -> str:
@@ -136,8 +150,7 @@ class Graph:
         return self.node("Reshape", [value, self.integers(f"{name}/shape", shape)], name)
 
     def transpose(self, value: str, axes: Sequence[int], name: str) -> str:
-        self.nodes.append(helper.make_node("Transpose", [value], [name], perm=list(axes)))
-        return name
+        return self.node("Transpose", [value], name, perm=list(axes))
 
     def with_axis(self, value: str, name: str) -> str:
         """Rows (n, width) as (n, 1, width), to be spread over labels."""
@@ -145,26 +158,29 @@ class Graph:
 
     def whole(self, value: str, name: str) -> str:
         """Numbers that are whole already, as integers that can index a table."""
-        self.nodes.append(helper.make_node("Cast", [value], [name], to=TensorProto.INT32))
-        return name
+        return self.node("Cast", [value], name, to=WHOLE)
 
     def single(self, value: str, name: str) -> str:
         """Truth values or other numbers in single precision."""
-        self.nodes.append(helper.make_node("Cast", [value], [name], to=TensorProto.FLOAT))
-        return name
+        return self.node("Cast", [value], name, to=SINGLE)
 
     def rename(self, value: str, name: str) -> None:
         """Give the output of the last node its public name."""
-        assert self.nodes[-1].output[0] == value
-        self.nodes[-1].output[0] = name
+        assert self.nodes[-1].outputs[0] == value
+        self.nodes[-1].outputs[0] = name
 
-    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, *tuple[int, ...]]) -> onnx.ModelProto:
+    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, *tuple[int, ...]]) -> "onnx.ModelProto":
         """The whole graph; ``given`` and ``wanted``: name of input and of output, and their shapes after the n rows."""
+        import onnx
+        from onnx import helper, numpy_helper
+
         inputs, outputs = (
-            helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", *shape]) for value, *shape in (given, wanted)
+            helper.make_tensor_value_info(value, SINGLE, ["n", *shape]) for value, *shape in (given, wanted)
         )
+        nodes = [helper.make_node(node.operator, node.inputs, node.outputs, **node.settings) for node in self.nodes]
+        weights = [numpy_helper.from_array(value, weight) for weight, value in self.weights]
         model = helper.make_model(
-            helper.make_graph(self.nodes, name, [inputs], [outputs], self.weights),
+            helper.make_graph(nodes, name, [inputs], [outputs], weights),
             producer_name="stellar-emulator",
             producer_version=VERSION,
             ir_version=IR_VERSION,

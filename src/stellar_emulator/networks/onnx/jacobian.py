@@ -4,9 +4,9 @@ Forward differentiation, exact like the flux itself; derivatives have the shape 
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 
 from stellar_emulator.broadening.disc_series import disc_slopes, profile_of
 from stellar_emulator.broadening.rotation import rotation_slopes
@@ -25,8 +25,11 @@ from stellar_emulator.networks.onnx.broadened import (
 from stellar_emulator.networks.onnx.graph import Graph, Outputs
 from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
 
+if TYPE_CHECKING:
+    import onnx
 
-def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> onnx.ModelProto:
+
+def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> "onnx.ModelProto":
     """The graph ``labels`` (n, labels) to ``jacobian`` (n, labels, pixels), d flux / d label, float32, any n."""
     graph = Graph()
     if isinstance(network, ExactEmulatorNetwork):
