@@ -127,7 +127,7 @@ def test_what_can_not_be_served_is_said_in_one_line(
     here = ("--contract", CONTRACT, "--port", "0")
     unknown = refusal(capfd, 2, "best", *here)
     assert "has no version or alias 'best'" in unknown
-    assert unknown.endswith("it has 1, champion")
+    assert "it has 1, champion; registered there: " in unknown
     assert "no model nebula is registered" in refusal(capfd, 2, "models:/nebula@champion", *here)
     assert "is no model's folder" in refusal(capfd, 2, tmp_path, *here)
     shutil.copytree(store / "emulator", tmp_path / "changed")
