@@ -1,11 +1,22 @@
 """Marks tests by how they are run: `make fast` leaves the slow ones and the integration out."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from slow_files import SLOW
 
 TESTS = Path(__file__).parent
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+# Workers share the cores. Threads that spin while they wait for a core that another worker has make linear algebra
+# several times slower. NumPy and TensorFlow read this when they are imported, and so do commands that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    assert not {"numpy", "tensorflow"} & set(sys.modules)
+    for _name in THREADS:
+        os.environ.setdefault(_name, "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
