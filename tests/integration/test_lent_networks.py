@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic import SMALL, synthetic_runs, write_runs
+from workplace import ONE_JUDGE, Workplace
 
-from conftest import PRESET, Workplace
 from stellar_emulator import Emulator
 from stellar_emulator.saved.bundle import read_bundle
 
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     (place.folder / "other.yaml").write_text(text)
-    (place.folder / "exact.yaml").write_text(PRESET.replace("family: learned", "family: exact\nbasis: 6"))
+    (place.folder / "exact.yaml").write_text(ONE_JUDGE.replace("family: learned", "family: exact\nbasis: 6"))
     ended = train(place, "own", "own.yaml")
     assert ended.code == 0, ended.err
     return place
