@@ -1,11 +1,11 @@
-"""Marks tests by how they are run: `make fast` leaves the slow ones and the integration out."""
+"""Marks tests by how they are run: `make fast` leaves the slow ones and the integration out; the longest run first."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from slow_files import SLOW
+from slow_files import SLOW, rank
 
 TESTS = Path(__file__).parent
 
@@ -21,8 +21,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        file = item.path.relative_to(TESTS).as_posix()
+        file = file_of(item)
         if file.startswith("integration/"):
             item.add_marker(pytest.mark.integration)
         elif file in SLOW:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: rank(file_of(item)))
+
+
+def file_of(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix()

@@ -24,3 +24,26 @@ SLOW = {
     "validation/test_quarantine.py",
 }
 """Files that hold a test of more than two seconds: they train, synthesise, kill or install."""
+
+FIRST = (
+    "integration/test_notebooks.py",
+    "integration/test_train.py",
+    "integration/test_evaluate.py",
+    "integration/test_validate.py",
+    "integration/test_seams.py",
+    "integration/test_tune.py",
+    "integration/test_lent_networks.py",
+    "promotion/test_crash.py",
+    "training/test_teacher.py",
+)
+"""What takes longest, in the order in which it runs: at the end, no worker waits for one of these alone.
+
+Those that share the trained pair stand together, so that one worker trains it.
+"""
+
+
+def rank(file: str) -> int:
+    """When a file of tests has its turn, of ``FIRST``, the other integration, the other slow files and the rest."""
+    if file in FIRST:
+        return FIRST.index(file)
+    return len(FIRST) + (0 if file.startswith("integration/") else 1 if file in SLOW else 2)
