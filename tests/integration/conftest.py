@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ def save_npz() -> Callable[..., None]:
     """Write a user's file, some arrays replaced (None: left out)."""
 
     def save(path: Path, runs: int = 100, **changed: np.ndarray | None) -> None:
-        arrays = {name: array for name, array in {**user_arrays(runs), **changed}.items() if array is not None}
+        arrays: dict[str, Any] = {
+            name: array for name, array in {**user_arrays(runs), **changed}.items() if array is not None
+        }
         np.savez(path, **arrays)
 
     return save

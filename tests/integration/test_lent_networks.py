@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic import SMALL, synthetic_runs, write_runs
-from workplace import ONE_JUDGE, Workplace
+from workplace import ONE_JUDGE, Ended, Workplace
 
 from stellar_emulator import Emulator
 from stellar_emulator.saved.bundle import read_bundle
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-def train(place: Workplace, output: str, contract: str, **options: str):  # type: ignore[no-untyped-def]
+def train(place: Workplace, output: str, contract: str, **options: str) -> Ended:
     chosen = {"contract": contract, "output": output, "grid": "runs", "preset": "exact.yaml", **options}
     return place.run("train", *(word for name, value in chosen.items() for word in (f"--{name}", value)))
 

@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -59,7 +61,7 @@ def table(contract: Contract, **changed: float) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with one version of each model of two contracts; the folder is the process's own."""
     folder = tmp_path_factory.mktemp("store")
     patch = pytest.MonkeyPatch()
@@ -78,7 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mlflow.set_tracking_uri("")
 
 
-def loaded(name: str) -> mlflow.pyfunc.PyFuncModel:
+def loaded(name: str) -> Any:
     return mlflow.pyfunc.load_model(f"models:/{name}/1")
 
 

@@ -211,7 +211,7 @@ def changed(name: str, row: int, value: float) -> dict[str, np.ndarray]:
     return {name: array}
 
 
-BAD_GRIDS = {
+BAD_GRIDS: dict[str, tuple[int, dict[str, Any], str]] = {
     "nan": (1, changed("flux", 5, np.nan), "flux.*finite"),
     "label out of bounds": (1, changed("teff", 5, 9000.0), r"teff.*4000.*8000"),
     "dark flux": (1, changed("flux", 5, -0.5), "flux"),

@@ -11,6 +11,7 @@ import time
 
 import pandas as pd
 import pytest
+from mlflow.entities import Run
 from synthetic import ROOT
 from workplace import CONTRACT, Workplace
 
@@ -31,14 +32,14 @@ def rows(workplace: Workplace, output: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def parent_and_trials(workplace: Workplace, output: str) -> tuple[str, list[object]]:
+def parent_and_trials(workplace: Workplace, output: str) -> tuple[str, list[Run]]:
     """Run of the search in a folder, and its children that are trials."""
     run_id = json.loads((workplace.folder / output / "search.json").read_text())["run_id"]
     children = workplace.client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{run_id}'")
     return run_id, [child for child in children if "trial" in child.data.tags]
 
 
-def searches(workplace: Workplace, target: str) -> list[object]:
+def searches(workplace: Workplace, target: str) -> list[Run]:
     return workplace.client.search_runs(["0"], f"attributes.run_name = 'tune {target}'")
 
 

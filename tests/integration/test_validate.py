@@ -278,7 +278,7 @@ def unreadable(folder: Path) -> Path:
     return folder / "secret.npz"
 
 
-HOSTILE = {
+HOSTILE: dict[Callable[[Path], Path], str] = {
     cut_parquet: "is no Parquet file, was cut short or can't be read",
     damaged_parquet: "is damaged",
     other_columns: "unknown column wave",

@@ -41,9 +41,10 @@ class World:
 
 def saved(folder: Path, seed: int) -> Path:
     """The stars' pair again, with another digest."""
+    save: Any
     for kind, save in (("emulator", save_emulator), ("validator", save_validator)):
         bundle = read_bundle(pair_folder() / kind)
-        save(folder / kind, read_network(bundle), GAIA, {**bundle.metadata, "seed": seed}, bundle.measured)  # type: ignore[operator]
+        save(folder / kind, read_network(bundle), GAIA, {**bundle.metadata, "seed": seed}, bundle.measured)
     return folder
 
 
@@ -142,7 +143,12 @@ def test_infer_and_fit(verb: str, named: SimpleNamespace, seen: Path, monkeypatc
     pairs: list[Any] = []
     monkeypatch.setattr("stellar_emulator.cli.observations.library", lambda emulator: pairs.append(emulator))
     loaded: list[Any] = []
-    monkeypatch.setattr("stellar_emulator.cli.observations.Pair", lambda *pair: loaded.append(pair) or Loaded(*pair))
+
+    def noted(*pair: Any) -> Loaded:
+        loaded.append(pair)
+        return Loaded(*pair)
+
+    monkeypatch.setattr("stellar_emulator.cli.observations.Pair", noted)
     assert main([verb, str(seen), "--model", named.name]) == 2
     ((emulator, validator, _),) = loaded
     assert (emulator.digest, validator.digest) == (named.emulator, named.validator)

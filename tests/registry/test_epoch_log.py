@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stellar_emulator.registry import epoch_log, tracking
+from stellar_emulator.registry import tracking
 from stellar_emulator.registry.epoch_log import FLUSH, EpochLog
 from stellar_emulator.registry.stages import Stages
 from stellar_emulator.registry.tracking import TrackedRun
@@ -25,7 +25,7 @@ class Written(TrackedRun):
 
 def test_epochs_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     run, now = Written(), 0.0
-    monkeypatch.setattr(epoch_log.time, "monotonic", lambda: now)
+    monkeypatch.setattr("stellar_emulator.registry.epoch_log.time.monotonic", lambda: now)
     log = EpochLog(run)
     for epoch, now in enumerate((0.1, 1.0, FLUSH + 1.0, FLUSH + 1.1)):  # noqa: B007
         log.add(epoch, {"loss": 1.0})

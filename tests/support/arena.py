@@ -69,7 +69,7 @@ def good_network(ripple: float = 0.0) -> EmulatorNetwork:
     pixels = np.arange(ARENA.wavelength.count)
     profiles = np.exp(-0.5 * ((pixels - _CENTRES[:, None]) / _WIDTH) ** 2)
     width = ARENA.upper - ARENA.lower
-    bent = DenseChain((DenseLayer(np.float32(_BEND * np.eye(3)), np.zeros(3, np.float32), "tanh"),))
+    bent = DenseChain((DenseLayer((_BEND * np.eye(3)).astype(np.float32), np.zeros(3, np.float32), "tanh"),))
     scaled = scale_inputs(bent, 2.0 / width, -(ARENA.upper + ARENA.lower) / width)
     return EmulatorNetwork(scaled + linear_map(-_DEPTH / _BEND * profiles, 0.7 + ripple * (-1.0) ** pixels))
 
@@ -149,7 +149,7 @@ class Arena:
         """Register a pair without any model in it, for tests that never look."""
         with self.entered():
             client = mlflow.MlflowClient()
-            versions = []
+            versions: list[int] = []
             for name in (MODELS.validator, MODELS.emulator):
                 if not client.search_registered_models(filter_string=f"name = '{name}'"):
                     client.create_registered_model(name)
@@ -167,7 +167,7 @@ class Arena:
         """Run one command in this process, which has paid for its imports."""
         out, err = io.StringIO(), io.StringIO()
         with self.entered(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([arguments[0], "--contract", "contract.yaml", *map(str, arguments[1:])])
+            code = main([str(arguments[0]), "--contract", "contract.yaml", *map(str, arguments[1:])])
         return Ended(code, out.getvalue(), err.getvalue())
 
     def promote(self, pair: PairVersions, *arguments: str, grid: str = "gate.parquet") -> Ended:

@@ -42,7 +42,7 @@ class GridInMemory(Grid):
 
 def in_memory(rows: Rows, **provenance: str) -> Grid:
     """Rows as a grid of the Gaia RVS contract."""
-    known = {"made_by": "a test", **provenance}
+    known: dict[str, object] = {"made_by": "a test", **provenance}
     grid = GridInMemory(Path("corrupted.parquet"), tuple(NAMES), PIXELS, GAIA.wavelength.medium, known, rows)
     # In place of what these properties would read and keep.
     grid.__dict__.update(labels=rows.labels, run_id=rows.run_id, weight=rows.weight)

@@ -155,7 +155,7 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(resumed.space, BasisSpace)
     np.testing.assert_array_equal(resumed.space.targets, many.space.targets)
     assert len(few.given) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
-    unscaled = [examples.space.targets * examples.space.scale for examples in (few, many)]
+    unscaled = [space.targets * space.scale for space in (few.space, many.space)]
     np.testing.assert_allclose(unscaled[0], unscaled[1][:, :4], rtol=1e-5, atol=1e-6)
     alone = materials.examples(small_preset(None, 1))
     assert len(alone.given) == 60
