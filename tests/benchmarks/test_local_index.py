@@ -1,13 +1,13 @@
 """A set-up takes what the lock holds, whatever later releases the index has, and whichever pip does it."""
 
 import importlib.util
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -102,8 +102,8 @@ def environment_with(pip: str, pip_wheels: Path, folder: Path) -> Path:
 
 
 def installed(python: Path) -> dict[str, str]:
-    listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, check=True)
-    return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
+    (packages,) = python.parents[1].glob("lib/python3*/site-packages")
+    return {package.metadata["Name"]: package.version for package in distributions(path=[str(packages)])}
 
 
 def start_in(checkout: Path, lock: Path) -> ModuleType:

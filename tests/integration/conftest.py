@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from workplace import ONE_JUDGE, PRESET, Ended, Workplace, user_arrays
 
 
@@ -25,6 +26,7 @@ def save_npz() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory, save_npz: Callable[..., None]) -> Workplace:
     folder = tmp_path_factory.mktemp("workplace")
+    fresh_store(folder)
     (folder / "little.yaml").write_text(PRESET)
     (folder / "one_judge.yaml").write_text(ONE_JUDGE)
     save_npz(folder / "grid.npz")

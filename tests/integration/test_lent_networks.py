@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import SMALL, synthetic_runs, write_runs
 from workplace import ONE_JUDGE, Ended, Workplace
 
@@ -23,6 +24,7 @@ OTHER = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A folder with runs, a contract, another one of another axis and a fixed resolution, and a trained pair."""
     place = Workplace(tmp_path_factory.mktemp("lent"))
+    fresh_store(place.folder)
     write_runs(place.folder / "runs", synthetic_runs(runs=60))
     text = SMALL.source
     (place.folder / "own.yaml").write_text(text)

@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from fresh_store import fresh_store
 from mlflow.exceptions import MlflowException
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -66,6 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("store")
     patch = pytest.MonkeyPatch()
     patch.chdir(folder)
+    fresh_store(folder)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     for contract in (GAIA, TINY):
         save_emulator(folder / "emulator", emulator_network(contract), contract, {"seed": 1})

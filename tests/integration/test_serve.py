@@ -20,6 +20,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import ROOT, TINY
 from tiny_models import ROW, STAR, Server, tiny_emulator, tiny_validator
 
@@ -45,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder, the process's own, with a registry that holds one version of each model, the emulator a champion."""
     folder = tmp_path_factory.mktemp("store")
     with contextlib.chdir(folder):
-        mlflow.set_tracking_uri(address(folder))
+        mlflow.set_tracking_uri(fresh_store(folder))
         tiny_emulator(folder / "emulator")
         tiny_validator(folder / "validator")
         register.register_emulator(folder / "emulator", {})

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from fresh_store import fresh_store
 from stars import SUN, pair_folder
 from synthetic import GAIA
 from workplace import working_in
@@ -52,7 +53,7 @@ def saved(folder: Path, seed: int) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two pairs, the first a champion; and the newest validator is of neither."""
     folder = tmp_path_factory.mktemp("world")
-    with working_in(folder, f"sqlite:///{folder / 'mlflow.db'}"):
+    with working_in(folder, fresh_store(folder)):
         with tracking.start_run("train") as run:
             for seed in (1, 2):
                 pair = saved(folder / f"pair{seed}", seed)

@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import TINY, write_rows
 from workplace import working_in
 
@@ -118,9 +119,11 @@ class Arena:
         return mlflow.MlflowClient(self.store, self.store)
 
     def build(self) -> None:
-        """Write contract and gate set."""
+        """Write contract and gate set, and make the registry if it is a file."""
         (self.folder / "contract.yaml").write_text(ARENA.source)
         write_rows(self.folder / "gate.parquet", gate_rows(), ARENA)
+        if self.store.startswith("sqlite:"):
+            fresh_store(self.folder)
 
     def entered(self) -> contextlib.AbstractContextManager[None]:
         return working_in(self.folder, self.store)
