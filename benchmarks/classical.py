@@ -5,6 +5,7 @@ dimensions: radial functions of the nearest points take its place.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class Interpolation:
 
     tree: KDTree
     flux: NDArray[np.float32]
-    kernel: str
+    kernel: Literal["linear", "cubic"]
 
     def __call__(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
         # One by one: SciPy's own choice of neighbours copies all flux to double precision first.

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def row_of(learned: Learned, data: Data) -> tuple[str, ...]:
     spreads = (
         f"{all_runs:.2e} ({min(some):.2e}-{max(some):.2e})" for all_runs, *some in zip(whole, *parts, strict=True)
     )
-    one, many = (milliseconds(lambda part=test.labels[:count]: learned.generate(part)) for count in (1, BATCH))
+    one, many = (milliseconds(partial(learned.generate, test.labels[:count])) for count in (1, BATCH))
     return (
         *(learned.name, learned.effort, f"{learned.seconds / 60.0:.1f}"),
         *spreads,

@@ -58,7 +58,7 @@ def found_pythons() -> Iterator[str]:
     """Every Python 3.11, 3.12 and 3.13 on PATH or in pyenv's folder, each release once."""
     folders = [*os.get_exec_path(), *map(str, sorted(Path.home().glob(".pyenv/versions/3.1[123].*/bin")))]
     folders = [folder for folder in folders if "shims" not in folder and Path(folder).parent != Path(sys.prefix)]
-    seen = set()
+    seen: set[str] = set()
     for folder in folders:
         for name in ("python3.11", "python3.12", "python3.13"):
             python = shutil.which(name, path=folder)
@@ -151,16 +151,16 @@ def light_install(python: str, scratch: Path) -> Iterator[tuple[str, ...]]:
     yield version, "installed from a warm cache (s)", f"{seconds:.0f}", "<= 45"
     yield version, "size of the environment (MiB), pip among it", f"{mebibytes(environment):.0f}", "<= 480"
     yield version, "pip check", check, "clean"
-    command = str(own.with_name("stellar-emulator"))
+    verb = str(own.with_name("stellar-emulator"))
     for words in (
         ["generate", *SUN, "--output", "sun.fits"],
         ["infer", "sun.fits", "--output", "inferred.csv"],
         ["fit", "sun.fits", "--output", "fitted.csv"],
         ["precision", *SUN],
     ):
-        done = subprocess.run([*OFFLINE, command, *words], cwd=place, capture_output=True, text=True, check=False)
+        done = subprocess.run([*OFFLINE, verb, *words], cwd=place, capture_output=True, text=True, check=False)
         yield version, f"`{words[0]}`{' without a network' if OFFLINE else ''}", f"exit code {done.returncode}", "0"
-    explore = [*OFFLINE, command, "explore", "--port", "0"]
+    explore = [*OFFLINE, verb, "explore", "--port", "0"]
     with subprocess.Popen(explore, cwd=place, stdout=subprocess.PIPE, text=True) as explorer:
         assert explorer.stdout
         yield version, "`explore`", explorer.stdout.readline().split(" in a ")[0], "open http://..."

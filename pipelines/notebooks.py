@@ -39,7 +39,7 @@ def executed(path: Path, folder: Path) -> NotebookNode:
     nbclient.exceptions.CellExecutionError
         If a cell fails.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as scratch:
         # Files instead of ports: nobody else on the machine can talk to the kernel.
         kernel = KernelManager(transport="ipc", connection_file=str(Path(scratch) / "kernel.json"))

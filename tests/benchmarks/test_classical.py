@@ -1,5 +1,7 @@
 """The emulators without networks that benchmarks compare with."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from benchmarks.classical import NEIGHBOURS, Interpolation, fit_quadratic, quadratic_terms
@@ -26,7 +28,7 @@ def test_polynomial_reproduces_a_quadratic_world(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.rounding
 @pytest.mark.parametrize("kernel", ["linear", "cubic"])
-def test_interpolation_passes_through_its_spectra(kernel: str) -> None:
+def test_interpolation_passes_through_its_spectra(kernel: Literal["linear", "cubic"]) -> None:
     flux = quadratic_world(LABELS)
     surface = Interpolation(KDTree(LABELS), flux, kernel)
     np.testing.assert_allclose(surface(LABELS[:5]), flux[:5], atol=1e-3)

@@ -1,13 +1,13 @@
 """A set-up takes what the lock holds, whatever later releases the index has, and whichever pip does it."""
 
 import importlib.util
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -44,7 +44,7 @@ def pip_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, line in enumerate(lines):  # one requirements file can't name two versions
         requirement = folder / f"{number}.txt"
         requirement.write_text(line + "\n")
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder, "--requirement", requirement]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), "-r", str(requirement)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"{line.split()[0]} can't be fetched: {done.stderr.strip().splitlines()[-1]}")
@@ -102,8 +102,8 @@ def environment_with(pip: str, pip_wheels: Path, folder: Path) -> Path:
 
 
 def installed(python: Path) -> dict[str, str]:
-    listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, check=True)
-    return {package["name"]: package["version"] for package in json.loads(listed.stdout)}
+    (packages,) = python.parents[1].glob("lib/python3*/site-packages")
+    return {package.metadata["Name"]: package.version for package in distributions(path=[str(packages)])}
 
 
 def start_in(checkout: Path, lock: Path) -> ModuleType:
@@ -147,7 +147,7 @@ def test_the_lock_can_be_resolved_as_conda_does(pip: str, index: Path, pip_wheel
 def test_resolving_a_lock_without_extras_broke(pip: str, index: Path, pip_wheels: Path, tmp_path: Path) -> None:
     """The control: how environments were set up before, and why that failed on a day with a new release."""
     python = environment_with(pip, pip_wheels, tmp_path / "environment")
-    command = [python, "-m", "pip", "install", "--require-hashes", "-r", index / "stripped.lock"]
+    command = [str(python), "-m", "pip", "install", "--require-hashes", "-r", str(index / "stripped.lock")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode
     assert "asked" in done.stderr

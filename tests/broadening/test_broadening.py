@@ -1,6 +1,7 @@
 """Broadening by Fourier modes against the convolution integrals themselves, and against independent code."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def quadrature(contract: Contract, vsini: float, resolution: float, limb_darkeni
     absorbed = 1.0 - intrinsic_line_flux(velocity)
     sigma = SPEED_OF_LIGHT / (resolution * FWHM_PER_SIGMA)
     half = int(np.ceil(max(vsini, 8.0 * sigma) / FINE)) + 1
-    edges = FINE * (np.arange(2 * half + 2) - half - 0.5)
+    edges = np.asarray(FINE * (np.arange(2 * half + 2) - half - 0.5), dtype=np.float64)
     kernels = [np.diff(norm.cdf(edges / sigma))]
     if vsini > 0.0:
         kernels.append(np.diff(gray_below(edges / vsini, limb_darkening)))
@@ -80,7 +81,7 @@ def binned_lines() -> Array:
 
 
 def broadened(convolve: Broadening, flux: NDArray, vsini: float, resolution: float, limb_darkening: float) -> Array:
-    draw = (np.array([value]) for value in (vsini, resolution, limb_darkening))
+    draw: Any = (np.array([value]) for value in (vsini, resolution, limb_darkening))
     return convolve(convolve.modes(flux), *draw)[0].astype(np.float64)
 
 

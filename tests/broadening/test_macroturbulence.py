@@ -77,7 +77,7 @@ def test_slopes_are_those_of_the_transfer() -> None:
         assert np.abs(found).max() > 0.01
 
 
-VELOCITY = 0.05 * np.arange(-100, 38810)
+VELOCITY = np.asarray(0.05 * np.arange(-100, 38810), dtype=np.float64)
 """From the start of the intrinsic axis, km/s."""
 
 

@@ -14,6 +14,7 @@ from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.store import axis_matches
 from stellar_emulator.observed.interpret import Stated, spectra_of
 from stellar_emulator.observed.readers.formats import read_tables
+from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import Library
 from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.spectrum_measures import _centroid, _depth
@@ -138,6 +139,7 @@ def test_fits_states_the_axis_as_the_standard_has_it(contract: Contract, tmp_pat
     np.testing.assert_allclose(found * 1e10, contract.wavelength.pixels, rtol=0, atol=2e-6)
     (table,) = read_tables(path)
     (spectrum,) = spectra_of(table, contract.wavelength, Stated(None, None, 100.0))
+    assert isinstance(spectrum, ObservedSpectrum)
     np.testing.assert_allclose(spectrum.wavelength, contract.wavelength.pixels, rtol=0, atol=2e-6)
     assert spectrum.medium == contract.wavelength.medium
 
@@ -154,6 +156,7 @@ def test_parquet_is_read_back_as_a_grid_and_as_observed(contract: Contract, tmp_
     np.testing.assert_allclose(open_grid(path, contract, tmp_path).wavelength, contract.wavelength.pixels, atol=1e-6)
     (table,) = read_tables(path)
     (spectrum,) = spectra_of(table, contract.wavelength, Stated("Angstrom", None, 100.0))
+    assert isinstance(spectrum, ObservedSpectrum)
     np.testing.assert_allclose(spectrum.wavelength, contract.wavelength.pixels, rtol=0, atol=1e-6)
 
 

@@ -81,7 +81,7 @@ def test_tables_with_units_are_converted(suffix: str, tmp_path: Path) -> None:
     table = labels(ROWS + 3)
     own = QTable(dict(zip(TINY.label_names, table.T, strict=True)))
     own["teff"] = own["teff"] / 1000.0 * units.kK
-    own["m_h"] = own["m_h"] * units.dex
+    own["m_h"] = own["m_h"] * units.Unit("dex")
     own["vsini"] = own["vsini"] * 1000.0 * units.m / units.s
     path = tmp_path / f"stars{suffix}"
     with warnings.catch_warnings():

@@ -79,7 +79,8 @@ def test_the_page_of_decisions_names_every_field() -> None:
 
 def make(folder: Path, output: Path) -> subprocess.CompletedProcess[str]:
     """Make a site of the pages in a folder by the settings of the real one."""
-    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", "--conf-dir", DOCS, folder, output]
+    settings = ["--fail-on-warning", "--quiet", "--conf-dir", str(DOCS)]
+    command = [sys.executable, "-m", "sphinx", *settings, str(folder), str(output)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

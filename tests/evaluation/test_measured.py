@@ -1,5 +1,7 @@
 """Errors by region of the label box: what is put into the bins comes out at their centres."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from synthetic import TINY
@@ -80,7 +82,11 @@ def test_the_validators_measures_tell_noise_and_reconstruction() -> None:
     projection[[0, 1, 2], [0, 1, 2]] = [2.0, 5.0, 0.1]
     mean = flux.mean(axis=0)
     mean[9] = 0.0
-    found = validator_measures(TINY, lambda spectra: spectra[:, :3] * TINY.upper, mean, projection, labels, flux)
+
+    def reads(spectra: Any) -> Any:
+        return spectra[:, :3] * TINY.upper
+
+    found = validator_measures(TINY, reads, mean, projection, labels, flux)
     assert found["label_rms"].shape == (len(NOISE_LEVELS), 2, 2, 3)
     for level, noise in enumerate(NOISE_LEVELS):
         np.testing.assert_allclose(

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from http.client import HTTPConnection
 
 import pytest
@@ -30,9 +31,9 @@ def test_it_answers_on_this_machine_alone_until_it_is_interrupted() -> None:
         line = started.stdout.readline()
         address = re.fullmatch(r"open http://127\.0\.0\.1:(\d+) in a browser\n", line)
         assert address, line
-        connection = HTTPConnection("127.0.0.1", int(address[1]), timeout=60)
-        connection.request("GET", "/model")
-        assert GAIA.name.encode() in connection.getresponse().read()
+        with closing(HTTPConnection("127.0.0.1", int(address[1]), timeout=60)) as connection:
+            connection.request("GET", "/model")
+            assert GAIA.name.encode() in connection.getresponse().read()
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=60)
     finally:

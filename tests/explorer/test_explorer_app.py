@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -33,7 +34,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def get(server: Server, path: str, fields: object = SUN) -> Answer:
+def get(server: Server, path: str, fields: Any = SUN) -> Answer:
     return server.ask(b"", None, "GET", f"{path}?{urlencode(fields)}")
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_masked_features_do_not_move_the_labels(archive_pair: Pair) -> None:
     assert np.abs((filled.labels - truth) / filled.uncertainty).max() < 3.5
 
 
-@pytest.mark.parametrize("estimate", [infer, lambda *given: fit(*given, {})])
+@pytest.mark.parametrize("estimate", [infer, lambda one, pair, treatment: fit(one, pair, treatment, {})])
 def test_masks_that_leave_too_little_are_refused(estimate: Callable[..., object], archive_pair: Pair) -> None:
     for upper, left in ((9000.0, "0%"), (8680.0, "8%")):
         with pytest.raises(InputError, match=f"a star: the masks leave {left} of the model's axis, 15% are needed"):
@@ -191,9 +192,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say(archive_pair: Pair) -> N
     assert 0.55 < np.mean(covered) < 0.81
 
 
-def counted(patch: pytest.MonkeyPatch, place: object, name: str) -> list[tuple[object, ...]]:
+def counted(patch: pytest.MonkeyPatch, place: object, name: str) -> list[tuple[Any, ...]]:
     """Note the arguments of each call of a function."""
-    calls: list[tuple[object, ...]] = []
+    calls: list[tuple[Any, ...]] = []
     real = getattr(place, name)
 
     def noted(*arguments: object, **options: object) -> object:

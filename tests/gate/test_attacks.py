@@ -1,6 +1,7 @@
 """Each attack differs from the promoted control in one thing alone, and is refused for the right reason."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_spectra_shifted_by_one_pixel_are_refused_for_their_flux() -> None:
         ({"judge_seeds": (1, 1, 1)}, "judges of different seeds"),
     ],
 )
-def test_bad_evidence_is_the_only_refusal(fact: dict[str, object], name: str) -> None:
+def test_bad_evidence_is_the_only_refusal(fact: dict[str, Any], name: str) -> None:
     decision = decided(**fact)
     assert [row.name for row in decision.refusals] == [name]
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,14 +62,14 @@ def test_bounds_are_those_of_a_bootstrap_that_draws_whole_runs():
 
 
 def test_repeating_the_spectra_of_a_run_tells_nothing_more():
-    doubled = replace(
-        MEASURED,
+    twice: dict[str, Any] = {
         **{
             name: np.concatenate([getattr(MEASURED, name)] * 2)
             for name in ("run", "labels", "weight", "shift", "error")
         },
         **{name: np.concatenate([getattr(MEASURED, name)] * 2, axis=1) for name in ("test", "generated")},
-    )
+    }
+    doubled = replace(MEASURED, **twice)
     again = label_statistics(CONTRACT, LIMITS, doubled, 7)
     np.testing.assert_allclose(again.ratio_upper, FIGURES.ratio_upper)
     np.testing.assert_allclose(again.bias_lower, FIGURES.bias_lower)

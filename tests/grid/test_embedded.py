@@ -1,6 +1,7 @@
 """The embedded grid is what it says: sound shards, disjoint sequences, and spectra that SYNSPEC gives again."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_labels_are_those_of_the_contracts_sequence(contract):
 @pytest.mark.parametrize("sequence", ["seed", "gate"])
 def test_an_embedded_grid_can_be_extended(contract, sequence, tmp_path):
     """Its provenance agrees with all that decides a spectrum today: a copy of the folder takes further runs."""
-    kept = read_provenance(embedded_folder(contract, sequence))
+    kept: dict[str, Any] = read_provenance(embedded_folder(contract, sequence))
     write_provenance(tmp_path, kept)
     found = synthesize_runs(contract, kept["seed"], 1, tmp_path)
     assert (found.runs, found.computed) == (kept["runs"], 0)

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import shards
 from stellar_emulator.grid.engines.base import RunFailedError, require_served, synthesised
-from stellar_emulator.grid.engines.journal import Journal
+from stellar_emulator.grid.engines.intrinsic import OPTIONAL, IntrinsicSpectrum
+from stellar_emulator.grid.engines.journal import FailedRun, Journal
 from stellar_emulator.grid.engines.runs import compute_run, synthesize_runs
 from stellar_emulator.grid.engines.synspec import run as synspec
 from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
@@ -36,7 +38,7 @@ def test_another_engine_fills_shards_and_is_named(tmp_path: Path) -> None:
     assert done.computed == 40
     assert done.failed
     assert all(run.reason == "too hot for line" for run in done.failed.values())
-    provenance = shards.read_provenance(tmp_path)
+    provenance: dict[str, Any] = shards.read_provenance(tmp_path)
     assert provenance["engine"] == "line"
     assert provenance["line"] == "Ca II 8544"
     assert provenance["known_limits"] == ["It is one line."]
@@ -78,21 +80,23 @@ def test_synspec_takes_abundances_of_single_elements() -> None:
 def test_a_spectrum_of_another_length_or_not_finite_is_a_failed_run() -> None:
     class Short(LineEngine):
         def synthesise(self, axis, labels):
-            return shards.IntrinsicSpectrum(np.ones(3))
+            return IntrinsicSpectrum(np.ones(3))
 
     class Broken(LineEngine):
         def synthesise(self, axis, labels):
-            return shards.IntrinsicSpectrum(np.full(len(axis.wavelength), np.nan))
+            return IntrinsicSpectrum(np.full(len(axis.wavelength), np.nan))
 
     with pytest.raises(RunFailedError, match=r"line gave \(3,\) for"):
         synthesised(Short(), CALCIUM_CONTRACT, np.array([5000.0, 0.0]))
-    assert compute_run(Broken(), CALCIUM_CONTRACT, np.array([5000.0, 0.0])).reason == "flux or continuum is not finite"
+    failed = compute_run(Broken(), CALCIUM_CONTRACT, np.array([5000.0, 0.0]))
+    assert isinstance(failed, FailedRun)
+    assert failed.reason == "flux or continuum is not finite"
 
 
 @pytest.mark.parametrize("absent", ["continuum", "limb_darkening", "atmosphere_distance"])
 def test_what_is_unknown_is_no_column(absent: str, tmp_path: Path) -> None:
     whole = seam_runs(SMALL, 4)
-    known = {name: None if name == absent else getattr(whole, name) for name in shards.OPTIONAL}
+    known = {name: None if name == absent else getattr(whole, name) for name in OPTIONAL}
     part = shards.IntrinsicGrid(whole.run_id, whole.labels, whole.flux, **known)
     shards.write_shard(tmp_path / "a.parquet", SMALL, 7, part)
     read = shards.read_shard(tmp_path / "a.parquet", SMALL)
@@ -109,7 +113,7 @@ def test_what_is_unknown_is_no_column(absent: str, tmp_path: Path) -> None:
 
 
 def test_some_runs_with_and_some_without_are_refused() -> None:
-    spectra = [shards.IntrinsicSpectrum(np.ones(3), limb_darkening=value) for value in (0.5, None)]
+    spectra = [IntrinsicSpectrum(np.ones(3), limb_darkening=value) for value in (0.5, None)]
     with pytest.raises(InputError, match="run 8 has no limb_darkening, run 7 has"):
         shards.stacked([7, 8], np.zeros((2, 1)), spectra)
 
@@ -162,7 +166,7 @@ def test_a_journal_of_before_is_read(tmp_path: Path) -> None:
     assert labels.tolist() == [5000.0]
     assert (spectrum.limb_darkening, spectrum.atmosphere_distance) == (0.5, 0.1)
     assert spectrum.continuum is not None
-    Journal(tmp_path).record(4, labels, shards.IntrinsicSpectrum(np.ones(4)))
+    Journal(tmp_path).record(4, labels, IntrinsicSpectrum(np.ones(4)))
     assert Journal(tmp_path).read(4)[1].continuum is None
 
 

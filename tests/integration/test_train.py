@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 import yaml
 from synthetic import ROOT, TINY
+from workplace import ONE_JUDGE, Ended, Workplace, user_arrays
 
-from conftest import PRESET, Ended, Workplace, user_arrays
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.grid.source import open_source
@@ -211,7 +211,7 @@ def changed(name: str, row: int, value: float) -> dict[str, np.ndarray]:
     return {name: array}
 
 
-BAD_GRIDS = {
+BAD_GRIDS: dict[str, tuple[int, dict[str, Any], str]] = {
     "nan": (1, changed("flux", 5, np.nan), "flux.*finite"),
     "label out of bounds": (1, changed("teff", 5, 9000.0), r"teff.*4000.*8000"),
     "dark flux": (1, changed("flux", 5, -0.5), "flux"),
@@ -290,7 +290,7 @@ def test_too_few_runs_to_split_are_refused(trained: Ended, workplace: Workplace,
 
 def test_a_killed_training_goes_on(trained: Ended, workplace: Workplace) -> None:
     """SIGKILL in the middle of a fit; the same command ends in registered models, no epoch is repeated."""
-    preset = yaml.safe_load(PRESET)
+    preset = yaml.safe_load(ONE_JUDGE)
     preset["autoencoder"]["training"] = {**preset["autoencoder"]["training"], "epochs": 40, "patience": 40}
     (workplace.folder / "slow.yaml").write_text(yaml.safe_dump(preset))
     command = ["train", *workplace.options("killed", preset="slow.yaml")]

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from synthetic import SMALL, TINY, synthetic_rows, synthetic_runs, write_rows, write_runs
+from workplace import CONTRACT, Ended, Workplace, user_arrays
 
-from conftest import CONTRACT, Ended, Workplace, user_arrays
 from stellar_emulator.grid.store import open_parquet
 
 FILES = {"verdict.json", "violations.parquet", "data_docs/index.html", "figures/coverage.png", "figures/flux_range.png"}
@@ -132,7 +132,7 @@ def test_training_takes_the_good_part_and_the_pass_it_has(
 ) -> None:
     validation = newest(workplace, "validation of good.parquet")
     assert validation.data.tags["passed"] == "true"
-    ended = workplace.train("trained_on_good", grid="quarantined/good.parquet")
+    ended = workplace.train("trained_on_good", "one_judge.yaml", grid="quarantined/good.parquet")
     assert ended.code == 0, ended.err
     assert f"run {validation.info.run_id} checked this grid against this contract already" in ended.err
     assert read(workplace.folder / "trained_on_good" / "verdict.json")["passed"] is True
@@ -278,7 +278,7 @@ def unreadable(folder: Path) -> Path:
     return folder / "secret.npz"
 
 
-HOSTILE = {
+HOSTILE: dict[Callable[[Path], Path], str] = {
     cut_parquet: "is no Parquet file, was cut short or can't be read",
     damaged_parquet: "is damaged",
     other_columns: "unknown column wave",

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from astropy import units
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.units import Quantity
 from astropy.utils.masked import Masked
 from synthetic import TINY
 
@@ -61,7 +62,7 @@ def test_every_way_to_give_labels_gives_the_same_spectra(emulator: Emulator) -> 
     reversed_columns = dict(reversed(COLUMNS.items()))
     quantities = {
         "teff": COLUMNS["teff"] / 1000.0 * units.kK,
-        "m_h": COLUMNS["m_h"] * units.dex,
+        "m_h": COLUMNS["m_h"] * units.Unit("dex"),
         "vsini": COLUMNS["vsini"] * 1000.0 * units.m / units.s,
     }
     without_one = {name: column for name, column in COLUMNS.items() if name != "vsini"}
@@ -105,7 +106,7 @@ def test_scalars_give_one_spectrum_and_arrays_are_broadcast(emulator: Emulator) 
         ({**COLUMNS, "m_h": 0.1 * units.K}, "label m_h has unit K: give it in dex"),
         ({**COLUMNS, "teff": MaskedColumn([5000.0, 5000.0, 5000.0], mask=[0, 0, 1])}, "teff = nan K in row 2"),
         ({**COLUMNS, "teff": MaskedColumn(["5", "6", "7"], mask=[1, 0, 0])}, "teff = None in row 0 is no number"),
-        ({**COLUMNS, "teff": Masked([5.0, 5.0, 5.0] * units.kK, mask=[0, 1, 0])}, "teff = nan K in row 1"),
+        ({**COLUMNS, "teff": Masked(Quantity([5.0, 5.0, 5.0], "kK"), mask=[0, 1, 0])}, "teff = nan K in row 1"),
         ({**COLUMNS, "teff": [[5000.0], [5000.0, 6000.0]]}, "label teff is no array: give numbers, rows of equal"),
         ({**COLUMNS, "teff": [5.0 * units.kK, 6.0 * units.kK]}, "label teff is no array: .* or one quantity"),
         ({**COLUMNS, "TEFF": 5000.0}, "label TEFF is unknown: did you mean teff?"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from fresh_store import fresh_store
 from stars import SUN, pair_folder
 from synthetic import GAIA
 from workplace import working_in
@@ -41,9 +42,10 @@ class World:
 
 def saved(folder: Path, seed: int) -> Path:
     """The stars' pair again, with another digest."""
+    save: Any
     for kind, save in (("emulator", save_emulator), ("validator", save_validator)):
         bundle = read_bundle(pair_folder() / kind)
-        save(folder / kind, read_network(bundle), GAIA, {**bundle.metadata, "seed": seed}, bundle.measured)  # type: ignore[operator]
+        save(folder / kind, read_network(bundle), GAIA, {**bundle.metadata, "seed": seed}, bundle.measured)
     return folder
 
 
@@ -51,7 +53,7 @@ def saved(folder: Path, seed: int) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two pairs, the first a champion; and the newest validator is of neither."""
     folder = tmp_path_factory.mktemp("world")
-    with working_in(folder, f"sqlite:///{folder / 'mlflow.db'}"):
+    with working_in(folder, fresh_store(folder)):
         with tracking.start_run("train") as run:
             for seed in (1, 2):
                 pair = saved(folder / f"pair{seed}", seed)
@@ -142,7 +144,12 @@ def test_infer_and_fit(verb: str, named: SimpleNamespace, seen: Path, monkeypatc
     pairs: list[Any] = []
     monkeypatch.setattr("stellar_emulator.cli.observations.library", lambda emulator: pairs.append(emulator))
     loaded: list[Any] = []
-    monkeypatch.setattr("stellar_emulator.cli.observations.Pair", lambda *pair: loaded.append(pair) or Loaded(*pair))
+
+    def noted(*pair: Any) -> Loaded:
+        loaded.append(pair)
+        return Loaded(*pair)
+
+    monkeypatch.setattr("stellar_emulator.cli.observations.Pair", noted)
     assert main([verb, str(seen), "--model", named.name]) == 2
     ((emulator, validator, _),) = loaded
     assert (emulator.digest, validator.digest) == (named.emulator, named.validator)

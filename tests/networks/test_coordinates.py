@@ -4,6 +4,7 @@ import numpy as np
 from synthetic import SMALL
 
 from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.roles import Kind
 from stellar_emulator.networks.coordinates import (
     Coordinate,
     along,
@@ -39,7 +40,7 @@ def test_scaled_coordinates_fill_the_same_range_as_labels() -> None:
 
 
 def test_labels_that_may_be_zero_have_no_reciprocal() -> None:
-    label = Label(name="x", symbol="x", unit="km/s", lower=0.0, upper=4.0, kind="run", accuracy=True)
+    label = Label(name="x", symbol="x", unit="km/s", lower=0.0, upper=4.0, kind=Kind.RUN, accuracy=True)
     assert physical_coordinates((label,)) == own_coordinates((label,)) == (Coordinate("itself", 0),)
     np.testing.assert_allclose(bounds(own_coordinates((label,)), (label,)), [[0.0], [4.0]])
 

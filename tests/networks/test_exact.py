@@ -1,32 +1,21 @@
 """The emulator with exact broadening: plain arithmetic, ONNX graph and model folder give the same flux."""
 
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from exact_network import random_network
+from exact_network import demanding_labels, random_network
 from synthetic import GAIA, SMALL, TINY
 
 from rounding import assert_within, both, exact_flux_errors
 from stellar_emulator import Emulator
-from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import LIMB_DARKENING_WEIGHT, ExactEmulatorNetwork, exact_emulator
 from stellar_emulator.saved.bundle import read_network, save_emulator
 
 pytestmark = pytest.mark.rounding
-
-
-def demanding_labels(contract: Contract) -> np.ndarray:
-    """Every corner of the box, no rotation among them, and draws inside it."""
-    corners = np.array(list(product(*zip(contract.lower, contract.upper, strict=True))))
-    random = np.random.default_rng(1)
-    inside = contract.lower + random.random((40, len(contract.labels))) * (contract.upper - contract.lower)
-    slow = inside[:4].copy()
-    slow[:, contract.label_names.index("vsini")] = [0.0, 0.01, 0.5, 3.0]
-    return np.concatenate([corners, inside, slow])
 
 
 @pytest.fixture(scope="module", params=[GAIA, SMALL], ids=lambda contract: contract.name)
@@ -88,7 +77,7 @@ def test_rotation_and_resolution_leave_the_run_alone(saved: tuple[Path, ExactEmu
 def test_limb_darkening_of_the_chain_reaches_the_flux() -> None:
     network = random_network(SMALL)
     labels = demanding_labels(SMALL)[-10:-4]
-    made = network.chain(labels[:, network.run_columns].astype(np.float32))
+    made: Any = network.chain(labels[:, network.run_columns].astype(np.float32))
     darker = made.copy()
     darker[:, -1] += 0.3 * LIMB_DARKENING_WEIGHT
     transfer = network.broadening.transfer(
@@ -96,10 +85,9 @@ def test_limb_darkening_of_the_chain_reaches_the_flux() -> None:
         labels[:, SMALL.label_names.index("resolution")],
         (darker[:, -1] / LIMB_DARKENING_WEIGHT).astype(np.float64),
     )
-    expected = network.broadening.synthesis(darker[:, :-1] * np.concatenate([transfer, transfer], axis=1))
-    np.testing.assert_allclose(
-        network.broadened(darker, labels), expected, atol=both(*exact_flux_errors(network, labels))
-    )
+    expected: Any = network.broadening.synthesis(darker[:, :-1] * np.concatenate([transfer, transfer], axis=1))
+    tolerance: Any = both(*exact_flux_errors(network, labels))
+    np.testing.assert_allclose(network.broadened(darker, labels), expected, atol=tolerance)
     assert np.abs(network.broadened(darker, labels) - network.broadened(made, labels)).max() > 1e-4
 
 

@@ -1,5 +1,7 @@
 """The Jacobian graph against central differences of the plain arithmetic in double precision."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from exact_network import random_network
@@ -29,7 +31,7 @@ STEP = 1e-5
 def in_double(network: ExactEmulatorNetwork, labels: np.ndarray) -> np.ndarray:
     """As `ExactEmulatorNetwork`, but rounded nowhere on the way."""
     broadening = network.broadening
-    made = network.chain(labels[:, network.run_columns])
+    made: Any = network.chain(labels[:, network.run_columns])
     assert made.dtype == np.float64
     vsini, resolution = labels[:, network.contract.label_names.index("vsini")], resolutions(network.contract, labels)
     excess = instrument_sigma(resolution) ** 2 - instrument_sigma(broadening.sharpest) ** 2

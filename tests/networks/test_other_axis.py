@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exact_network import demanding_labels, random_network
 from scipy.interpolate import CubicSpline
 from synthetic import GAIA, GAIA_DR3, SMALL
-from test_exact import demanding_labels, random_network
 
 from rounding import assert_within, both, exact_flux_errors
 from stellar_emulator import Emulator

@@ -1,5 +1,7 @@
 """Emulators of contracts with other labels than rotation and resolution: arithmetic, graph and derivatives agree."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from exact_network import random_network
@@ -29,10 +31,10 @@ EACH = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.key
 def in_double(network: ExactEmulatorNetwork, labels: np.ndarray) -> np.ndarray:
     """Flux (n, pixels) with the transfer functions themselves instead of their series, in double precision."""
     contract, broadening = network.contract, network.broadening
-    made = network.chain(labels[:, network.run_columns])
+    made: Any = network.chain(labels[:, network.run_columns])
     darkening = made[:, -1] / LIMB_DARKENING_WEIGHT
     excess = instrument_sigma(resolutions(contract, labels)) ** 2 - instrument_sigma(broadening.sharpest) ** 2
-    transfer = np.exp(-2.0 * np.pi**2 * np.outer(excess, broadening.frequencies**2))
+    transfer: Any = np.exp(-2.0 * np.pi**2 * np.outer(excess, broadening.frequencies**2))
     for role in ("vsini", "macroturbulence"):
         if (place := contract.column_of(role)) is not None:
             values = labels[:, place]

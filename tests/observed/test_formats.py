@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -228,7 +229,8 @@ ODD_ARRAYS: dict[str, tuple[dict[str, np.ndarray], str]] = {
 
 @pytest.mark.parametrize("fault", ODD_ARRAYS)
 def test_arrays_that_are_no_spectra_are_refused_by_name(fault: str, tmp_path: Path) -> None:
-    arrays, message = ODD_ARRAYS[fault]
+    arrays: dict[str, Any] = ODD_ARRAYS[fault][0]
+    message = ODD_ARRAYS[fault][1]
     np.savez(tmp_path / "a.npz", medium="air", **arrays)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "a.npz")

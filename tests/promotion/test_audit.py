@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from fresh_store import fresh_store
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import HEAD, RECORD, Link, append, chain, faults, finish, following
@@ -26,7 +27,7 @@ def decisions(tmp_path_factory: pytest.TempPathFactory, store: Path) -> list[Lin
 @pytest.fixture(scope="module")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("store")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(fresh_store(folder))
     tracking.connect()
     mlflow.MlflowClient().create_experiment("trail", artifact_location=str(folder / "artifacts"))
     yield folder

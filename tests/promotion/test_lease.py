@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from fresh_store import fresh_store
 
 from stellar_emulator.errors import SetupError
 from stellar_emulator.promotion import lease as module
@@ -20,7 +21,7 @@ LOCK = "model-lock-1"
 
 @pytest.fixture(scope="module", autouse=True)
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db")
+    mlflow.set_tracking_uri(fresh_store(tmp_path_factory.mktemp("store")))
     tracking.connect()
     yield
     mlflow.set_tracking_uri("")

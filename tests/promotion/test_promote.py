@@ -271,7 +271,8 @@ def test_promoted_rolled_back_and_promoted_again(arena: Arena, champion: PairVer
     assert arena.promote(second).code == 0
     assert arena.promote(third).code == 0
     assert arena.state() == (third, second)
-    assert arena.aliases()[MODELS.validator] == {"champion": third.validator, "previous": second.validator}
+    stands = {alias: int(version) for alias, version in arena.aliases()[MODELS.validator].items()}
+    assert stands == {"champion": third.validator, "previous": second.validator}
     repaired = arena.promote(third, "--validator", str(second.validator))
     assert repaired.code == 2
     assert "its tag defines that pair" in repaired.err

@@ -70,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an MLflow server on that database, which alone reaches the artifacts."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     with database() as address:
-        stores = ["--backend-store-uri", address, "--artifacts-destination", folder / "artifacts"]
+        stores = ["--backend-store-uri", address, "--artifacts-destination", str(folder / "artifacts")]
         command = [sys.executable, "-m", "mlflow", "server", *stores, "--port", str(port), "--workers", "1"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -176,6 +176,6 @@ def test_kill_9_at_any_moment(arena: Arena, pairs: tuple[PairVersions, PairVersi
             arena.client.delete_run(link.run_id)
     for name in (MODELS.emulator, MODELS.validator):
         arena.client.delete_registered_model(name)
-    command = [sys.executable, CRASH, tmp_path, "--store", arena.store, "--writes", "no"]
+    command = [sys.executable, str(CRASH), str(tmp_path), "--store", arena.store, "--writes", "no"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

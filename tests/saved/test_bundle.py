@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_rounding_that_a_validator_blows_up_is_allowed_for_and_no_more(tmp_path:
     heads = tuple(linear_map(normal(5, 1, seed=seed), normal(1)) for seed in range(len(TINY.labels)))
     save_validator(tmp_path / "model", ValidatorNetwork(linear_map(kernel, -kernel.sum(axis=0)), heads), TINY, {})
     bundle = read_bundle(tmp_path / "model")
-    kept = bundle.fingerprint
+    kept: Any = bundle.fingerprint
     assert kept["rounding"].min() > 10.0 * LABEL_TOLERANCE * np.abs(kept["outputs"]).max()
     require_same_answers(bundle, lambda flux: kept["outputs"] + 0.9 * kept["rounding"], LABEL_TOLERANCE)
     with pytest.raises(SetupError, match="computes other answers"):
@@ -196,8 +197,8 @@ def test_a_folder_of_the_format_before_is_still_read(saved: Path) -> None:
 
 @pytest.mark.rounding
 def test_coordinates_of_labels_are_kept(tmp_path: Path) -> None:
-    layers, coordinates = emulator_network(TINY).chain.layers, (Coordinate("itself", 2), Coordinate("reciprocal", 0))
-    coordinates = (*coordinates, Coordinate("power", 1))
+    layers = emulator_network(TINY).chain.layers
+    coordinates = (Coordinate("itself", 2), Coordinate("reciprocal", 0), Coordinate("power", 1))
     given = EmulatorNetwork(DenseChain(layers, coordinates))
     assert TINY.lower[0] > 0
     save_emulator(tmp_path / "emulator", given, TINY, {})

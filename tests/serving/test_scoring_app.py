@@ -1,6 +1,7 @@
 """Real requests over HTTP: good ones in every form answer right, bad ones are refused and say why."""
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from synthetic import TINY
 from tiny_models import ROW, STAR, Server, served, tiny_emulator, tiny_validator
 
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.serving import request_body, scoring_app
+from stellar_emulator.serving import request_body
 
 CSV = "text/csv"
 PIXELS = TINY.wavelength.pixels
@@ -316,5 +317,5 @@ def test_a_bad_spectrum_is_named(body: object, said: str, judge: Server) -> None
 def test_a_spectrum_is_rounded_to_nothing(server: Server, emulator: Emulator) -> None:
     """JSON carries every bit of single precision: what it gives is what base64 gives."""
     text = server.ask(split(STAR)).body
-    values = np.array(scoring_app.json.loads(text)["predictions"])
+    values = np.array(json.loads(text)["predictions"])
     np.testing.assert_array_equal(values, emulator(ROW).astype(np.float64))

@@ -124,7 +124,7 @@ def test_a_continuum_to_fit_moves_no_inferred_label_far() -> None:
     pair, pixels = Pair(emulator, Validator.load(), library(emulator)), emulator.contract.wavelength.pixels
     error = np.full(len(pixels), 0.01)
     flux = emulator(**SUN) + np.random.default_rng(0).normal(0.0, error)
-    spectrum = ObservedSpectrum("sun", pixels, emulator.medium, flux, error)
+    spectrum = ObservedSpectrum("sun", pixels, emulator.contract.wavelength.medium, flux, error)
     without, fitted = (infer(spectrum, pair, Treatment(None, degree)) for degree in (None, 3))
     assert (np.abs(without.labels - fitted.labels) < without.uncertainty).all()
     assert fitted.reconstruction_error < 1.05 * without.reconstruction_error

@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from fresh_store import fresh_store
 from synthetic import TINY, write_rows
 from workplace import working_in
 
@@ -69,7 +70,7 @@ def good_network(ripple: float = 0.0) -> EmulatorNetwork:
     pixels = np.arange(ARENA.wavelength.count)
     profiles = np.exp(-0.5 * ((pixels - _CENTRES[:, None]) / _WIDTH) ** 2)
     width = ARENA.upper - ARENA.lower
-    bent = DenseChain((DenseLayer(np.float32(_BEND * np.eye(3)), np.zeros(3, np.float32), "tanh"),))
+    bent = DenseChain((DenseLayer((_BEND * np.eye(3)).astype(np.float32), np.zeros(3, np.float32), "tanh"),))
     scaled = scale_inputs(bent, 2.0 / width, -(ARENA.upper + ARENA.lower) / width)
     return EmulatorNetwork(scaled + linear_map(-_DEPTH / _BEND * profiles, 0.7 + ripple * (-1.0) ** pixels))
 
@@ -118,9 +119,11 @@ class Arena:
         return mlflow.MlflowClient(self.store, self.store)
 
     def build(self) -> None:
-        """Write contract and gate set."""
+        """Write contract and gate set, and make the registry if it is a file."""
         (self.folder / "contract.yaml").write_text(ARENA.source)
         write_rows(self.folder / "gate.parquet", gate_rows(), ARENA)
+        if self.store.startswith("sqlite:"):
+            fresh_store(self.folder)
 
     def entered(self) -> contextlib.AbstractContextManager[None]:
         return working_in(self.folder, self.store)
@@ -149,7 +152,7 @@ class Arena:
         """Register a pair without any model in it, for tests that never look."""
         with self.entered():
             client = mlflow.MlflowClient()
-            versions = []
+            versions: list[int] = []
             for name in (MODELS.validator, MODELS.emulator):
                 if not client.search_registered_models(filter_string=f"name = '{name}'"):
                     client.create_registered_model(name)
@@ -167,7 +170,7 @@ class Arena:
         """Run one command in this process, which has paid for its imports."""
         out, err = io.StringIO(), io.StringIO()
         with self.entered(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([arguments[0], "--contract", "contract.yaml", *map(str, arguments[1:])])
+            code = main([str(arguments[0]), "--contract", "contract.yaml", *map(str, arguments[1:])])
         return Ended(code, out.getvalue(), err.getvalue())
 
     def promote(self, pair: PairVersions, *arguments: str, grid: str = "gate.parquet") -> Ended:

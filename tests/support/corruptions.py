@@ -32,7 +32,7 @@ class GridInMemory(Grid):
 
     @property
     def has_errors(self) -> bool:
-        return self.content.flux_error is not None
+        return False
 
     def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         for first in range(0, self.rows, ROWS_PER_GROUP):
@@ -42,7 +42,7 @@ class GridInMemory(Grid):
 
 def in_memory(rows: Rows, **provenance: str) -> Grid:
     """Rows as a grid of the Gaia RVS contract."""
-    known = {"made_by": "a test", **provenance}
+    known: dict[str, object] = {"made_by": "a test", **provenance}
     grid = GridInMemory(Path("corrupted.parquet"), tuple(NAMES), PIXELS, GAIA.wavelength.medium, known, rows)
     # In place of what these properties would read and keep.
     grid.__dict__.update(labels=rows.labels, run_id=rows.run_id, weight=rows.weight)

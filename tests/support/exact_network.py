@@ -1,5 +1,7 @@
 """An emulator of the exact family whose spectra are lines at known places: it needs no training."""
 
+from itertools import product
+
 import numpy as np
 
 from stellar_emulator.broadening.broadening import contract_broadening
@@ -25,3 +27,13 @@ def random_network(contract: Contract, seed: int = 0) -> ExactEmulatorNetwork:
     bias = np.concatenate([continuum - 0.3 * modes.sum(axis=0), [0.5 * LIMB_DARKENING_WEIGHT]])
     chain = scale_inputs(hidden, 2.0 / width, -(2.0 * lower / width + 1.0)) + linear_map(kernel, bias)
     return exact_emulator(chain, contract)
+
+
+def demanding_labels(contract: Contract) -> np.ndarray:
+    """Every corner of the box, no rotation among them, and draws inside it."""
+    corners = np.array(list(product(*zip(contract.lower, contract.upper, strict=True))))
+    random = np.random.default_rng(1)
+    inside = contract.lower + random.random((40, len(contract.labels))) * (contract.upper - contract.lower)
+    slow = inside[:4].copy()
+    slow[:, contract.label_names.index("vsini")] = [0.0, 0.01, 0.5, 3.0]
+    return np.concatenate([corners, inside, slow])

@@ -1,8 +1,14 @@
 """Files of tests that `make fast` leaves out."""
 
 SLOW = {
+    "benchmarks/test_everything_benchmark.py",
+    "benchmarks/test_generation_benchmark.py",
     "benchmarks/test_local_index.py",
+    "contract/test_expectation_limits.py",
     "docs/test_site.py",
+    "explorer/test_explore_command.py",
+    "explorer/test_explorer_page.py",
+    "fitting/test_estimate.py",
     "grid/test_embedded.py",
     "grid/test_runs.py",
     "grid/test_synspec.py",
@@ -15,12 +21,39 @@ SLOW = {
     "promotion/test_promote.py",
     "promotion/test_team.py",
     "registry/test_tracking_store.py",
+    "saved/test_bundle.py",
     "shipped/test_wheel.py",
+    "test_setup.py",
     "training/test_fit_network.py",
     "training/test_teacher.py",
     "training/test_train_emulator.py",
+    "tuning/test_search.py",
+    "tuning/test_search_team.py",
     "tuning/test_targets.py",
     "validation/test_corruptions.py",
     "validation/test_quarantine.py",
 }
 """Files that hold a test of more than two seconds: they train, synthesise, kill or install."""
+
+FIRST = (
+    "integration/test_notebooks.py",
+    "integration/test_train.py",
+    "integration/test_evaluate.py",
+    "integration/test_validate.py",
+    "integration/test_seams.py",
+    "integration/test_tune.py",
+    "integration/test_lent_networks.py",
+    "promotion/test_crash.py",
+    "training/test_teacher.py",
+)
+"""What takes longest, in the order in which it runs: at the end, no worker waits for one of these alone.
+
+Those that share the trained pair stand together, so that one worker trains it.
+"""
+
+
+def rank(file: str) -> int:
+    """When a file of tests has its turn, of ``FIRST``, the other integration, the other slow files and the rest."""
+    if file in FIRST:
+        return FIRST.index(file)
+    return len(FIRST) + (0 if file.startswith("integration/") else 1 if file in SLOW else 2)

@@ -60,14 +60,22 @@ def pair_folder(contract: Contract = GAIA) -> Path:
     return _trained(contract.name)
 
 
-def pair_of(contract: Contract = GAIA) -> Pair:
+@dataclass(frozen=True)
+class LoadedPair(Pair):
+    """A pair of models, and not of what is like them."""
+
+    emulator: Emulator
+    validator: Validator
+
+
+def pair_of(contract: Contract = GAIA) -> LoadedPair:
     return _loaded(contract.name)
 
 
 @cache
-def _loaded(name: str) -> Pair:
+def _loaded(name: str) -> LoadedPair:
     emulator = Emulator.load(_trained(name))
-    return Pair(emulator, Validator.load(_trained(name)), library(emulator))
+    return LoadedPair(emulator, Validator.load(_trained(name)), library(emulator))
 
 
 @cache

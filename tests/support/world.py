@@ -5,6 +5,7 @@ The judges are linear and the lines are not, so that they err; the emulator is t
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from synthetic import SMALL
@@ -115,7 +116,7 @@ GOOD = Candidate(emulator, JUDGES)
 
 
 def decided(
-    challenger: Candidate = GOOD, champion: Candidate | None = None, spectra: Rows = SPECTRA, **evidence: object
+    challenger: Candidate = GOOD, champion: Candidate | None = None, spectra: Rows = SPECTRA, **evidence: Any
 ) -> Decision:
     """What the gate says of a challenger, good evidence unless told otherwise."""
     return decide(CONTRACT, spectra, challenger, champion, replace(EVIDENCE, **evidence), 1, SERVES)

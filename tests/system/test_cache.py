@@ -1,5 +1,6 @@
 """Folders of the cache: filled once, whole or not at all, by whichever process was first."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from stellar_emulator.system.cache import filled
 
 
-def written(text: str, by_another: Path | None = None):  # type: ignore[no-untyped-def]
+def written(text: str, by_another: Path | None = None) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         (folder.parent / "scratch").touch()
         folder.mkdir()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic import ROOT
@@ -97,7 +98,8 @@ def test_a_folder_is_the_old_or_the_new_one_at_whatever_step_its_writer_is_kille
 def test_a_reader_that_puts_the_old_folder_back_does_not_stop_the_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    kept, rename, seen = tmp_path / "kept", Path.rename, []
+    kept, rename = tmp_path / "kept", Path.rename
+    seen: list[Any] = []
     kept.mkdir()
 
     def renamed(source: Path, target: Path) -> None:

@@ -255,7 +255,7 @@ def test_a_fit_ends_with_its_time_and_its_learning_rate_with_it(
 ) -> None:
     """A clock that an epoch moves on by one second, but the first, which compiles, by five."""
     now = [100.0]
-    monkeypatch.setattr(fit_network.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("stellar_emulator.training.fit_network.time.monotonic", lambda: now[0])
     rates: list[float] = []
     model = small_model()
 

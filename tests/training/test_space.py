@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from synthetic import TINY, synthetic_rows, write_rows
 
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
-from stellar_emulator.grid.store import Grid, run_hashes
+from stellar_emulator.grid.store import FLUX, Grid, run_hashes
 from stellar_emulator.networks.basis import Basis, fit_grid_basis, project_grid
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.preset import Training
@@ -24,9 +24,9 @@ class CountingGrid(Grid):
 
     readings: list[int]
 
-    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def take(self, rows: NDArray[np.int64], column: str = FLUX) -> NDArray[np.float32]:
         self.readings.append(len(rows))
-        return super().take(rows)
+        return super().take(rows, column)
 
 
 @pytest.fixture(scope="module")

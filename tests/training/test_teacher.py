@@ -120,7 +120,7 @@ def test_networks_learn_more_from_few_runs_with_a_teacher(tmp_path: Path) -> Non
         return lambda epoch, metrics: told.append((name, metrics["val_loss"]))
 
     for name, teacher in (("alone", None), ("taught", TeacherSettings(draws=20))):
-        preset, folder = small_preset(teacher, 40), tmp_path / name
+        preset, folder = small_preset(teacher, 30), tmp_path / name
         trained = train_emulator(grid, intrinsic, split, SMALL, preset, SEED, folder, report)
         error[name] = min(trained.fits["chain"].history["val_loss"])
     assert error["taught"] < 0.7 * error["alone"]
@@ -155,7 +155,7 @@ def test_trials_of_a_search_share_a_teacher(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(resumed.space, BasisSpace)
     np.testing.assert_array_equal(resumed.space.targets, many.space.targets)
     assert len(few.given) == 60 + len(intrinsic_split(SMALL, intrinsic).train)
-    unscaled = [examples.space.targets * examples.space.scale for examples in (few, many)]
+    unscaled = [space.targets * space.scale for space in (few.space, many.space)]
     np.testing.assert_allclose(unscaled[0], unscaled[1][:, :4], rtol=1e-5, atol=1e-6)
     alone = materials.examples(small_preset(None, 1))
     assert len(alone.given) == 60

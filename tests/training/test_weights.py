@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from little_networks import broad_rows, paper_like, quiet
 from synthetic import TINY
-from test_train_emulator import broad_rows, paper_like, quiet
 
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.grid.store import Grid, run_hashes, write_grid
-from stellar_emulator.networks.preset import Preset
+from stellar_emulator.networks.preset import Loss, Preset
 from stellar_emulator.training import space
 from stellar_emulator.training.fit_network import WEIGHTED_LOSSES
 from stellar_emulator.training.train_emulator import train_emulator
@@ -25,7 +26,8 @@ def test_the_loss_is_weighted(columns: int) -> None:
     weights = np.random.default_rng(2).random((5, columns)).astype(np.float32)
     expected = (weights * (made - wanted) ** 2).mean(axis=1)
     given = np.concatenate([wanted, weights], axis=1)
-    for name, square in (("mean_squared_error", expected), ("root_mean_squared_error", np.sqrt(expected))):
+    squares: dict[Loss, Any] = {"mean_squared_error": expected, "root_mean_squared_error": np.sqrt(expected)}
+    for name, square in squares.items():
         found = keras.ops.convert_to_numpy(WEIGHTED_LOSSES[name](given, keras.ops.convert_to_tensor(made)))
         np.testing.assert_allclose(found, square, rtol=1e-4)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from stellar_emulator.tuning.outcome import find_outcome, outcome_table, pareto_
 from stellar_emulator.tuning.trial import Figures, TrialResult, figures_of, read_result, write_result
 
 
-def trial(name: str, mae: float | None, milliseconds: float = 1.0, **changed: object) -> TrialResult:
+def trial(name: str, mae: float | None, milliseconds: float = 1.0, **changed: Any) -> TrialResult:
     figures = None
     if mae is not None:
         figures = Figures(mae, 2 * mae, 3 * mae, float("nan"), 10, 20, milliseconds)

@@ -1,6 +1,7 @@
 """The figure of a search."""
 
 import csv
+from typing import Any
 
 import numpy as np
 from matplotlib.text import Text
@@ -14,12 +15,13 @@ def test_every_trial_is_a_point_and_front_and_choice_are_marked() -> None:
     families = ["exact", "exact", "learned", "learned"]
     figure = pareto(cost, error, families, np.array([2, 1, 0]), 0, {3: "paper", 1: "default"})
     (axes,) = figure.axes
-    drawn = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}
+    texts: list[Any] = list(axes.texts)
+    drawn = {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
     assert drawn["exact broadening"] == [[2.0, 1e-3], [1.0, 2e-3]]
     assert drawn["learned broadening"] == [[0.5, 4e-3], [3.0, 5e-3]]
     assert drawn["Pareto front"] == [[0.5, 4e-3], [1.0, 2e-3], [2.0, 1e-3]]
     assert drawn["chosen"] == [[2.0, 1e-3]]
-    assert {text.get_text(): text.xy for text in axes.texts} == {"paper": (3.0, 5e-3), "default": (1.0, 2e-3)}
+    assert {text.get_text(): text.xy for text in texts} == {"paper": (3.0, 5e-3), "default": (1.0, 2e-3)}
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
@@ -29,12 +31,13 @@ def test_names_cover_no_trial_and_their_lines_lead_past_the_others() -> None:
     points = np.array([[float(row["milliseconds"]), float(row["mae"])] for row in rows])
     chosen = next(i for i, row in enumerate(rows) if row["chosen"] == "True")
     named = {i: row["origin"] for i, row in enumerate(rows) if row["origin"] != "searched"} | {chosen: "chosen"}
-    figure = pareto(*points.T, [row["family"] for row in rows], np.array([chosen]), chosen, named)
+    figure = pareto(points[:, 0], points[:, 1], [row["family"] for row in rows], np.array([chosen]), chosen, named)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     places = axes.transData.transform(points)
-    boxes = [Text.get_window_extent(note) for note in axes.texts]
-    for row, note, box in zip(named, axes.texts, boxes, strict=True):
+    notes: list[Any] = list(axes.texts)
+    boxes = [Text.get_window_extent(note) for note in notes]
+    for row, note, box in zip(named, notes, boxes, strict=True):
         assert box.count_contains(places) == 0
         assert box.count_overlaps(boxes) == 1
         assert axes.bbox.count_contains(box.corners()) == 4

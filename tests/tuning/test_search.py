@@ -5,7 +5,7 @@ Trials train nothing here: what a preset gives is a number made of its hyperpara
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from keras_tuner.engine.trial import TrialStatus
@@ -18,6 +18,7 @@ from stellar_emulator.tuning.hypermodel import SearchSpace, Value, last_fit
 from stellar_emulator.tuning.oracles import make_oracle
 from stellar_emulator.tuning.outcome import read_trials
 from stellar_emulator.tuning.plan import Algorithm, Plan
+from stellar_emulator.tuning.targets import Workshop
 from stellar_emulator.tuning.trial import Figures, TrialResult
 from stellar_emulator.tuning.tuner import STARTS, PresetTuner
 
@@ -81,8 +82,8 @@ def searched(folder: Path, wanted: Plan, bench: Bench, notes: Notes) -> Any:
     oracle.verbose = 0
     base = read_preset("default")
     given = {"paper": read_preset("paper"), "default": base}
-    space = SearchSpace("chain", base, ("exact", "learned"), wanted.epochs)
-    PresetTuner(wanted, space, given, oracle, bench, notes, folder).search()
+    space, workshop = SearchSpace("chain", base, ("exact", "learned"), wanted.epochs), cast(Workshop, bench)
+    PresetTuner(wanted, space, given, oracle, workshop, notes, folder).search()
     return oracle
 
 

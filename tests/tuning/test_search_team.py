@@ -57,7 +57,8 @@ class Oracle:
     """What a chief's oracle shows of itself."""
 
     def __init__(self, stopped: bool = False, **ongoing: str) -> None:
-        self.stopped, self.ongoing_trials, self.taken = stopped, ongoing, []
+        self.stopped, self.ongoing_trials = stopped, ongoing
+        self.taken: list[Any] = []
 
     def take_back(self, name: str) -> None:
         self.taken.append(name)
@@ -65,6 +66,10 @@ class Oracle:
 
 class Workers(team.LocalWorkers):
     """Workers that run a line of Python in place of the command."""
+
+    def __enter__(self) -> "Workers":
+        super().__enter__()
+        return self
 
     code = "import time; time.sleep(60)"
 

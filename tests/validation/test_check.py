@@ -128,7 +128,7 @@ def test_label_columns_of_another_contract_are_refused(tmp_path, rows):
     table = summaries(write_rows(tmp_path / "grid.parquet", rows), TINY)[0]
 
     def faults(given):
-        return evaluate(given, rules(TINY, table.columns), TINY.wavelength.pixels).faults
+        return evaluate(given, rules(TINY, list(table.columns)), TINY.wavelength.pixels).faults
 
     swapped = table[[table.columns[0], "m_h", "teff", *table.columns[3:]]]
     assert [fault.message for fault in faults(swapped)] == [

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,10 +81,11 @@ def test_a_grid_s_name_is_text_not_markup(failed: tuple[Path, Validation]) -> No
 
 
 def test_a_pass_and_a_wrong_axis_have_their_page_too(tmp_path: Path) -> None:
-    for name, axis, said in (
-        ("good", {}, "PASSED : 40 spectra obey the data contract"),
-        ("bad", {"medium": "air"}, "wavelengths are in air, the contract wants vacuum"),
-    ):
+    pages: dict[str, tuple[dict[str, Any], str]] = {
+        "good": ({}, "PASSED : 40 spectra obey the data contract"),
+        "bad": ({"medium": "air"}, "wavelengths are in air, the contract wants vacuum"),
+    }
+    for name, (axis, said) in pages.items():
         validation = check(write_rows(tmp_path / f"{name}.parquet", synthetic_rows(), **axis), TINY)
         assert said in text_of(data_docs(TINY, name, validation, [], {}))
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_labels_are_refused_alike(tmp_path: Path) -> None:
     for row, (column, value) in enumerate(values):
         rows.labels[row, column] = value
     found = set(check(write_rows(tmp_path / "grid.parquet", rows), TINY).violations["row"])
-    alone = [refused(lambda row=row: check_labels(TINY, TINY.label_names, row[np.newaxis])) for row in rows.labels]
+    alone = [refused(partial(check_labels, TINY, TINY.label_names, row[np.newaxis])) for row in rows.labels]
     assert found == set(np.flatnonzero(alone))
     assert len(found) == 9
 
@@ -52,7 +53,7 @@ def test_fluxes_are_refused_alike(tmp_path: Path) -> None:
     for row, value in enumerate(values):
         rows.flux[row, 100 + row] = value
     found = set(check(write_rows(tmp_path / "grid.parquet", rows), TINY).violations["row"])
-    alone = [refused(lambda row=row: check_flux(TINY, row[np.newaxis])) for row in rows.flux]
+    alone = [refused(partial(check_flux, TINY, row[np.newaxis])) for row in rows.flux]
     assert found == set(np.flatnonzero(alone))
     assert len(found) == 5
 

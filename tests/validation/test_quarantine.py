@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from fresh_store import fresh_store
 from synthetic import ROOT, TINY, synthetic_rows, write_rows
 
 from stellar_emulator.errors import InputError, RefusedError
@@ -30,7 +31,7 @@ def rows() -> Rows:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A tracking store for the runs that check good parts."""
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")
+    mlflow.set_tracking_uri(fresh_store(tmp_path_factory.mktemp("store")))
     yield
     mlflow.set_tracking_uri("")
 

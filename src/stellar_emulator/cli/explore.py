@@ -2,7 +2,7 @@
 
 from stellar_emulator.cli.settings import Explore
 from stellar_emulator.explorer.app import explorer_app
-from stellar_emulator.models.pair import load_pair
+from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.serving.listening import address_of, answer, bound_socket
 
 

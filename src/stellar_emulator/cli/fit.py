@@ -20,6 +20,7 @@ from stellar_emulator.cli.observations import (
 )
 from stellar_emulator.cli.settings import Fit
 from stellar_emulator.errors import SetupError
+from stellar_emulator.figures.fitted import fitted_spectrum
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
@@ -79,7 +80,6 @@ def _line(pair: Pair, found: Fitted | None) -> str:
 
 def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
     """One PNG for each fit, by number and name."""
-    from stellar_emulator.figures.fitted import fitted_spectrum
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

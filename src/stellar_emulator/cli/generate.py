@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.cli.settings import Generate
+from stellar_emulator.contract.label_file import label_batches
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError
 from stellar_emulator.models.emulator import Emulator
@@ -34,9 +35,6 @@ def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.
     if options.labels is None:
         values, _ = broadcast(contract, list(given.items()))
         return iter([values.astype(np.float64)]), 1
-    # These import pyarrow and tqdm, which a single spectrum does without.
-    from stellar_emulator.contract.label_file import label_batches
-
     rows = sum(len(part) for part in label_batches(options.labels, contract, given))
     return _with_progress(label_batches(options.labels, contract, given), rows), rows
 

@@ -17,7 +17,7 @@ from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
-from stellar_emulator.models.pair import load_pair
+from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.observed.interpret import Stated, spectra_of
 from stellar_emulator.observed.masks import parse_masks
 from stellar_emulator.observed.readers.formats import read_tables
@@ -42,7 +42,7 @@ class Row(Generic[T]):
 
 
 def open_pair(options: Observations) -> Pair:
-    """Load emulator and validator as the options name them. Raises as `models.pair.load_pair`."""
+    """Load emulator and validator as the options name them. Raises as `load_pair`."""
     emulator, validator = load_pair(options.model, options.validator, options.contract)
     return Pair(emulator, validator, library(emulator))
 

@@ -5,19 +5,18 @@ Parquet and CSV with a header are streamed; FITS and ECSV are read at once, and 
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import csv
 
 from stellar_emulator.contract.checks import as_double, check_labels, check_names
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label_table import in_unit
 from stellar_emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS = 2048
 """In one batch."""
@@ -40,6 +39,8 @@ def label_batches(
     InputError
         If the file can't be read, or a row breaks the contract; the message names file, row (from 0), label and bounds.
     """
+    import pyarrow as pa
+
     common, first = common or {}, 0
     try:
         for names, columns in _parts(path, contract, list(common)):
@@ -68,7 +69,10 @@ def _parts(path: Path, contract: Contract, common: list[str]) -> Iterator[Part]:
         raise InputError(f"the suffix '{path.suffix}' is not known: give a file of {', '.join(SUFFIXES)}")
 
 
-def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator[pa.RecordBatch]:
+def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+    from pyarrow import csv
+
     names = csv.open_csv(path).schema.names
     # As text: a column's type would be guessed from its first rows, and a bad cell reported without its row.
     as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
@@ -77,7 +81,9 @@ def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator[pa.Recor
     yield from reader
 
 
-def _parquet(path: Path, contract: Contract, common: list[str]) -> Iterator[pa.RecordBatch]:
+def _parquet(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.RecordBatch"]:
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
         check_names(contract, [*file.schema_arrow.names, *common])
         yield from file.iter_batches(ROWS)
@@ -115,8 +121,11 @@ def _together(columns: list[NDArray[Any]]) -> NDArray[Any]:
     return np.column_stack([column.astype(kind) for column in columns])
 
 
-def _cells(column: pa.Array) -> NDArray[np.generic]:
+def _cells(column: "pa.Array") -> NDArray[np.generic]:
     """A column as numbers, NaN where a value is missing; as Python objects if some cell is no number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if pa.types.is_string(column.type):
         try:
             column = pc.cast(column, pa.float64())

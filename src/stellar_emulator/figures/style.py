@@ -6,7 +6,7 @@ Matplotlib takes a second to import: only what draws imports it, so that whoever
 import math
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 COMPUTED, GENERATED = "black", "#D55E00"
 BLUE, GREY = "#0072B2", "#8C8C8C"
@@ -35,7 +36,7 @@ WIDTH = 9.0
 SMALLEST = 1e-7
 """Flux below which residuals are rounding; keeps a scale of residuals finite."""
 
-SETTINGS = {
+SETTINGS: "dict[RcKeyType, Any]" = {
     "figure.dpi": 120,
     "figure.titlesize": 12,
     "font.size": 10,

@@ -23,11 +23,8 @@ from stellar_emulator.system.extras import named_extras
 from stellar_emulator.system.files import recovered
 
 if TYPE_CHECKING:
-    # MLflow takes seconds to import, and the two classes import this module.
+    # It takes seconds to import.
     from mlflow.entities.model_registry import ModelVersion
-
-    from stellar_emulator.models.emulator import Emulator
-    from stellar_emulator.models.validator import Validator
 
 Kind = Literal["emulator", "validator"]
 
@@ -89,30 +86,6 @@ def find_pair(
     if _kind_of(found.folder) == "validator":
         raise InputError(f"{emulator} is a validator, and an emulator is wanted: give the emulator, or a pair's folder")
     return found.folder, _validator_of(found).folder
-
-
-def load_pair(
-    emulator: str | Path | None, validator: str | Path = SAME[0], contract: str | Path = DEFAULT
-) -> tuple["Emulator", "Validator"]:
-    """Load an emulator and a validator, by default its own. Parameters are those of `find_pair`.
-
-    Raises
-    ------
-    InputError
-        As `find_model` and `Emulator.load`, or if both are not for the same labels and wavelengths.
-    """
-    from stellar_emulator.models.emulator import Emulator
-    from stellar_emulator.models.validator import Validator
-
-    folders = find_pair(emulator, validator, contract)
-    pair = Emulator.load(folders[0]), Validator.load(folders[1])
-    ours, theirs = (model.contract for model in pair)
-    if (ours.labels, ours.wavelength) != (theirs.labels, theirs.wavelength):
-        raise InputError(
-            f"the validator of contract {theirs.name} has other labels or wavelengths than the emulator of "
-            f"{ours.name}: name a pair's folder, or its own --validator"
-        )
-    return pair
 
 
 def shipped_names() -> list[str]:

@@ -5,11 +5,12 @@ from types import TracebackType
 from typing import Self
 
 from stellar_emulator.registry import tracking
+from stellar_emulator.registry.epoch_log import EpochLog
 from stellar_emulator.training.fit_network import Report
 
 
 class Stages:
-    """Opens a child run for each network that is asked for, ends the one before, and logs epochs as they come."""
+    """Opens a child run for each network that is asked for, ends the one before, and logs their epochs."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -17,7 +18,9 @@ class Stages:
     def __call__(self, name: str) -> Report:
         self._open.close()
         child = self._open.enter_context(tracking.start_run(name))
-        return lambda epoch, metrics: child.log_metrics(metrics, epoch)
+        epochs = EpochLog(child)
+        self._open.callback(epochs.flush)
+        return epochs.add
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from typing import Any
 
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]  # MLflow makes it at import
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
@@ -93,7 +93,9 @@ class TrackedRun:
     def log_dataset(self, name: str, digest: str, source: Path, context: str) -> None:
         """Log the grid that the run reads: its whole digest (SHA-256) as a tag, MLflow's 36 characters of it beside."""
         origin = LocalArtifactDatasetSource(str(source))
-        dataset = Dataset(**MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST]).to_dict())
+        # MLflow's own class leaves `profile` abstract, without harm.
+        described = MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST])  # type: ignore[abstract]
+        dataset = Dataset(**described.to_dict())
         tags = [InputTag(MLFLOW_DATASET_CONTEXT, context), InputTag("sha256", digest)]
         for attempt in count(1):
             try:

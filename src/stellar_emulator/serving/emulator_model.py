@@ -13,14 +13,14 @@ from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.serving.answers import emulator_answer
 
 
-class EmulatorModel(PythonModel):  # type: ignore[misc]
+class EmulatorModel(PythonModel):
     """Answers from the artifact ``bundle``; for the params see `emulator_answer`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.emulator = Emulator.load(context.artifacts["bundle"])
 
-    # MLflow reads the hints, and knows no type for an answer of one of two kinds.
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+    # MLflow reads the hints, and knows no type for an answer of one of two kinds; it gives a context if one is named.
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:  # type: ignore[override]
         names = [str(name) for name in model_input.columns]
         try:
             return emulator_answer(self.emulator, names, model_input.to_numpy(), params or {}).plain()

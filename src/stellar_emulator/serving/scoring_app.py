@@ -103,7 +103,7 @@ class _Described:
 
 
 def _mlflow_app(signature: ModelSignature) -> App:
-    app: App = scoring_server.init(_Described(Model(signature=signature)))
+    app: App = scoring_server.init(_Described(Model(signature=signature)))  # type: ignore[arg-type]  # see `_Described`
     return app
 
 

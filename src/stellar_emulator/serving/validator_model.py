@@ -14,14 +14,16 @@ from stellar_emulator.models.validator import Validator
 from stellar_emulator.serving.answers import validator_answer
 
 
-class ValidatorModel(PythonModel):  # type: ignore[misc]
+class ValidatorModel(PythonModel):
     """Answers from the artifact ``bundle``; the parameter ``noise`` is one pixel's standard deviation."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.validator = Validator.load(context.artifacts["bundle"])
 
-    # MLflow reads the hint and knows only the bare array type.
-    def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    # MLflow reads the hint and knows only the bare array type; it gives a context if one is named.
+    def predict(  # type: ignore[override]
+        self, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         try:
             labels = validator_answer(self.validator, model_input, params or {})
         except InputError as error:

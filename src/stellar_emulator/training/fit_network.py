@@ -194,9 +194,10 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
         return _muon(model, settings, rate)
     kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     chosen = {"weight_decay": settings.weight_decay, "beta_2": settings.beta_2}
-    return kinds[settings.optimizer](
+    optimizer: keras.optimizers.Optimizer = kinds[settings.optimizer](
         learning_rate=rate, **{name: value for name, value in chosen.items() if value is not None}
     )
+    return optimizer
 
 
 def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
@@ -213,7 +214,7 @@ def _replay(history: History, report: Report) -> None:
         report(epoch, {name: values[epoch] for name, values in history.items()})
 
 
-class _Record(keras.callbacks.Callback):  # type: ignore[misc]
+class _Record(keras.callbacks.Callback):
     """Keeps history and best weights on disk, shows progress, and stops after ``patience`` epochs without gain."""
 
     def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
@@ -271,7 +272,7 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
         self.bar.close()
 
 
-class _Pace(keras.callbacks.Callback):  # type: ignore[misc]
+class _Pace(keras.callbacks.Callback):
     """Ends a fit in time: no epoch begins that would not end, and a cosine reaches zero with the time or the epochs.
 
     The learning rate is constant within an epoch: what the cosine has fallen to in the epoch's middle.

@@ -198,7 +198,7 @@ class PixelSpace:
         return chain
 
 
-class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class TargetBatches(keras.utils.PyDataset):
     """Shuffled batches of targets in memory, gathered as they are asked for: given arrays, Keras copies them twice.
 
     targets: gives those of some rows. With ``seed`` None the order is that of ``rows``.
@@ -232,7 +232,7 @@ class TargetBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._order = self.rows if self.random is None else self.random.permutation(self.rows)
 
 
-class FluxBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class FluxBatches(keras.utils.PyDataset):
     """Shuffled batches of flux: row groups gathered into chunks, chunks in random order, rows shuffled inside each.
 
     Memory holds one chunk. With ``seed`` None the order is that of the grid. Where all rows fit in one chunk they

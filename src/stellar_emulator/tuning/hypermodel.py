@@ -57,7 +57,7 @@ class SearchSpace:
         return {hp.name: _nearest(hp, described.get(hp.name)) for hp in space}
 
 
-class PresetModel(keras_tuner.HyperModel):  # type: ignore[misc]
+class PresetModel(keras_tuner.HyperModel):
     """Keras Tuner's hypermodel: builds presets, which the tuner trains."""
 
     def __init__(self, space: SearchSpace) -> None:

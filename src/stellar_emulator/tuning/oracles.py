@@ -29,7 +29,7 @@ tens of trials are all spent on corners of so many dimensions."""
 OBJECTIVE = "flux_mae"
 
 
-class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
+class Budgeted(keras_tuner.Oracle):
     """Keeps a search within its budget and its state whole; mixed into each of Keras Tuner's oracles.
 
     given: hyperparameters of the first trials; on_end: told the id of each trial that ended. Keras Tuner itself writes
@@ -98,7 +98,7 @@ class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
         super().set_state(state)
         self.before = state["seconds"]
 
-    def save(self) -> None:
+    def save(self) -> None:  # type: ignore[override]  # Keras Tuner's oracles take no file either
         write_file(self._state_file, json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Any) -> None:
@@ -157,11 +157,11 @@ class Budgeted(keras_tuner.Oracle):  # type: ignore[misc]
                 self.end_order.append(trial_id)
 
 
-class _Random(Budgeted, RandomSearchOracle):  # type: ignore[misc]
+class _Random(Budgeted, RandomSearchOracle):
     pass
 
 
-class _Bayesian(Budgeted, BayesianOptimizationOracle):  # type: ignore[misc]
+class _Bayesian(Budgeted, BayesianOptimizationOracle):
     """A Gaussian process of the error's logarithm: of the error itself, one bad trial would hide all differences."""
 
     def _vectorize_trials(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -170,7 +170,7 @@ class _Bayesian(Budgeted, BayesianOptimizationOracle):  # type: ignore[misc]
         return places, np.where(errors > 0.0, np.log(np.maximum(errors, sys.float_info.min)), errors)
 
 
-class _Hyperband(Budgeted, HyperbandOracle):  # type: ignore[misc]
+class _Hyperband(Budgeted, HyperbandOracle):
     """Hyperband whose first bracket, the widest, has room among the trials of the search."""
 
     def _get_num_brackets(self) -> int:

@@ -75,6 +75,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _ended(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a worker's end, and close the pipe by which it knew that this process lives."""
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
 @dataclass
 class LocalWorkers:
     """Worker processes on this machine, each with its share of the cores, and started again if it is killed.
@@ -97,7 +104,7 @@ class LocalWorkers:
     def __exit__(self, *error: object) -> None:
         for process in self.running.values():
             process.kill()
-            process.wait()
+            _ended(process)
 
     def revive(self, oracle: Any) -> None:
         """Let go of workers that are done, and start again those that were killed.
@@ -111,6 +118,7 @@ class LocalWorkers:
             code = process.poll()
             if code is None:
                 continue
+            _ended(process)
             if code > 0:
                 raise SetupError(f"{name} ended with exit code {code}: {self._last_words(name)}")
             del self.running[name]

@@ -1,11 +1,11 @@
 """Tells MLflow of a search's trials: one child run each, under the run of the search."""
 
-import time
 from collections.abc import Mapping
 from typing import Self
 
 from stellar_emulator.networks.preset import Preset
 from stellar_emulator.registry import tracking
+from stellar_emulator.registry.epoch_log import EpochLog
 from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.registry.tracking_store import reachable
 from stellar_emulator.training.fit_network import Report
@@ -17,9 +17,6 @@ TRIAL = "trial"
 VERDICT = "verdict"
 REASON = "reason"
 """Tags of a trial's run."""
-
-FLUSH = 5.0
-"""Seconds between two writes of epochs: networks of some epochs a second would wait for the store otherwise."""
 
 
 class TrialDiary:
@@ -43,8 +40,7 @@ class TrialDiary:
             self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
             run.log_settings({**values, "family": preset.family})
             self.known = run.last_steps()
-        self.waiting: list[tuple[int, Mapping[str, float]]] = []
-        self.written = time.monotonic()
+        self.epochs = EpochLog(run)
         return self._report
 
     def end(self, result: TrialResult) -> None:
@@ -52,7 +48,7 @@ class TrialDiary:
         assert self.run is not None
         run, self.run = self.run, None
         with reachable():
-            run.log_steps(self.waiting)
+            self.epochs.flush()
             times = {"seconds": result.seconds, "fit_seconds": result.fit_seconds}
             run.log_metrics({**figures_of(result), **times})
             run.log_json(result.preset.model_dump(mode="json"), "preset.json")
@@ -63,10 +59,7 @@ class TrialDiary:
         def report(epoch: int, metrics: Mapping[str, float]) -> None:
             named = {f"{network}.{name}": value for name, value in metrics.items()}
             new = {name: value for name, value in named.items() if epoch > self.known.get(name, -1)}
-            self.waiting.append((epoch, new))
-            if self.run is not None and time.monotonic() - self.written > FLUSH:
-                with reachable():
-                    self.run.log_steps(self.waiting)
-                self.waiting, self.written = [], time.monotonic()
+            with reachable():
+                self.epochs.add(epoch, new)
 
         return report

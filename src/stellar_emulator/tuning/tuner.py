@@ -59,12 +59,14 @@ class _Task:
     ends: bool
 
 
-class PresetTuner(keras_tuner.Tuner):  # type: ignore[misc]
+class PresetTuner(keras_tuner.Tuner):
     """Trains presets under a time cap and measures the flux that they give of validation runs.
 
     given: presets of the first trials, by name. Where Keras Tuner's environment variables name a chief, this asks that
     one's oracle for trials. All tuners of a search share ``folder``.
     """
+
+    oracle: Any  # a `Budgeted` one, or what asks a chief's
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class PresetTuner(keras_tuner.Tuner):  # type: ignore[misc]
         if not self._is_worker():
             self.oracle.resume()
 
-    def save(self) -> None:
+    def save(self) -> None:  # type: ignore[override]  # Keras Tuner's tuners take no file either
         """Keep the oracle's state alone: the tuner has none, and `_populate_initial_space` finds it."""
         if not self._is_worker():
             self.oracle.save()

@@ -29,60 +29,60 @@ def own_expectations() -> dict[str, Any]:
     from great_expectations.expectations.metrics.metric_provider import metric_value
     from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-    class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectFluxToBeFinite(ExpectColumnValuesToBeBetween):
         """Expect no pixel of a spectrum to be NaN or infinite."""
 
-    class ExpectFluxToBeInRange(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectFluxToBeInRange(ExpectColumnValuesToBeBetween):
         """Expect the lowest and highest flux of a spectrum to lie within the contract's bounds."""
 
-    class ExpectSpectraToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+    class ExpectSpectraToBeUnique(ExpectColumnValuesToBeUnique):
         """Expect no spectrum to be the same as another, pixel for pixel."""
 
-    class ExpectLabelsToBeUnique(ExpectColumnValuesToBeUnique):  # type: ignore[misc]
+    class ExpectLabelsToBeUnique(ExpectColumnValuesToBeUnique):
         """Expect no two spectra to have the same labels throughout."""
 
-    class ExpectContinuumNearOne(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectContinuumNearOne(ExpectColumnValuesToBeBetween):
         """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
 
-    class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):
         """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
 
-    class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):
         """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""
 
-    class ExpectNoRepeatedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectNoRepeatedPixels(ExpectColumnValuesToBeBetween):
         """Expect no stretch of neighbouring pixels to hold one value: such pixels are dead or filled in."""
 
-    class ExpectNoSpikes(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectNoSpikes(ExpectColumnValuesToBeBetween):
         """Expect every pixel to follow the smooth curve through its neighbours, which the instrument cannot leave."""
 
-    class ExpectPixelsToVary(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectPixelsToVary(ExpectColumnValuesToBeBetween):
         """Expect each pixel's flux to vary from spectrum to spectrum: a stuck pixel does not."""
 
-    class ExpectLinesAtTheirPlaces(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectLinesAtTheirPlaces(ExpectColumnValuesToBeBetween):
         """Expect the centroid of a line in slow rotators at its place; wrong wavelengths move it."""
 
-    class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):
         """Expect a spectrum's labels among those of the spectra that look alike: a wrong label lies beyond them."""
 
-    class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):
         """Expect all rows of a run to have the run's labels."""
 
-    class ExpectRunInOnePart(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectRunInOnePart(ExpectColumnValuesToBeBetween):
         """Expect all rows of a run in one part of the split: none may be trained on and tested on."""
 
-    class ExpectRunsToDiffer(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+    class ExpectRunsToDiffer(ExpectColumnValuesToBeBetween):
         """Expect runs of different numbers to have different labels: else a run may lie on both sides of the split."""
 
-    class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):  # type: ignore[misc]
+    class ExpectDigestAsRecorded(ExpectColumnPairValuesToBeEqual):
         """Expect the content of a grid to be what its provenance recorded when it was written."""
 
-    class _TableMetric(TableMetricProvider):  # type: ignore[misc]
+    class _TableMetric(TableMetricProvider):
         """What ``found`` makes of a whole table and of the metric's values."""
 
         found: ClassVar[Callable[..., object]]
 
-        @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+        @metric_value(engine=PandasExecutionEngine)
         def _pandas(
             cls,  # noqa: N805
             execution_engine: Any,
@@ -118,7 +118,7 @@ def own_expectations() -> dict[str, Any]:
             medium = str(table["medium"].iloc[0]) if len(table) else ""
             return axis_fault(table["wavelength"].to_numpy(), medium, WavelengthAxis.model_validate(axis))
 
-    class ExpectRankCorrelationToBeBetween(BatchExpectation):  # type: ignore[misc]
+    class ExpectRankCorrelationToBeBetween(BatchExpectation):
         """Expect a measure of the spectra to follow a label as physics has it, the other labels held fixed.
 
         Shuffled, shifted or swapped labels break it. A grid with too few different values of the label is not
@@ -144,7 +144,7 @@ def own_expectations() -> dict[str, Any]:
             met = found is None or self.min_value <= found <= self.max_value
             return {"success": met, "result": {"observed_value": found}}
 
-    class ExpectLabelToFillItsRange(BatchExpectation):  # type: ignore[misc]
+    class ExpectLabelToFillItsRange(BatchExpectation):
         """Expect spectra in every one of some ranges of a label that the contract's sampling makes equally likely.
 
         A grid with too few different values of the label is not evaluated.
@@ -165,7 +165,7 @@ def own_expectations() -> dict[str, Any]:
             observed = None if empty is None else ", ".join(empty) or "none"
             return {"success": not empty, "result": {"observed_value": observed}}
 
-    class ExpectWavelengthsToFollowAxis(BatchExpectation):  # type: ignore[misc]
+    class ExpectWavelengthsToFollowAxis(BatchExpectation):
         """Expect the wavelengths of the pixels to be the contract's: start, step, count, unit and medium."""
 
         axis: Mapping[str, Any]

@@ -15,6 +15,7 @@ from typing import Any
 
 import dask
 import numpy as np
+from dask.typing import Key
 from distributed import Client, Future, LocalCluster, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
@@ -298,7 +299,7 @@ def _outcomes(
     client: Client, engine: Engine, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
 ) -> Iterator[tuple[int, IntrinsicSpectrum | FailedRun]]:
     """Compute the runs (number, labels) of ``todo``, a few at a time for each worker; yield them as they finish."""
-    running: dict[str, int] = {}
+    running: dict[Key, int] = {}
     completed = as_completed()
 
     def refill() -> None:
@@ -319,9 +320,9 @@ def _outcomes(
         refill()
 
 
-def _outcome(future: Future, number: int) -> IntrinsicSpectrum | FailedRun:
+def _outcome(future: "Future[IntrinsicSpectrum | FailedRun]", number: int) -> IntrinsicSpectrum | FailedRun:
     try:
-        outcome: IntrinsicSpectrum | FailedRun = future.result()
+        outcome = future.result()
     except StellarEmulatorError:
         raise
     except FutureCancelledError as error:
