@@ -1,4 +1,4 @@
-"""Fits one Keras network: early stopping, best weights, progress, and going on after a kill."""
+"""Fits one Keras network: keeps its best weights, shows progress, and goes on after a kill."""
 
 import json
 import math
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Loss, Training
 from stellar_emulator.system.files import new_file, read_json, settle, write_file
+from stellar_emulator.training.early_stopping import best_epoch, is_over
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
@@ -214,7 +215,7 @@ def _replay(history: History, report: Report) -> None:
 
 
 class _Record(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps history and best weights on disk, shows progress, and stops after ``patience`` epochs without gain."""
+    """Keeps history and best weights on disk, shows progress, and ends the fit when early stopping does."""
 
     def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
         super().__init__()
@@ -231,14 +232,11 @@ class _Record(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def best_epoch(self) -> int:
-        return int(np.argmin(self.history["val_loss"]))
+        return best_epoch(self.history["val_loss"])
 
     @property
     def stopped(self) -> bool:
-        epochs = len(self.history.get("val_loss", []))
-        return bool(epochs) and (
-            epochs >= self.settings.epochs or epochs - 1 - self.best_epoch >= self.settings.patience
-        )
+        return is_over(self.history.get("val_loss", []), self.settings)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.bar = tqdm(total=self.settings.epochs, desc=self.name, unit="epoch", mininterval=2.0)

@@ -18,7 +18,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
 from tqdm import tqdm
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates

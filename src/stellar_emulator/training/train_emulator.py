@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.broadening.broadening import contract_broadening
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.evaluation import Reconstruction
 from stellar_emulator.grid.expand import limb_darkening
