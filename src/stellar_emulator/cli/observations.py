@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from stellar_emulator.cli.settings import Observations
 from stellar_emulator.contract.checks import check_labels
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.fitting.estimate import Pair

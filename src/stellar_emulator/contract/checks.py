@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 
 NOISE_WIDTHS = 8.0

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.checks import check_names, unmasked
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 
 Columns = list[tuple[str, Any]]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.regions import ALL, BOX
 from stellar_emulator.evaluation import accuracy, flux_error
 from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, AccuracyRow, ratios

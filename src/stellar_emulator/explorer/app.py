@@ -21,7 +21,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stellar_emulator.contract.checks import check_names
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
 from stellar_emulator.explorer.lines import named_lines

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.figures.style import BLUE, GENERATED, GREY, densities, label_of, new_figure, styled, three_digits
 
 if TYPE_CHECKING:

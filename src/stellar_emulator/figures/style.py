@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import qmc
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 
 DECIMALS = 4
 """Labels are drawn to this many decimals, so that text, float64 and hashes of them agree."""

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 
 Shape = Literal["itself", "reciprocal", "power"]
 

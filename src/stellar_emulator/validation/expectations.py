@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from stellar_emulator.contract.axis import WavelengthAxis
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
 

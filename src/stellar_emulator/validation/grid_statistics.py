@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.grid.sampling import warped
 
 Where = Mapping[str, Sequence[float]]
