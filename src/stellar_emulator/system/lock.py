@@ -1,4 +1,4 @@
-"""One process at a time in an output folder."""
+"""The lock of an output folder, which admits one process at a time."""
 
 import fcntl
 import os
@@ -20,7 +20,8 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system releases it however this process ends. Raises `InputError` if it is held."""
+    """Hold the folder's lock; the system releases it however this process ends. Raises `InputError` if another holds
+    it."""
     path = folder / ".lock"
     with path.open("a+") as stream:
         if not _claim(stream, path):
