@@ -203,8 +203,7 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
 def _kept(
     intrinsic: str, wavelength: str, sharpest: float, fastest: float | None, largest: tuple[tuple[str, float], ...]
 ) -> Broadening:
-    """The same broadening for grid, targets and emulator; its arguments are plain values because arrays can't be
-    keys."""
+    """The same broadening for grid, targets and emulator; its arguments are plain values, which a cache can compare."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
     return broadening(*axes, sharpest, fastest, dict(largest))
 

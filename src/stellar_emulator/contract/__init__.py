@@ -1,1 +1,2 @@
-"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and labels as users give them."""
+"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and the tables of labels that users
+give."""

@@ -27,7 +27,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Safe, and ten times faster where PyYAML comes with libyaml."""
+"""A safe loader, which is ten times faster if PyYAML comes with libyaml."""
 
 
 class _Frozen(BaseModel):
@@ -48,7 +48,7 @@ class FluxRange(_Frozen):
 
 
 class LimbDarkening(_Frozen):
-    """Linear limb darkening of intrinsic spectra that have none of their own: a constant, or a table by a label."""
+    """Linear limb darkening for intrinsic spectra without their own: a constant, or a table by a label."""
 
     value: float | None = Field(default=None, ge=0, le=1, description="Of all runs; in place of a table.")
     label: Name | None = Field(default=None, description="Label of the run that a table goes by.")
@@ -74,7 +74,7 @@ class LimbDarkening(_Frozen):
 
 
 class Instrument(_Frozen):
-    """The spectrograph, where its resolution is the same for all spectra and so no label."""
+    """The spectrograph, if its resolution is the same for all spectra and therefore not a label."""
 
     resolution: float = Field(gt=0, description="Of all spectra: wavelength over FWHM; at most `sharpest`.")
     sharpest: float = Field(
@@ -91,7 +91,7 @@ class Instrument(_Frozen):
 
 
 class ModelNames(_Frozen):
-    """Names of the registered models; another contract takes other names."""
+    """Names of the registered models; each contract has its own."""
 
     emulator: str = Field(description="Name of the emulator in the registry.")
     validator: str = Field(description="Name of the validator in the registry.")
@@ -126,9 +126,9 @@ class Split(_Frozen):
 
 
 class Regions(_Frozen):
-    """Bins of labels, the hard region and the line cores that figures of merit are broken down by.
+    """Bins of labels, the hard region and the line cores by which figures of merit are broken down.
 
-    Each further field is the name of a label with the edges of its bins: of none, one or several labels. Maps of
+    Each further field is the name of a label with the edges of its bins; there may be none, one or several. Maps of
     regions show the first two.
     """
 
@@ -215,7 +215,7 @@ class Contract(_Frozen):
 
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the fields that contracts of before do not have, where this one has not either."""
+        """Leave out fields that earlier versions did not have, if this contract does not use them."""
         return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
 
     def _check_roles(self) -> None:
@@ -233,11 +233,11 @@ class Contract(_Frozen):
                 raise ValueError(f"labels: {' and '.join(names)} have one role, {role.name}: leave one of them")
 
     def of_role(self, role: str) -> Label | None:
-        """The label that has a role which one label has at most."""
+        """The label that has a role which at most one label has; None if there is none."""
         return next((label for label in self.labels if label.role == role), None)
 
     def column_of(self, role: str) -> int | None:
-        """Its place among all labels, None where none has the role."""
+        """Index of that label among all labels; None if no label has the role."""
         return next((place for place, label in enumerate(self.labels) if label.role == role), None)
 
     @property
@@ -268,7 +268,7 @@ class Contract(_Frozen):
 
     @property
     def first_binned(self) -> str:
-        """The label that figures run along: the first with bins, or the first of all."""
+        """The label along which figures are drawn: the first with bins, or else the first of all."""
         return next(iter(self.regions.bins), self.labels[0].name)
 
     def columns(self, labels: tuple[Label, ...]) -> list[int]:
@@ -282,7 +282,7 @@ def read_contract(where: str | Path) -> Contract:
     Raises
     ------
     InputError
-        If the file is missing, no YAML, or breaks a rule; the message names field, value and rule.
+        If the file is missing, is not YAML, or breaks a rule; the message names field, value and rule.
     """
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
@@ -299,7 +299,7 @@ def read_contract(where: str | Path) -> Contract:
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:
-    """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
+    """Check a data contract given as text; ``name`` is used in error messages. Raises like `read_contract`."""
     try:
         content = yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:

@@ -1,4 +1,4 @@
-"""The contract's section ``gate``: what a pair of models must reach on the gate set to serve as champion."""
+"""The contract's section ``gate``: the limits that a pair of models must meet on the gate set to serve as champion."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ class FluxCeilings(_Frozen):
 
 
 class GateLimits(_Frozen):
-    """Limits and margins; those by label are given for every accuracy label, in its unit where it has one."""
+    """Limits and margins; those by label are given for every accuracy label, in its unit if it has one."""
 
     runs: int = Field(ge=2, description="Fewest runs.")
     spectra: int = Field(ge=2, description="Fewest spectra.")

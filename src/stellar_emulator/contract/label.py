@@ -42,7 +42,7 @@ class Label(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _kind_and_role(cls, given: Any) -> Any:
-        """Each of them from the other; a role that is not known is left for the contract to name."""
+        """Set kind and role, each from the other; an unknown role is left for the contract to report."""
         if not isinstance(given, dict):
             return given
         if not given.get("role"):
@@ -52,7 +52,7 @@ class Label(BaseModel):
 
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a role that kind and name say already."""
+        """Leave out a role that follows from kind and name."""
         inferred = self.role == inferred_role(self.name, self.kind)
         return {name: value for name, value in handler(self).items() if name != "role" or not inferred}
 

@@ -1,4 +1,4 @@
-"""Early stopping: which epoch was the best on the validation runs, and when no better one is waited for any longer."""
+"""Early stopping: which epoch was the best on the validation runs, and when to stop waiting for a better one."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def best_epoch(losses: Sequence[float]) -> int:
 def is_over(losses: Sequence[float], settings: Training) -> bool:
     """Whether a training ends after these epochs.
 
-    losses: on the validation runs, one value an epoch. A training ends with its last epoch, ``settings.epochs``, or
-    when ``settings.patience`` epochs in a row have brought no smaller loss.
+    losses: those on the validation runs, one value per epoch. A training ends with its last epoch, ``settings.epochs``,
+    or when ``settings.patience`` epochs in a row have brought no smaller loss.
     """
     if not losses:
         return False
