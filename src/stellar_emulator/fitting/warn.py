@@ -29,7 +29,7 @@ def medium_shift(axis: WavelengthAxis) -> float:
 
 
 def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected: float | None) -> list[str]:
-    """Warnings about a measured velocity, where the user said which to expect or None for none."""
+    """Warnings about a measured velocity; expected: the one that the user stated, None if none."""
     shift = medium_shift(axis)
     moved = velocity - (0.0 if expected is None else expected)
     for sign, given, true in ((1.0, "air", "vacuum"), (-1.0, "vacuum", "air")):
