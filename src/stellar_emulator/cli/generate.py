@@ -26,7 +26,7 @@ def run(options: Generate) -> None:
 
 
 def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.float64]], int]:
-    """Labels in batches (n, labels), checked, and how many rows they have together.
+    """Checked labels in batches (n, labels), and their total number of rows.
 
     A table is read twice: all its rows are checked before the first spectrum is made.
     """
@@ -34,7 +34,7 @@ def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.
     if options.labels is None:
         values, _ = broadcast(contract, list(given.items()))
         return iter([values.astype(np.float64)]), 1
-    # These import pyarrow and tqdm, which a single spectrum does without.
+    # These import pyarrow and tqdm, which a single spectrum does not need.
     from stellar_emulator.contract.label_file import label_batches
 
     rows = sum(len(part) for part in label_batches(options.labels, contract, given))

@@ -1,4 +1,4 @@
-"""Tells MLflow of a search's trials: one child run each, under the run of the search."""
+"""Logs a search's trials to MLflow: one child run each, under the run of the search."""
 
 import time
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ REASON = "reason"
 """Tags of a trial's run."""
 
 FLUSH = 5.0
-"""Seconds between two writes of epochs: networks of some epochs a second would wait for the store otherwise."""
+"""Seconds between two writes of epochs: networks with several epochs per second would otherwise wait for the store."""
 
 
 class TrialDiary:
-    """Keeps each trial's hyperparameters, epochs, figures and verdict; a trial that was killed goes on in its run."""
+    """Keeps each trial's hyperparameters, epochs, figures and verdict; a trial that was killed continues in its run."""
 
     def __init__(self, parent: str) -> None:
         self.parent = parent
@@ -38,7 +38,8 @@ class TrialDiary:
             self.run.end("KILLED")
 
     def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport:
-        """Open a trial's run and return what logs the epochs of its networks as ``NETWORK.loss`` and so on."""
+        """Open a trial's run and return the function that logs the epochs of its networks, as ``NETWORK.loss`` and so
+        on."""
         with reachable():
             self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
             run.log_settings({**values, "family": preset.family})
