@@ -1,4 +1,5 @@
-"""Collects what the gate must know and no spectrum tells: where models and grids come from, and who saw which runs."""
+"""Collects the evidence that spectra do not show: the origin of models and grids, and the runs that each model has
+seen."""
 
 from collections.abc import Sequence
 

@@ -45,7 +45,7 @@ def own_expectations() -> dict[str, Any]:
         """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
 
     class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
-        """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
+        """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum has no information."""
 
     class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):  # type: ignore[misc]
         """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""

@@ -1,4 +1,4 @@
-"""What a grid as a whole tells: rank correlations of measures with labels, and how labels fill their ranges."""
+"""Statistics of a grid as a whole: rank correlations of measures with labels, and the coverage of labels' ranges."""
 
 from collections.abc import Mapping, Sequence
 
