@@ -47,7 +47,7 @@ class CommandParser(OneLineParser):
     def _unknown(self, word: str, verb: Verb | None) -> str:
         name = word.partition("=")[0]
         if not name.startswith("-"):
-            return f"{word} is one word too many: {PROGRAM} {verb.name if verb else ''} --help tells what it takes"
+            return f"{word} is one word too many: {PROGRAM} {verb.name if verb else ''} --help lists what it takes"
         known = ("--help", "--version") if verb is None else ("--help", *option_names(verb))
         where = f"{PROGRAM} {verb.name} --help" if verb else f"{PROGRAM} --help"
         return f"option {name} is unknown: {hint(name, known)}{where} lists what there is"

@@ -37,7 +37,7 @@ class _Frozen(BaseModel):
 class WavelengthAxis(_Frozen):
     """Pixels, given by their centres: by `start` and a step in wavelength or velocity, or as a list."""
 
-    start: float = Field(description="Centre of the first pixel; of listed ones it may be left out.")
+    start: float = Field(description="Centre of the first pixel; it may be left out if the pixels are listed.")
     step: float | None = Field(
         default=None, gt=0, description="Linear axis: from each centre to the next, the same for all."
     )
@@ -50,7 +50,7 @@ class WavelengthAxis(_Frozen):
     wavelengths: tuple[float, ...] | None = Field(
         default=None, description="Listed axis: all centres, ascending, in place of a step."
     )
-    count: int = Field(ge=2, description="Number of pixels; of listed ones it may be left out.")
+    count: int = Field(ge=2, description="Number of pixels; it may be left out if the pixels are listed.")
     unit: Literal["Angstrom"] = Field(description="Of `start`, `step` and `wavelengths`.")
     medium: Medium = Field(description="In which the wavelengths are measured.")
 

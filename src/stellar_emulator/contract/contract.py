@@ -50,11 +50,11 @@ class FluxRange(_Frozen):
 class LimbDarkening(_Frozen):
     """Linear limb darkening for intrinsic spectra without their own: a constant, or a table by a label."""
 
-    value: float | None = Field(default=None, ge=0, le=1, description="Of all runs; in place of a table.")
-    label: Name | None = Field(default=None, description="Label of the run that a table goes by.")
+    value: float | None = Field(default=None, ge=0, le=1, description="Value for all runs, in place of a table.")
+    label: Name | None = Field(default=None, description="Label of the run by which the table is ordered.")
     at: tuple[float, ...] | None = Field(default=None, description="Values of that label, ascending, two or more.")
     values: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
-        default=None, description="Limb darkening at each of them; linear between, constant beyond."
+        default=None, description="Limb darkening at each of these values; linear between them, constant beyond."
     )
 
     @model_validator(mode="after")
@@ -76,11 +76,11 @@ class LimbDarkening(_Frozen):
 class Instrument(_Frozen):
     """The spectrograph, if its resolution is the same for all spectra and therefore not a label."""
 
-    resolution: float = Field(gt=0, description="Of all spectra: wavelength over FWHM; at most `sharpest`.")
+    resolution: float = Field(gt=0, description="Resolution of all spectra, wavelength over FWHM; at most `sharpest`.")
     sharpest: float = Field(
         gt=0,
-        description="Resolution that exact emulators are trained at, before they broaden to `resolution`; one that was "
-        "trained by another contract serves this one too where the two agree in it.",
+        description="Resolution at which exact emulators are trained, before they broaden to `resolution`; an emulator "
+        "of another contract also serves this one if both contracts agree in it.",
     )
 
     @model_validator(mode="after")
@@ -100,9 +100,9 @@ class ModelNames(_Frozen):
 class Sampling(_Frozen):
     """Seeds of the two independent label sequences, and the broadening draws of each run."""
 
-    seed: int = Field(description="Of the runs that models are trained and tested on.")
-    gate_seed: int = Field(description="Of the runs that the gate alone reads; another one than `seed`.")
-    realisations: int = Field(ge=1, description="Broadened spectra of each run.")
+    seed: int = Field(description="Seed of the runs on which models are trained and tested.")
+    gate_seed: int = Field(description="Seed of the runs that only the gate reads; it differs from `seed`.")
+    realisations: int = Field(ge=1, description="Number of broadened spectra of each run.")
 
     @model_validator(mode="after")
     def _independent(self) -> Self:
@@ -114,9 +114,9 @@ class Sampling(_Frozen):
 class Split(_Frozen):
     """Shares of the runs in each part; they sum to 1."""
 
-    train: float = Field(gt=0, description="Share that networks are fitted to.")
-    validation: float = Field(gt=0, description="Share by which training stops and searches choose.")
-    test: float = Field(gt=0, description="Share that models are measured on, and nothing else reads.")
+    train: float = Field(gt=0, description="Share to which networks are fitted.")
+    validation: float = Field(gt=0, description="Share that decides when training stops and what searches choose.")
+    test: float = Field(gt=0, description="Share on which models are measured, and which nothing else reads.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -139,8 +139,12 @@ class Regions(_Frozen):
 
     hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
     line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
-    line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
-    equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
+    line_core_half_width: float = Field(
+        gt=0, description="Half width of a line core, in Angstrom to either side of the line's centre."
+    )
+    equivalent_width_half_width: float = Field(
+        gt=0, description="Half width in Angstrom over which a line is integrated."
+    )
 
     @property
     def bins(self) -> dict[str, list[float]]:
@@ -158,32 +162,32 @@ class Regions(_Frozen):
 class Contract(_Frozen):
     """Everything that a grid, a model and a request of one kind must obey."""
 
-    name: Name = Field(description="Of the contract; its embedded grid and its shipped pair lie under it.")
+    name: Name = Field(description="Name of the contract, of its embedded grid and of its shipped pair.")
     description: str = Field(description="One sentence for people.")
-    models: ModelNames = Field(description="What its models are registered as.")
+    models: ModelNames = Field(description="Names under which its models are registered.")
     labels: tuple[Label, ...] = Field(
-        min_length=1, description="In the order of every table; one of kind run at least."
+        min_length=1, description="The labels, in the order of every table; at least one is of kind run."
     )
     wavelength: WavelengthAxis = Field(description="Pixels of every spectrum.")
-    flux: FluxRange = Field(description="What flux may be.")
+    flux: FluxRange = Field(description="Range of the flux.")
     intrinsic: IntrinsicAxis | None = Field(
-        default=None, description="Pixels of unbroadened spectra; absent: grids hold broadened spectra alone."
+        default=None, description="Pixels of unbroadened spectra; absent: grids hold only broadened spectra."
     )
     instrument: Instrument | None = Field(
-        default=None, description="Where resolution is no label; absent: it is one, or is not known."
+        default=None, description="The instrument, if resolution is not a label; absent: it is one, or is unknown."
     )
     limb_darkening: LimbDarkening | None = Field(
-        default=None, description="Of intrinsic spectra that come without; absent: they have their own, or need none."
+        default=None, description="For intrinsic spectra without their own; absent: they have one, or need none."
     )
     embedded: Name | None = Field(
-        default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
+        default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
     sampling: Sampling = Field(description="How labels are drawn.")
     split: Split = Field(description="Which runs train, validate and test.")
     regions: Regions = Field(description="How figures of merit are broken down.")
-    gate: GateLimits | None = Field(default=None, description="What a champion must reach; absent: no promotion.")
+    gate: GateLimits | None = Field(default=None, description="Limits that a champion must meet; absent: no promotion.")
     expectations: Expectations = Field(
-        default_factory=Expectations, description="What spectra must show beside bounds and axis."
+        default_factory=Expectations, description="Requirements on spectra besides bounds and axis."
     )
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")

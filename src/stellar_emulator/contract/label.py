@@ -22,21 +22,21 @@ class Label(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: Name = Field(description="As columns, arguments and requests call it.")
-    symbol: str = Field(description="LaTeX, for figures.")
-    unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
+    name: Name = Field(description="Name of the label in columns, arguments and requests.")
+    symbol: str = Field(description="Symbol in LaTeX, for figures.")
+    unit: str = Field(description="Unit of all its values, as astropy writes it; empty for a pure number.")
     lower: float = Field(description="Smallest value, inclusive; below `upper`.")
     upper: float = Field(description="Largest value, inclusive.")
     kind: Kind = Field(
-        description="Whether it belongs to the radiative-transfer run or to the broadening; `role` alone says it too."
+        description="The step to which it belongs: radiative-transfer run or broadening; optional if `role` is given."
     )
     role: str = Field(
         default="",
-        description=f"What it does: {known_roles()}; absent: of a label of kind broadening its name, of others run.",
+        description=f"What it does: {known_roles()}; absent: its name if it is of kind broadening, else run.",
     )
-    accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
+    accuracy: bool = Field(description="Whether the gate judges its accuracy, which is otherwise only reported.")
     median: float | None = Field(
-        default=None, description="Half of all draws lie below it, between the bounds; absent: uniform draws."
+        default=None, description="Value between the bounds below which half of all draws lie; absent: uniform draws."
     )
 
     @model_validator(mode="before")
