@@ -117,8 +117,7 @@ class Broadening:
         labels: NDArray[np.floating],
         limb_darkening: NDArray[np.float64],
     ) -> NDArray[np.float32]:
-        """Broadened flux, (n, 2 modes) to (n, pixels), at the broadening labels among those of a contract, (n,
-        labels)."""
+        """Broadened flux, (n, 2 modes) to (n, pixels), at the broadening ones of labels (n, labels)."""
         places = {role: contract.column_of(role) for role in self.disc_series}
         given = {role: labels[:, place].astype(np.float64) for role, place in places.items() if place is not None}
         return self(modes, given.pop(ROTATION, None), resolutions(contract, labels), limb_darkening, given)

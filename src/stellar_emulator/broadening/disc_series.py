@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 DiscAndLimb = Callable[[Array, Array], tuple[Array, Array]]
-"""Maps values of a label (n,) and frequencies in cycles per km/s to the transfers of disc and limb, (n, frequencies)
-each."""
+"""Maps a label (n,) and frequencies in cycles per km/s to the transfers of disc and limb, (n, frequencies) each."""
 
 NEGLIGIBLE_TERM = 1e-9
 """Terms of the series that change no transfer, which is at most 1, by more are dropped."""

@@ -23,8 +23,7 @@ WINDOW = 48
 """Samples of a window, margins included: long windows cost arithmetic, and short ones leave the processor idle."""
 
 FLOOR, RIDGE = 1e-5, 1e-14
-"""Weight in least squares of a mode that is not transmitted, and the ridge that keeps the equations solvable; both
-relative."""
+"""Relative weight in least squares of a mode that is not transmitted, and relative ridge that keeps it solvable."""
 
 
 @dataclass(frozen=True)

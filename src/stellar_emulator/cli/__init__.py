@@ -1,5 +1,4 @@
-"""The command ``stellar-emulator``: one module per verb, which reads parameters and calls the other rooms. It contains
-no science."""
+"""The command ``stellar-emulator``: one module per verb, which reads parameters and calls the other rooms."""
 
 import os
 

@@ -71,8 +71,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _open_closed_streams() -> None:
-    """Redirect those of streams 0 to 2 that are closed to nowhere, or messages would be written to the next opened
-    file."""
+    """Redirect closed ones of streams 0 to 2 to nowhere, or messages would be written to the next opened file."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

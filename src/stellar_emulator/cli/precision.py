@@ -41,6 +41,5 @@ def _table(contract: Contract, point: np.ndarray, limits: Precision) -> str:
 
 
 def _cell(limit: float, span: float) -> str:
-    """A limit in three digits; beyond the label's range the spectrum constrains the label no better than the box
-    does."""
+    """A limit in three digits; beyond the label's range the spectrum adds no constraint to that of the box."""
     return f"{limit:.3g}" if limit < span else "undetermined"

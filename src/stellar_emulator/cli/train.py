@@ -43,8 +43,7 @@ SEARCH_RUN = "search_run"
 """Tag of a training's run and of its models: the run of the search that found the preset."""
 
 HASH_DIGITS = 16
-"""Hexadecimal digits of each run's hash that a model's folder keeps, so that no model is judged on its training
-runs."""
+"""Digits of each run's hash that a model's folder keeps, so that no model is judged on its training runs."""
 
 NEW = "new"
 """Word for networks that are yet to be trained."""

@@ -54,8 +54,7 @@ SEARCHES = "searches"
 """Folder in ``output`` of the state of every search; other settings make another search."""
 
 LONGEST_WAIT = 600.0
-"""Seconds that a worker waits for its chief, and that a trial may take beyond twice its cap before it counts as
-lost."""
+"""Seconds that a worker waits for its chief, and by which a trial may exceed twice its cap before it counts as lost."""
 
 
 def run(options: Tune) -> None:

@@ -1,2 +1,1 @@
-"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and the tables of labels that users
-give."""
+"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and users' tables of labels."""

@@ -26,8 +26,7 @@ _SPACINGS: dict[str, Spacing] = {"step": "linear", "velocity_step": "logarithmic
 """The spacing of an axis, by the one field that states it."""
 
 _MATCH = 1e-2
-"""Fraction of a pixel's width by which wavelengths may miss its centre and still count as it: single precision
-passes."""
+"""Fraction of a pixel's width by which wavelengths may miss its centre, so that single precision passes."""
 
 
 class _Frozen(BaseModel):

@@ -248,7 +248,6 @@ def _number(value: float) -> str:
 
 
 def as_double(numbers: NDArray[Any]) -> NDArray[np.float64]:
-    """Convert to float64 with the decimals that single precision stands for: 0.1 stays 0.1, and a bound stays inside
-    its bounds."""
+    """Convert to float64 with the decimals of single precision: 0.1 stays 0.1, and a bound stays inside its bounds."""
     exact = numbers.astype("U32") if numbers.dtype.kind == "f" and numbers.dtype.itemsize < 8 else numbers
     return np.asarray(exact.astype(np.float64))

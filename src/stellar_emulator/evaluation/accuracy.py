@@ -19,8 +19,7 @@ PAPER_TABLE_5 = {
     "m_h": {"train": 0.04, "validation": 0.08, "test": 0.15, "generated": 0.15},
     "vmicro": {"train": 0.15, "validation": 0.17, "test": 0.17, "generated": 0.20},
 }
-"""Gebran (2024), Table 5: called MSE there, but given in the labels' units, so taken as RMSE. It refers to another
-grid."""
+"""Gebran (2024), Table 5: called MSE there, but in the labels' units, so taken as RMSE. It refers to another grid."""
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,7 @@ def rms(errors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def rms_by_region(contract: Contract, labels: NDArray[np.float64], errors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Root mean squares of errors (n, width) in each region, (bins, ..., width); those of all rows for a region without
-    any."""
+    """Root mean squares of errors (n, width) in each region, (bins, ..., width); of all rows for an empty region."""
     places = [_bins(contract, labels, name) for name in contract.regions.bins]
     sizes = [len(edges) - 1 for edges in contract.regions.bins.values()]
     everywhere = np.sqrt(np.mean(np.square(errors), axis=0))

@@ -111,8 +111,7 @@ class Explorer:
         return Response(content, media_type=DOWNLOADS[suffix], headers=saved)
 
     async def observed(self, request: Request) -> Response:
-        """Labels that the validator infers from an uploaded file, the request's body; `Reading` has the query's
-        fields."""
+        """Labels inferred from an uploaded file, the request's body; `Reading` has the query's fields."""
         reading = parse_reading(dict(request.query_params))
         content = bytearray()
         async for part in request.stream():

@@ -22,8 +22,7 @@ INFER_SHARE, FIT_SHARE = 0.9, 0.15
 """Smallest shares of the model's axis that a spectrum must cover."""
 
 ROUNDS = 3
-"""Rounds of inferring labels and generating the spectrum from which velocity, continuum and missing pixels are
-taken."""
+"""Rounds of inferring labels and generating their spectrum, which sets velocity, continuum and missing pixels."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ def _fitted(
     starts: Sequence[NDArray[np.float64]],
     velocity: float | None,
 ) -> Solution:
-    """Best fit from starting labels (labels,) each; ``fixed``: NaN for labels to fit; velocity None: it is also
-    fitted."""
+    """Best fit from starting labels (labels,) each; ``fixed``: NaN for labels to fit; velocity: None to fit it too."""
     free = np.isnan(fixed)
     spectrum = beginning.spectrum
     forward = Forward(emulator, spectrum.wavelength, beginning.basis, free, velocity is None)

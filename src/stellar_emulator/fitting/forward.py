@@ -18,8 +18,7 @@ SPLINE_DEGREE = 5
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of a fit: labels (labels,) in physical units, velocity in km/s, continuum coefficients (basis,) or
-    none."""
+    """Parameters of a fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none."""
 
     labels: NDArray[np.float64]
     velocity: float
@@ -28,7 +27,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions at the observed pixels: flux (pixels,), the emulator's error, slopes (parameters, pixels) by
+    """Prediction at the observed pixels: flux (pixels,), emulator's error, slopes (parameters, pixels) by
     `Forward.free`."""
 
     flux: NDArray[np.float64]
@@ -103,8 +102,7 @@ class Forward:
         return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))
 
     def _made(self, labels: NDArray[np.float64]) -> Made:
-        """The emulator's result for labels; it is kept for the next call, since all calls need the same if labels are
-        fixed."""
+        """The emulator's result for labels; it is kept, since all calls need the same one if labels are fixed."""
         key = labels.tobytes()
         if key not in self._last:
             flux = np.concatenate([self.emulator.flux(labels[None]), self._label_slopes(labels)])

@@ -24,8 +24,7 @@ measured on test spectra after a cubic continuum was divided out: the errors of 
 correlated, so they move labels by far more than noise of the same size."""
 
 VELOCITY_ROOM = 50.0
-"""Range of velocities in km/s to either side of the start, so that no pixel leaves or enters the model's axis during a
-fit."""
+"""Range of velocities in km/s about the start, so that no pixel leaves or enters the model's axis during a fit."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class Solution:
 def fit_spectrum(
     forward: Forward, flux: NDArray[np.float64], error: NDArray[np.float64], starts: Sequence[Parameters]
 ) -> Solution:
-    """Minimise chi-square from each start and keep the best; flux, error: (pixels,), with infinite error in masked
-    pixels."""
+    """Minimise chi-square from each start and keep the best; flux, error: (pixels,), infinite error if masked."""
     best, best_cost = starts[0], np.inf
     for start in starts:
         found, cost = _minimised(forward, flux, error, start)

@@ -1,5 +1,4 @@
-"""The properties of emulators and validators that fits need; `stellar_emulator.Emulator` and `Validator` provide
-them."""
+"""The interfaces of emulators and validators in fits; `stellar_emulator.Emulator` and `Validator` provide them."""
 
 from typing import Protocol
 
@@ -27,8 +26,7 @@ class EmulatorLike(Protocol):
 
 
 class ValidatorLike(Protocol):
-    """Maps normalised flux (n, pixels) to labels (n, labels) and their errors, and measures how unfamiliar a spectrum
-    is."""
+    """Maps normalised flux (n, pixels) to labels (n, labels) and their errors, and measures its unfamiliarity."""
 
     @property
     def contract(self) -> Contract: ...

@@ -18,8 +18,7 @@ SMALLEST = 1e-5
 
 @dataclass(frozen=True)
 class ScaledLabels:
-    """Coordinate of a label: (label^power - lower^power) / (upper^power - lower^power). All arrays have shape
-    (labels,)."""
+    """Coordinate of a label: (label^power - lower^power) / (upper^power - lower^power). Arrays have shape (labels,)."""
 
     power: NDArray[np.float64]
     lower: NDArray[np.float64]

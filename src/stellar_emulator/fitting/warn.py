@@ -72,8 +72,7 @@ def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:
 
 
 def about_reconstruction(found: float, limit: float) -> list[str]:
-    """Warnings about a spectrum's distance from those that the validator was trained on, with the limit for its
-    noise."""
+    """Warnings about a spectrum's distance from the validator's training spectra, with the limit for its noise."""
     if found <= limit:
         return []
     return [

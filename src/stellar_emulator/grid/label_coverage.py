@@ -16,8 +16,7 @@ from stellar_emulator.contract.roles import Kind
 from stellar_emulator.grid.sampling import warped
 
 SPECTRA_PER_CELL = 12
-"""Expected number of spectra in a cell: less than one grid in a hundred then has an empty cell by chance (exp(-12)
-each)."""
+"""Expected spectra in a cell: less than one grid in a hundred then has an empty cell by chance (exp(-12) each)."""
 
 MOST_CELLS = 10
 """Largest number of cells along one label."""

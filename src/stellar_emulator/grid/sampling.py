@@ -62,8 +62,7 @@ def warped(label: Label, unit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def unwarped(label: Label, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of all draws that lie below some label values, the inverse of `warped`; values out of bounds are
-    clipped."""
+    """Share of all draws below some label values, the inverse of `warped`; values out of bounds are clipped."""
     share = np.clip((values - label.lower) / (label.upper - label.lower), 0.0, 1.0)
     rate = _rate(label)
     return np.asarray(share if rate == 0.0 else np.expm1(-rate * share) / np.expm1(-rate))

@@ -135,8 +135,7 @@ class Grid:
         return self._digest_of([digest for _, flux in self.batches() for digest in flux_digests(flux)])
 
     def note_digest(self, digests: Sequence[str]) -> str:
-        """Keep the digest that follows from the `flux_digests` of all rows, so that no later call must read the flux
-        again."""
+        """Keep the digest that follows from `flux_digests` of all rows, so that no later call reads the flux again."""
         self.__dict__["digest"] = self._digest_of(digests)
         return self.digest
 

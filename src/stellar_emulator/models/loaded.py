@@ -66,8 +66,7 @@ class LoadedModel:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Preset, seed, digest of the grid, runs that the model has seen, and MLflow's run, as training recorded
-        them."""
+        """Preset, seed, digest of the grid, runs that the model has seen, MLflow's run, as recorded by training."""
         return self.bundle.metadata
 
     @property

@@ -1,5 +1,5 @@
-"""Coordinates of labels along which spectra change evenly: inputs of teachers, and of networks whose preset asks for
-them."""
+"""Coordinates of labels along which spectra change evenly: inputs of teachers and, if the preset says so, of
+networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ class DenseChain:
         return along(self.coordinates, x) if self.coordinates else x
 
     def __add__(self, after: "DenseChain") -> "DenseChain":
-        """This chain, followed by ``after``; two adjoining linear layers are not merged, since a narrow waist costs
+        """This chain, followed by ``after``; adjoining linear layers are not merged, since a narrow waist costs
         less."""
         return DenseChain(self.layers + after.layers, self.coordinates)
 

@@ -49,8 +49,7 @@ class Training(_Frozen):
 
 
 class Autoencoder(_Frozen):
-    """Flux to latent values and back (Table 2 of Gebran 2024); the decoder is stated separately and need not mirror the
-    encoder."""
+    """Flux to latent values and back (Table 2 of Gebran 2024); the decoder need not mirror the encoder."""
 
     encoder: tuple[Width, ...]
     latent: Width

@@ -34,8 +34,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Library:
-    """Normalised spectra at known labels, from which fits begin. labels: (rows, labels); flux: (rows, pixels) on
-    ``axis``."""
+    """Normalised spectra from which fits begin. labels: (rows, labels); flux: (rows, pixels) on ``axis``."""
 
     axis: WavelengthAxis
     labels: NDArray[np.float64]

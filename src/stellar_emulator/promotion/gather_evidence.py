@@ -1,5 +1,4 @@
-"""Collects the evidence that spectra do not show: the origin of models and grids, and the runs that each model has
-seen."""
+"""Collects the evidence that spectra do not show: the origin of models and grids, and runs seen by each model."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,4 @@
-"""The code and requirements that a registered model needs to run elsewhere: a copy of the package, and exact
-versions."""
+"""Code and requirements with which a registered model runs elsewhere: a copy of the package, and exact versions."""
 
 import shutil
 from importlib.metadata import distribution, version

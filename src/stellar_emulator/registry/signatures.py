@@ -7,8 +7,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from stellar_emulator.contract.contract import Contract
 
 ENCODINGS = ("json", "base64")
-"""Encodings of numbers: JSON, or single precision as base64 text, which is a third as long and takes no time to
-read."""
+"""Encodings of numbers: JSON, or single precision as base64, which is a third as long and takes no time to read."""
 
 
 def emulator_signature(contract: Contract) -> ModelSignature:

@@ -91,8 +91,8 @@ class TrackedRun:
             client.log_artifact(self.run_id, str(file), folder)
 
     def log_dataset(self, name: str, digest: str, source: Path, context: str) -> None:
-        """Log the grid that the run reads: its full digest (SHA-256) as a tag, and the 36 characters of it that MLflow
-        allows."""
+        """Log the grid that the run reads: its full digest (SHA-256) as a tag, and the 36 characters of MLflow's
+        own."""
         origin = LocalArtifactDatasetSource(str(source))
         dataset = Dataset(**MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST]).to_dict())
         tags = [InputTag(MLFLOW_DATASET_CONTEXT, context), InputTag("sha256", digest)]

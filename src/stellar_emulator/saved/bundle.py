@@ -247,8 +247,7 @@ def _save(
 
 
 def _places(graph: bytes, parts: Mapping[str, DenseChain]) -> dict[str, int]:
-    """Position of the first byte of each weight in the graph's file, which holds them in little-endian single
-    precision."""
+    """First byte of each weight in the graph's file, which holds weights in little-endian single precision."""
     return {
         f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
         for part, chain in parts.items()

@@ -1,5 +1,4 @@
-"""Reads the body of a request, in any of MLflow's forms, and checks it without coercing, dropping or guessing
-anything."""
+"""Reads the body of a request, in any of MLflow's forms, and checks it without coercing or dropping anything."""
 
 import csv
 import io

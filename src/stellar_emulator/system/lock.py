@@ -20,8 +20,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system releases it however this process ends. Raises `InputError` if another holds
-    it."""
+    """Hold the folder's lock; the system releases it however this process ends. Raises `InputError` if it is held."""
     path = folder / ".lock"
     with path.open("a+") as stream:
         if not _claim(stream, path):

@@ -23,8 +23,7 @@ History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
 
 BEST, LATEST, PARTIAL = "best.weights.h5", "latest.weights.h5", "partial.weights.h5"
-"""Files of weights of the best epoch so far, of the last one, and of those being written, each with the optimizer's
-state."""
+"""Files of weights: best epoch so far, last epoch, and epoch being written, each with the optimizer's state."""
 
 CLOCK = "clock.json"
 """File that holds the seconds spent on a fit that has not ended."""
@@ -43,8 +42,7 @@ def root_mean_squared_error(wanted: Any, made: Any) -> Any:
 
 
 def weighted_mean_squared_error(wanted: Any, made: Any) -> Any:
-    """Weighted error of each example, tensors (n, values + weights) and (n, values) to (n,); `training.space` sets the
-    weights."""
+    """Weighted error of each example, tensors (n, values + weights) and (n, values) to (n,); see `training.space`."""
     values = made.shape[-1]
     return keras.ops.mean(wanted[..., values:] * keras.ops.square(made - wanted[..., :values]), axis=-1)
 
@@ -67,14 +65,12 @@ LOSSES: dict[Loss, Any] = {
 """Losses of presets in the form that Keras takes."""
 
 MUON_OUTER_DECAY = 0.004
-"""Weight decay of the layers that Muon leaves to AdamW (Keras's default); the layers that it trains itself have
-none."""
+"""Weight decay of the layers that Muon leaves to AdamW (Keras's default); its own layers have none."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The result of a fit: metrics by epoch (``loss``, ``val_loss``), the epoch whose weights were kept, and its
-    time."""
+    """The result of a fit: metrics by epoch (``loss``, ``val_loss``), epoch whose weights were kept, and its time."""
 
     history: History
     best_epoch: int
@@ -205,8 +201,7 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
 
 
 def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
-    """Muon for a model's inner kernels; its AdamW trains the first and last layers and all weights that are not
-    matrices."""
+    """Muon for a model's inner kernels; its AdamW trains first and last layer and weights that are not matrices."""
     memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
     outer = [rf"(^|/){re.escape(layer.name)}/" for layer in (model.layers[0], model.layers[-1])]
     return keras.optimizers.Muon(

@@ -131,7 +131,7 @@ def weighted(targets: Array, weights: Array | None, rows: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class Known:
-    """Statistics of spectra with errors: mean flux of each pixel over spectra with data, (pixels,), and mean inverse
+    """Statistics of spectra with errors: mean flux of each pixel that has data, (pixels,), and mean inverse
     variance."""
 
     mean: Array

@@ -27,8 +27,7 @@ from stellar_emulator.system.files import new_file
 Array = NDArray[np.float32]
 
 RUNS_LEARNED = 12288
-"""Largest number of runs that the process learns, drawn by seed: its covariance matrix takes 8 bytes per pair of
-runs."""
+"""Largest number of runs that the process learns, drawn by seed: its covariance matrix takes 8 bytes per pair."""
 
 RUNS_SCALED = 768
 COMPONENTS_SCALED = 8

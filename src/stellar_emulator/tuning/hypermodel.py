@@ -1,5 +1,4 @@
-"""The search space: from Keras Tuner's hyperparameters to a preset, and from a preset to the nearest
-hyperparameters."""
+"""The search space: from Keras Tuner's hyperparameters to a preset, and from a preset to the nearest ones."""
 
 import math
 from collections.abc import Mapping
@@ -70,8 +69,7 @@ class PresetModel(keras_tuner.HyperModel):  # type: ignore[misc]
 
 
 def with_epochs(preset: Preset, target: Target, epochs: int) -> Preset:
-    """A preset with ``epochs`` in the target's last fit, and its other fits in proportion; patience is never
-    reduced."""
+    """A preset with ``epochs`` in the target's last fit, and its other fits in proportion; patience never falls."""
     share = epochs / last_fit(preset, target).epochs
     return preset.model_copy(
         update={
@@ -99,8 +97,7 @@ def planned_epochs(preset: Preset, target: Target) -> int:
 
 
 def with_run_epochs(preset: Preset, run: Mapping[str, int]) -> Preset:
-    """A preset with the epochs that its fits ran, by their networks' names, so that their learning rates fall as they
-    did."""
+    """A preset with the epochs that its fits ran, by their networks' names, so that learning rates fall as they did."""
     fits = _fits(preset)
     ran = {name: fits[name].model_copy(update={"epochs": epochs}) for name, epochs in run.items()}
     update: dict[str, object] = {

@@ -26,7 +26,7 @@ class SearchOutcome:
 
 
 def read_trials(folder: Path, order: Iterable[str]) -> tuple[TrialResult, ...]:
-    """Results of the trials in a search's folder, in a given order of ids; those from which later trials continued are
+    """Results of the trials in a search's folder, in order of ids; those from which later trials continued are
     promoted."""
     found = [read_result(folder / f"trial_{trial}") for trial in order]
     ended = [result for result in found if result is not None]

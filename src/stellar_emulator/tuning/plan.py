@@ -35,7 +35,7 @@ class Plan:
             )
 
     def key(self, *others: str) -> str:
-        """Name of the search in its folder: with other trials or minutes it continues; any other change makes another
+        """Name of the search in its folder: other trials or minutes continue it; any other change makes another
         search."""
         own = [self.target, self.algorithm, self.epochs, self.trial_minutes, self.seed]
         return hashlib.sha256(json.dumps([*own, *others]).encode()).hexdigest()[:12]

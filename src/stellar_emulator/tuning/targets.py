@@ -29,8 +29,7 @@ from stellar_emulator.tuning.plan import Target
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained target. parameters: number of trained parameters that a spectrum needs; flux: that of the validation
-    spectra."""
+    """A trained target. parameters: number of them that a spectrum needs; flux: that of the validation spectra."""
 
     emulator: TrainedEmulator
     parameters: int
@@ -48,8 +47,7 @@ class Workshop:
         self.target, self.materials, self.base, self.shared = target, materials, base, shared
 
     def train(self, preset: Preset, fitting: Fitting, start: Path | None) -> Trained:
-        """Train the target; ``start``: folder of an earlier trial's fits, from whose last weights this one
-        continues."""
+        """Train the target; ``start``: folder of an earlier trial's fits, from whose last weights to continue."""
         keras.utils.clear_session(free_memory=True)
         keras.utils.set_random_seed(self.materials.seed)
         examples = self.materials.examples(preset)
@@ -60,8 +58,7 @@ class Workshop:
         return self._chain(examples, preset, fitting, start)
 
     def prepare(self) -> None:
-        """Train the parts that trials share: the base's teacher, and the autoencoder from which label networks
-        learn."""
+        """Train the parts that trials share: the base's teacher, and the autoencoder for label networks."""
         if self.base.teacher is None and self.target != "label_network":
             return
         keras.utils.set_random_seed(self.materials.seed)

@@ -12,8 +12,7 @@ from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.tuning.hypermodel import Value
 
 TrialVerdict = Literal["completed", "pruned", "promoted", "failed"]
-"""pruned: stopped by the algorithm before its last epoch; promoted: also stopped, but a later trial continued from
-it."""
+"""pruned: stopped by the algorithm before its last epoch; promoted: likewise, but a later trial continued from it."""
 
 RESULT = "result.json"
 

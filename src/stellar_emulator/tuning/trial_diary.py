@@ -38,8 +38,7 @@ class TrialDiary:
             self.run.end("KILLED")
 
     def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport:
-        """Open a trial's run and return the function that logs the epochs of its networks, as ``NETWORK.loss`` and so
-        on."""
+        """Open a trial's run and return the function that logs its networks' epochs, as ``NETWORK.loss`` and so on."""
         with reachable():
             self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
             run.log_settings({**values, "family": preset.family})

@@ -49,8 +49,7 @@ class Diary(Protocol):
 
 @dataclass(frozen=True)
 class _Task:
-    """The task of one trial. earlier: trial from which it continues; share: its share of a whole trial's epochs and
-    time."""
+    """The task of one trial. earlier: trial from which it continues; share: part of a whole trial's epochs and time."""
 
     trial: str
     values: Mapping[str, Value]

@@ -10,8 +10,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 
 CONTINUUM_POINTS = 32
-"""Number of wavelengths at which the continuum is kept: it includes the Paschen pseudo-continuum and can't be
-recovered."""
+"""Wavelengths at which the continuum is kept: it has the Paschen pseudo-continuum and can't be recovered."""
 
 OPTIONAL = ("limb_darkening", "atmosphere_distance", "continuum")
 """Quantities that a run has if its engine provides them, in the order of a shard's columns."""

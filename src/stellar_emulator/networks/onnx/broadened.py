@@ -1,5 +1,4 @@
-"""Rotation, instrument and other broadening as ONNX nodes: the same convolutions as `broadening.broadening`, in
-float32."""
+"""Rotation, instrument and other broadening as ONNX nodes: the convolutions of `broadening.broadening`, in float32."""
 
 from dataclasses import dataclass
 

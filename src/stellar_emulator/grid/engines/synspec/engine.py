@@ -1,4 +1,4 @@
-"""SYNSPEC as one of the engines, with the atmospheres, line lists and abundances of this folder and the settings of
+"""SYNSPEC as one of the engines, with this folder's atmospheres, line lists and abundances and the settings of
 `run`."""
 
 import shutil
