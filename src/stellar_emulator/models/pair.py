@@ -132,7 +132,7 @@ def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
     if text.startswith(("models:/", "runs:/")):
         return _at_address(text)
     if isinstance(which, Path) or (text != Path(text).name and _is_folder(text)):
-        return Found(Path(text))  # Loading it tells what it lacks.
+        return Found(Path(text))  # Loading it reports what it lacks.
     if text in _REGISTRY_ALONE or text.isdecimal():
         return _of_contract(text, kind, contract)
     try:
@@ -140,7 +140,7 @@ def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
     except InputError:
         if not _is_folder(text):
             raise
-        return Found(Path(text))  # Loading it tells what it lacks.
+        return Found(Path(text))  # Loading it reports what it lacks.
 
 
 def _inside(folder: Path, kind: Kind) -> Path | None:
