@@ -123,8 +123,15 @@ def is_number(value: object) -> bool:
 def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
     """Check normalised spectra on the contract's wavelength axis.
 
-    Parameters ---------- contract States the axis and the flux range. flux Shape (n, pixels). noise Standard deviation
-    of one pixel's noise (0.02 at S/N 50); it widens the flux range by `NOISE_WIDTHS` times itself.
+    Parameters
+    ----------
+    contract
+        States the axis and the flux range.
+    flux
+        Shape (n, pixels).
+    noise
+        Standard deviation of one pixel's noise (0.02 at S/N 50); it widens the flux range by `NOISE_WIDTHS` times
+        itself.
 
     Returns
     -------

@@ -63,8 +63,11 @@ def _table_columns(contract: Contract, table: Any) -> Columns:
 def broadcast(contract: Contract, columns: Columns) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Labels (n, labels) in the contract's order, and the shape that all of them have in common.
 
-    Raises ------ InputError If a label is missing, unknown or given twice, has a unit that can't be converted to its
-    own, or the shapes do not fit.
+    Raises
+    ------
+    InputError
+        If a label is missing, unknown or given twice, has a unit that can't be converted to its own, or the shapes do
+        not fit.
     """
     check_names(contract, [name for name, _ in columns])
     given = dict(columns)

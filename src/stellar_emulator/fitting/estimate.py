@@ -66,8 +66,11 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
 
     Missing and masked pixels are filled with the emulator's flux at the labels inferred in the round before.
 
-    Raises ------ InputError If the spectrum covers too little of the axis, isn't normalised or shows no lines, or if
-    the validator refuses it.
+    Raises
+    ------
+    InputError
+        If the spectrum covers too little of the axis, isn't normalised or shows no lines, or if the validator refuses
+        it.
     """
     found = _inferred(_near(spectrum, pair, replace(treatment, velocity=None)), pair, None)
     contract = pair.emulator.contract

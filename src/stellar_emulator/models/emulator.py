@@ -62,9 +62,13 @@ class Emulator(LoadedModel):
     def __call__(self, table: Any = None, /, **labels: Any) -> NDArray[np.float32]:
         """Flux of labels given by name, in a table, or both.
 
-        Parameters ---------- table A pandas or astropy table or a mapping, with one column per label; or an array (n,
-        labels) in the contract's order. labels Numbers, arrays or `astropy` quantities, broadcast against each other
-        and the table's columns.
+        Parameters
+        ----------
+        table
+            A pandas or astropy table or a mapping, with one column per label; or an array (n, labels) in the contract's
+            order.
+        labels
+            Numbers, arrays or `astropy` quantities, broadcast against each other and the table's columns.
 
         Returns
         -------

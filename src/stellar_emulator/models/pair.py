@@ -55,10 +55,16 @@ class Found:
 def find_model(which: str | Path | None, kind: Kind, contract: str | Path = DEFAULT) -> Path:
     """Find the folder of a model.
 
-    Parameters ---------- which One of the model's names, as this module's text lists them; None for the pair `DEFAULT`
-    that comes with the package. kind The kind to find. An address or registered name means one model, and is refused if
-    that is of the other kind. contract Data contract to whose registered models aliases and versions refer: a file, or
-    the name of one that comes with the package.
+    Parameters
+    ----------
+    which
+        One of the model's names, as this module's text lists them; None for the pair `DEFAULT` that comes with the
+        package.
+    kind
+        The kind to find. An address or registered name means one model, and is refused if that is of the other kind.
+    contract
+        Data contract to whose registered models aliases and versions refer: a file, or the name of one that comes with
+        the package.
 
     Raises
     ------

@@ -66,8 +66,11 @@ class Validator(LoadedModel):
         The root mean square over the test spectra of the same region of the label box, linear between regions and
         between the noise levels that were measured.
 
-        Raises ------ InputError If a label is out of bounds, the noise is not a standard deviation, or the model was
-        saved without measured errors.
+        Raises
+        ------
+        InputError
+            If a label is out of bounds, the noise is not a standard deviation, or the model was saved without measured
+            errors.
         """
         check_noise(self.contract, noise)
         checked = check_labels(self.contract, self.contract.label_names, labels)

@@ -147,8 +147,11 @@ def save_validator(
 def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
     """Read a model's folder.
 
-    Raises ------ InputError If it is not such a folder or is of another kind, or if one of its files is missing or was
-    changed; the message names it. Likewise if it is not signed and a public key is named, see `saved.signing`.
+    Raises
+    ------
+    InputError
+        If it is not such a folder or is of another kind, or if one of its files is missing or was changed; the message
+        names it. Likewise if it is not signed and a public key is named, see `saved.signing`.
     """
     folder = recovered(Path(folder))
     try:

@@ -41,8 +41,13 @@ def sign(folder: Path) -> None:
 def require_signed(folder: Path) -> None:
     """Refuse a model's folder that the holder of the public key did not sign, if such a key is named.
 
-    Raises ------ SetupError If model-signing is not installed, or the key can't be read. InputError If the folder has
-    no signature or that of another key, or holds files that were not signed; the message names them.
+    Raises
+    ------
+    SetupError
+        If model-signing is not installed, or the key can't be read.
+    InputError
+        If the folder has no signature or that of another key, or holds files that were not signed; the message names
+        them.
     """
     key = os.environ.get(PUBLIC_KEY)
     if not key:

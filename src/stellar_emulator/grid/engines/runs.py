@@ -79,13 +79,26 @@ def synthesize_runs(
     shards do not change), and a smaller one computes nothing. A failed run is recorded and not repeated, and the others
     continue. Call it under ``if __name__ == "__main__":``, since local workers are processes that import the caller.
 
-    Parameters ---------- contract States run labels and intrinsic axis. seed Seed of the label sequence:
-    ``contract.sampling.seed`` or ``contract.sampling.gate_seed``. runs Length of the sequence, 1 or more. folder It is
-    made if it is missing. While it is being filled it also contains ``journal/``, with a file of 40 kB for each run
-    that is not in a shard yet. workers Local worker processes of one thread each; by default one for each core. Unused
-    with ``scheduler``. scheduler Address of a running Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers need
-    this package, gfortran and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), but no shared disk; they may
-    come and go. command The user's command, for the provenance. engine The code that computes the runs.
+    Parameters
+    ----------
+    contract
+        States run labels and intrinsic axis.
+    seed
+        Seed of the label sequence: ``contract.sampling.seed`` or ``contract.sampling.gate_seed``.
+    runs
+        Length of the sequence, 1 or more.
+    folder
+        It is made if it is missing. While it is being filled it also contains ``journal/``, with a file of 40 kB for
+        each run that is not in a shard yet.
+    workers
+        Local worker processes of one thread each; by default one for each core. Unused with ``scheduler``.
+    scheduler
+        Address of a running Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers need this package, gfortran
+        and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), but no shared disk; they may come and go.
+    command
+        The user's command, for the provenance.
+    engine
+        The code that computes the runs.
 
     Raises
     ------
