@@ -29,3 +29,26 @@ def test_files_that_the_architecture_names_are_there() -> None:
     places = (ROOT, ROOT / "src" / "stellar_emulator")
     assert len(named) > 10
     assert [name for name in sorted(named) if not any(list(place.glob(name)) for place in places)] == []
+
+
+CONCEPTS = {
+    "rotation": "rotation",
+    "the gate's margins": "gate_limits",
+    "reading Gaia's archive": "gaia_archive",
+    "the ONNX Jacobian": "onnx/jacobian",
+    "the audit chain of decisions": "audit",
+    "a label's bounds": "label",
+    "the split by run": "split",
+    "early stopping": "early_stopping",
+    "the HTTP body check": "request_body",
+    "the model card": "model_card",
+}
+"""What strangers look for, and the module whose name says it."""
+
+
+@pytest.mark.parametrize(("concept", "name"), CONCEPTS.items())
+def test_a_concept_is_in_the_one_module_of_its_name(concept: str, name: str) -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("| concept |")[2].partition("\n\n")[0]
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {concept} | ")]
+    (file,) = (ROOT / "src" / "stellar_emulator").rglob(f"{name}.py")
+    assert f"| `{file.relative_to(ROOT / 'src' / 'stellar_emulator')}`" in row

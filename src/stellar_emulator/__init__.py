@@ -10,7 +10,7 @@ __all__ = ["Emulator", "Validator"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the two classes when they are first asked for, so that importing the package costs nothing."""
+    """Import the two classes when they are first used, so that importing the package takes no time."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,14 +1,14 @@
-"""The three ways in which a command can end badly, each with its exit code."""
+"""The three ways in which a command can fail, each with its exit code."""
 
 
 class StellarEmulatorError(Exception):
-    """Base of all errors that a user can cause and mend; the message says how."""
+    """Base of all errors that a user can cause and repair; the message says how."""
 
     exit_code = 2
 
 
 class RefusedError(StellarEmulatorError):
-    """A check said no: the grid breaks its contract, or a model misses its bar (exit code 1)."""
+    """A check refused: the grid breaks its contract, or a model misses a limit (exit code 1)."""
 
     exit_code = 1
 

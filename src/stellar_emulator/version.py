@@ -1,3 +1,3 @@
-"""The version of this package, its only statement: pyproject.toml reads it too."""
+"""The version of this package; no other file states it, and pyproject.toml reads it from here."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

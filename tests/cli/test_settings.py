@@ -73,7 +73,7 @@ FAULTS = {
     "train --preset=": "argument --preset: it must not be empty",
     "train --seed": "argument --seed: expected one argument",
     "train --seed x": "argument --seed: 'x' is no whole number from 0 to",
-    "train smoke": "smoke is one word too many: stellar-emulator train --help tells what it takes",
+    "train smoke": "smoke is one word too many: stellar-emulator train --help lists what it takes",
     "history --verify maybe": "argument --verify: 'maybe' is neither yes nor no",
     "fit --ouput a.csv": "option --ouput is unknown: did you mean --output?",
     "generate --teff": "option --teff wants one number: none follows",

@@ -28,15 +28,6 @@ INTRINSIC = "intrinsic: {start: 4900.0, stop: 5200.0, velocity_step: 0.0, flux_p
         ("name: tiny\n", "name: Tiny Stars\n", r"field name: .*\(got 'Tiny Stars'\)"),
         ("description: Three", "colour: blue\ndescription: Three", r"field colour: Extra inputs are not permitted"),
         ("models: {emulator: tiny-emulator, ", "models: {", r"field models\.emulator: Field required"),
-        (
-            "lower: 4000.0, upper: 8000.0",
-            "lower: 8000.0, upper: 4000.0",
-            r"labels\.0: label teff: lower \(8000\.0\) must",
-        ),
-        ("lower: 4000.0, upper: 8000.0", "lower: .nan, upper: 8000.0", r"field labels\.0\.lower: .*finite"),
-        ("lower: 4000.0, upper: 8000.0", "lower: cold, upper: 8000.0", r"field labels\.0\.lower: .*\(got 'cold'\)"),
-        ("upper: 8000.0,", "upper: 8000.0, median: 9000.0,", r"teff: median \(9000\.0\) must lie between 4000\.0 and"),
-        ("upper: 8000.0,", "upper: 8000.0, median: 4000.0,", r"teff: median \(4000\.0\) must lie between"),
         ("kind: broadening", "kind: guessed", r"field labels\.2\.kind: .*\(got 'guessed'\)"),
         (
             "accuracy: true}\n  - {name: m_h",
@@ -199,12 +190,6 @@ def test_intrinsic_axis_has_equal_steps_in_velocity_inside_its_bounds() -> None:
     # 300 km/s beyond both ends of the pixels.
     assert axis.start < 8400.0 * math.exp(-300.0 / 299792.458)
     assert axis.stop > 8799.9 * math.exp(300.0 / 299792.458)
-
-
-def test_titles_carry_units_where_there_are_any() -> None:
-    labels = {label.name: label.title for label in read_contract(GAIA).labels}
-    assert labels["teff"] == r"$T_\mathrm{eff}$ (K)"
-    assert labels["resolution"] == "$R$"
 
 
 def test_a_contract_cannot_be_changed() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from synthetic import SMALL
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.roles import Kind
 from stellar_emulator.networks.coordinates import (
     Coordinate,

@@ -67,7 +67,7 @@ def test_every_epoch_is_recorded_and_reported(tmp_path: Path) -> None:
     assert done.history["loss"][-1] < done.history["loss"][0]
 
 
-def test_it_stops_after_patience_epochs_without_gain_and_keeps_the_best(tmp_path: Path) -> None:
+def test_it_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
     # Validation asks for the opposite of what is learned: it only gets worse once training has begun to work.
     against = (VALIDATION[0], -VALIDATION[1])
     model = small_model()

@@ -1,1 +1,1 @@
-"""Rotation and the instrument's profile as exact convolutions of intrinsic spectra."""
+"""Rotation, macroturbulence and the instrument's profile as exact convolutions of intrinsic spectra."""

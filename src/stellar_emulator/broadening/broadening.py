@@ -1,9 +1,9 @@
-"""Rotation, instrument and what else broadens as the convolutions that they are, on a logarithmic wavelength axis.
+"""Rotation, the instrument and other broadening as exact convolutions on a logarithmic wavelength axis.
 
 All kernels have constant width in velocity, so they are products of Fourier modes: Gray's rotation profile (The
 Observation and Analysis of Stellar Photospheres, ch. 18), a Gaussian of FWHM = wavelength / resolution, and the
-profiles of further roles, a file of this room each (`macroturbulence`). Because the instrument passes no detail finer
-than its own width, few modes are enough; their sum is taken at the pixels.
+profiles of further roles, each in a file of its own in this room (`macroturbulence`). Because the instrument passes no
+detail finer than its own width, few modes are enough; their sum is taken at the pixels.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from stellar_emulator.errors import InputError
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 NEGLIGIBLE_TRANSFER = 1e-4
-"""Modes that the sharpest instrument passes with less than this are dropped: they would change no pixel by 1e-5."""
+"""Modes that the sharpest instrument transmits by less than this are dropped: they would change no pixel by 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Broadening:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one spectrum."""
+        """Multiply-adds for one spectrum."""
         series = sum(one.disc.size + one.difference.size for one in self.disc_series.values())
         return self.synthesis.multiply_adds + series
 
     @property
     def disc_series(self) -> dict[str, DiscSeries]:
-        """Series of all profiles that limb darkening weights, by role, rotation first."""
+        """Series of all profiles that depend on limb darkening, by role, with rotation first."""
         return ({} if self.rotation is None else {ROTATION: self.rotation}) | dict(self.profiles)
 
     def modes(self, intrinsic: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -82,9 +82,10 @@ class Broadening:
         limb_darkening: NDArray[np.float64],
         others: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float32]:
-        """Product of all kernels' transfer functions beyond the sharpest instrument's, (n,) each to (n, modes).
+        """Product of the transfer functions of all kernels, relative to the sharpest instrument; from (n,) each to (n,
+        modes).
 
-        vsini: None where nothing rotates; others: values of further labels, by role, one for each of ``profiles``.
+        vsini: None without rotation; others: values of further labels, by role, one for each of ``profiles``.
         """
         extra = instrument_sigma(resolution) ** 2 - instrument_sigma(self.sharpest) ** 2
         exponent = np.outer(-2.0 * np.pi**2 * extra, self.frequencies**2).astype(np.float32)
@@ -116,7 +117,7 @@ class Broadening:
         labels: NDArray[np.floating],
         limb_darkening: NDArray[np.float64],
     ) -> NDArray[np.float32]:
-        """Broadened flux, (n, 2 modes) to (n, pixels), at those of a contract's labels, (n, labels), that broaden."""
+        """Broadened flux, (n, 2 modes) to (n, pixels), at the broadening ones of labels (n, labels)."""
         places = {role: contract.column_of(role) for role in self.disc_series}
         given = {role: labels[:, place].astype(np.float64) for role, place in places.items() if place is not None}
         return self(modes, given.pop(ROTATION, None), resolutions(contract, labels), limb_darkening, given)
@@ -131,7 +132,7 @@ def broadening(
 ) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
 
-    fastest: None where nothing rotates; largest: values of further labels, by role.
+    fastest: None without rotation; largest: values of further labels, by role.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def broadening(
 
 
 def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> NDArray[np.float64]:
-    """Where pixels lie on the intrinsic axis, in km/s from the centre of its first bin, shape (pixels,)."""
+    """Positions of the pixels on the intrinsic axis, in km/s from the centre of its first bin, shape (pixels,)."""
     pixels = converted(wavelength.pixels, wavelength.medium, intrinsic.medium)
     return np.asarray(np.log(pixels / intrinsic.wavelength[0]) * SPEED_OF_LIGHT)
 
@@ -175,7 +176,7 @@ def contract_broadening(contract: Contract) -> Broadening:
     Raises
     ------
     InputError
-        If the contract has no intrinsic axis, or says nothing of the resolution.
+        If the contract has no intrinsic axis, or does not state the resolution.
     """
     resolution = contract.of_role(RESOLUTION)
     if contract.intrinsic is None or (contract.instrument is None and resolution is None):
@@ -191,7 +192,7 @@ def contract_broadening(contract: Contract) -> Broadening:
 
 
 def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Resolution of each spectrum, shape (n,), for labels (n, labels): a label, or the instrument's for all."""
+    """Resolution of each spectrum, shape (n,), for labels (n, labels): from a label, or the instrument's for all."""
     if contract.instrument:
         return np.full(len(labels), contract.instrument.resolution)
     return np.asarray(labels[:, contract.column_of(RESOLUTION)], dtype=np.float64)
@@ -201,7 +202,7 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
 def _kept(
     intrinsic: str, wavelength: str, sharpest: float, fastest: float | None, largest: tuple[tuple[str, float], ...]
 ) -> Broadening:
-    """One broadening for grid, targets and emulator; axes that hold arrays make no keys."""
+    """The same broadening for grid, targets and emulator; its arguments are plain values, which a cache can compare."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
     return broadening(*axes, sharpest, fastest, dict(largest))
 

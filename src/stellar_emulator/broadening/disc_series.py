@@ -1,8 +1,9 @@
 """Transfer functions of profiles that are integrated over a limb-darkened disc, as series in one label.
 
-With a label v = largest sin(phi), a function of v that is even and smooth is a sum of few cosines of phi, for the price
-of a small matrix product. Linear limb darkening u weights the disc by 1 - u + u mu, so that every such profile is
-(disc + u (limb - disc)) / (1 - u / 3): ``disc`` its mean over a uniform disc, ``limb`` that over mu instead of 1.
+With a label v = largest sin(phi), an even and smooth function of v is a sum of a few cosines of phi, which costs only a
+small matrix product. Linear limb darkening u weights the disc by 1 - u + u mu, so that every such profile is (disc + u
+(limb - disc)) / (1 - u / 3): ``disc`` is its mean over a uniform disc, and ``limb`` its mean with the weight mu instead
+of 1.
 """
 
 from collections.abc import Callable
@@ -16,21 +17,21 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 DiscAndLimb = Callable[[Array, Array], tuple[Array, Array]]
-"""Values of a label (n,) and frequencies in cycles per km/s to transfers of disc and limb, (n, frequencies) each."""
+"""Maps a label (n,) and frequencies in cycles per km/s to the transfers of disc and limb, (n, frequencies) each."""
 
 NEGLIGIBLE_TERM = 1e-9
 """Terms of the series that change no transfer, which is at most 1, by more are dropped."""
 
 FEWEST_NODES, MOST_NODES = 64, 4096
-"""Of a series that is made without knowing how many terms it takes."""
+"""Fewest and most nodes of a series whose number of terms is not known beforehand."""
 
 
 @dataclass(frozen=True)
 class DiscSeries:
     """(disc + darkening x (limb - disc)) / (1 - darkening / 3), each of them a sum of waves in phi.
 
-    largest: value of the label, in its unit; orders: of the waves, shape (orders,); disc, difference: amplitudes of
-    disc and of limb - disc at each frequency, shape (orders, frequencies).
+    largest: value of the label, in its unit; orders: those of the waves, shape (orders,); disc, difference: amplitudes
+    of disc and of limb - disc at each frequency, shape (orders, frequencies).
     """
 
     largest: float
@@ -48,7 +49,7 @@ class DiscSeries:
         return np.asarray(made)
 
     def at(self, places: NDArray[np.integer]) -> "DiscSeries":
-        """The same at some of the frequencies, given by their places, (n,), which may repeat."""
+        """The same at some of the frequencies, given by their indices, (n,), which may repeat."""
         return replace(self, disc=self.disc[:, places], difference=self.difference[:, places])
 
 
@@ -71,7 +72,7 @@ def disc_series(profile: DiscAndLimb, frequencies: Array, largest: float) -> Dis
 
 
 def disc_slopes(profile: DiscAndLimb, frequencies: Array, largest: float) -> DiscSeries:
-    """Its derivatives by the label: sines of odd orders, exactly 0 where the label is.
+    """Its derivatives by the label: sines of odd orders, exactly 0 where the label is 0.
 
     cos(2 k phi) is the Chebyshev polynomial (-1)^k T_2k of sin(phi), whose derivative is a sum of those of odd order.
     """
@@ -81,14 +82,14 @@ def disc_slopes(profile: DiscAndLimb, frequencies: Array, largest: float) -> Dis
 
 
 def series_of(largest: float, orders: Array, disc: Array, limb: Array) -> DiscSeries:
-    """A series of amplitudes (orders, frequencies), less those at its end that do not matter."""
+    """A series of amplitudes (orders, frequencies), without the negligible terms at its end."""
     matter = np.maximum(np.abs(disc), np.abs(limb)).max(axis=1, initial=0.0) > NEGLIGIBLE_TERM
     kept = int(np.nonzero(matter)[0].max(initial=0)) + 1
     return DiscSeries(largest, orders[:kept], disc[:kept].astype(np.float32), (limb - disc)[:kept].astype(np.float32))
 
 
 def _even_amplitudes(profile: DiscAndLimb, frequencies: Array, largest: float) -> tuple[Array, Array, Array]:
-    """Orders, and amplitudes of disc and limb, by as many nodes as it takes for the last ones not to matter."""
+    """Orders, and amplitudes of disc and limb, from as many nodes as are needed for the last terms to be negligible."""
     count = FEWEST_NODES
     while True:
         phi = 0.5 * np.pi / count * np.arange(0.5, count)

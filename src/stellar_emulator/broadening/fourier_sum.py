@@ -1,8 +1,8 @@
-"""Sums of Fourier modes at the pixels of a wavelength axis, at the price of an FFT instead of a matrix product.
+"""Sums of Fourier modes at the pixels of a wavelength axis, at the cost of an FFT instead of a matrix product.
 
-The modes go to an equidistant axis first, by an FFT; each pixel is then a weighted mean of the samples around it. The
+An FFT first takes the modes to an equidistant axis; each pixel is then a weighted mean of the samples around it. The
 weights are those of least squares over the modes (as in Fessler & Sutton 2003, IEEE Trans. Signal Process. 51, 560), so
-the few samples beyond twice the number of modes are enough.
+few samples beyond twice the number of modes are enough.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 OVERSAMPLING = 1.15
-"""Samples for each pair of real and imaginary part, at least."""
+"""Smallest number of samples for each pair of real and imaginary part."""
 
 MARGIN = 8
 """Samples beyond the pixels of a window, on either side."""
 
 WINDOW = 48
-"""Samples of a window, margins included: long ones cost arithmetic, short ones leave the processor idle."""
+"""Samples of a window, margins included: long windows cost arithmetic, and short ones leave the processor idle."""
 
 FLOOR, RIDGE = 1e-5, 1e-14
-"""Weight in least squares of a mode that nothing passes, and what keeps the equations solvable; both relative."""
+"""Relative weight in least squares of a mode that is not transmitted, and relative ridge that keeps it solvable."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class FourierSum:
 
     modes: their number; samples: factors, without a common divisor and the first odd, of the number of equidistant
     samples; windows: samples of each block of pixels, shape (blocks, window); weights: of the samples for each pixel of
-    a block, shape (blocks, window, pixels of a block), zero for what the last block has too many; pixels: their number.
+    a block, shape (blocks, window, pixels of a block), zero for the surplus pixels of the last block; pixels: their
+    number.
     """
 
     modes: int
@@ -57,7 +58,7 @@ class FourierSum:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one spectrum, where the FFT is made of two matrix products, as ONNX does it."""
+        """Multiply-adds for one spectrum, if the FFT is done as two matrix products, as in ONNX."""
         first, second = self.samples
         return 2 * (first + 1) * second**2 + first * (first + 1) * second + self.weights.size
 
@@ -70,8 +71,8 @@ class FourierSum:
 def fourier_sum(angles: NDArray[np.float64], passed: NDArray[np.float64]) -> FourierSum:
     """Prepare the sum at ascending angles in radians, shape (pixels,).
 
-    passed: how much of each mode arrives at most, 1 for all of it, shape (modes,); where little does, the weights
-    need not be exact.
+    passed: largest transmission of each mode, 1 for all of it, shape (modes,); where it is small, the weights need not
+    be exact.
     """
     first, second = _samples(len(passed))
     count = first * second
@@ -81,7 +82,7 @@ def fourier_sum(angles: NDArray[np.float64], passed: NDArray[np.float64]) -> Fou
     starts = np.array([int(np.floor(block[0])) - MARGIN + 1 for block in blocks])
     length = max(int(np.ceil(block[-1])) + MARGIN - start for block, start in zip(blocks, starts, strict=True))
     importance = np.maximum(passed / passed.max(), FLOOR)
-    # Samples are equidistant: every window has the same equations, seen from its own start.
+    # Samples are equidistant, so every window has the same equations relative to its own start.
     own = _waves(np.arange(length), importance, count)
     normal = own.T @ own
     normal += RIDGE * np.trace(normal) * np.eye(length)

@@ -1,13 +1,14 @@
 """Transfer function of radial-tangential macroturbulence of equal dispersions, with linear limb darkening.
 
-Half of the surface moves along the radius, half across it, each with Gaussian velocities exp(-(v / zeta)^2); seen at an
-angle of cosine mu, the radial part is narrowed to zeta mu and the tangential one to zeta sqrt(1 - mu^2) (Gray 2005, The
-Observation and Analysis of Stellar Photospheres, 3rd ed., eq. 17.6). Integrated over the disc, with
+Half of the surface moves radially and half tangentially, each with Gaussian velocities exp(-(v / zeta)^2). At an angle
+of cosine mu to the line of sight, the radial dispersion is projected to zeta mu and the tangential one to zeta sqrt(1 -
+mu^2) (Gray 2005, The Observation and Analysis of Stellar Photospheres, 3rd ed., eq. 17.6). Integrated over the disc,
+with
 
     q = (pi zeta frequency)^2,
 
-the transfer has a closed form, with Dawson's integral D. As in Gray's convolutions, rotation is another factor: that
-both belong to one place of the disc is left out.
+the transfer has a closed form, with Dawson's integral D. As in Gray's convolutions, rotation is another factor, as if
+both were independent over the disc.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.special import dawsn, erf
 Array = NDArray[np.float64]
 
 SMALL = 1e-3
-"""Of q, below which the functions are taken as their first terms."""
+"""Value of q below which the functions are replaced by their first terms."""
 
 
 def disc_and_limb(values: Array, frequencies: Array) -> tuple[Array, Array]:

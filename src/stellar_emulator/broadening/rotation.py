@@ -1,8 +1,8 @@
 """Transfer function of Gray's rotation profile, with linear limb darkening, and its series in vsini.
 
-(The Observation and Analysis of Stellar Photospheres, eq. 18.14.) Both terms of the profile depend on one angle,
-2 pi vsini frequency. With vsini = fastest sin(phi) they are even and periodic in phi: few cosines give them to single
-precision at every vsini, for the price of a small matrix product. ONNX has no Bessel function, and NumPy's is slow.
+(The Observation and Analysis of Stellar Photospheres, eq. 18.14.) Both terms of the profile depend on one angle, 2 pi
+vsini frequency. With vsini = fastest sin(phi) they are even and periodic in phi, so a few cosines give them to single
+precision at every vsini, at the cost of a small matrix product. ONNX has no Bessel function, and NumPy's is slow.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from stellar_emulator.broadening.disc_series import DiscSeries, series_of
 Array = NDArray[np.float64]
 
 SMALL = 1e-2
-"""Radians below which the functions are taken as their first terms."""
+"""Angle in radians below which the functions are replaced by their first terms."""
 
 
 def rotation_transfer(frequencies: Array, vsini: Array, limb_darkening: Array) -> Array:
@@ -35,7 +35,7 @@ def rotation_series(frequencies: Array, fastest: float) -> DiscSeries:
 
 
 def rotation_slopes(frequencies: Array, fastest: float) -> DiscSeries:
-    """Derivatives by vsini, per km/s: sines of odd orders, exactly 0 where vsini is."""
+    """Derivatives by vsini, per km/s: sines of odd orders, exactly 0 where vsini is 0."""
     phi, angle = _nodes(frequencies, fastest)
     orders = np.arange(1.0, 2.0 * len(phi), 2.0)
     waves = 2.0 / len(phi) * np.sin(np.outer(phi, orders))
@@ -44,15 +44,15 @@ def rotation_slopes(frequencies: Array, fastest: float) -> DiscSeries:
 
 
 def _nodes(frequencies: Array, fastest: float) -> tuple[Array, Array]:
-    """Places phi at which waves of either kind are orthogonal, and the angles there, (nodes, frequencies)."""
-    # A wave in sin(phi) has no more orders than radians, but for a tail.
+    """Values of phi at which waves of either kind are orthogonal, and the angles there, (nodes, frequencies)."""
+    # A wave in sin(phi) has no more orders than radians, except for a tail.
     count = int(np.pi * fastest * frequencies.max()) + 64
     phi = 0.5 * np.pi / count * np.arange(0.5, count)
     return phi, 2.0 * np.pi * fastest * np.outer(np.sin(phi), frequencies)
 
 
 def _disc(angle: Array) -> Array:
-    """2 J1(x) / x: without limb darkening."""
+    """2 J1(x) / x: the transfer without limb darkening."""
     from scipy.special import j1
 
     safe = np.where(angle < SMALL, 1.0, angle)
@@ -60,7 +60,7 @@ def _disc(angle: Array) -> Array:
 
 
 def _limb(angle: Array) -> Array:
-    """2 (sin x - x cos x) / x^3: with a darkening of 1, times 1 - 1 / 3."""
+    """2 (sin x - x cos x) / x^3: the transfer with a darkening of 1, times 1 - 1 / 3."""
     safe = np.where(angle < SMALL, 1.0, angle)
     series = 2.0 / 3.0 - angle**2 / 15.0
     return np.where(angle < SMALL, series, 2.0 * (np.sin(safe) - safe * np.cos(safe)) / safe**3)

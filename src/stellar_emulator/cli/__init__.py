@@ -1,4 +1,4 @@
-"""The command ``stellar-emulator``: one module a verb, which reads parameters and calls the rooms. No science here."""
+"""The command ``stellar-emulator``: one module per verb, which reads parameters and calls the other rooms."""
 
 import os
 
@@ -6,5 +6,5 @@ from stellar_emulator.cli.command import main
 
 __all__ = ["main"]
 
-# TensorFlow reads it when it is imported, which a verb's module does; a user's own choice stands.
+# TensorFlow reads this variable when a verb's module imports it; a user's own choice is kept.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -18,10 +18,10 @@ from stellar_emulator.system.extras import missing
 __all__ = ["VERBS", "build_parser", "main", "take_labels"]
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 UNREAD = 141
-"""Exit code when whoever reads the output has closed it, as shells have it."""
+"""Exit code if the reader of the output has closed it, as in shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _of_a_store(error: BaseException) -> bool:
-    """Whether MLflow or its database raised an error, whose packages may not be there to be imported."""
+    """Whether MLflow or its database raised an error; their packages may not be installed."""
     return type(error).__module__.partition(".")[0] in {"mlflow", "sqlalchemy", "alembic", "sqlite3", "psycopg2"}
 
 
@@ -71,7 +71,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _open_closed_streams() -> None:
-    """Let what a caller has closed of streams 0 to 2 lead nowhere, lest the next file opened be printed into."""
+    """Redirect closed ones of streams 0 to 2 to nowhere, or messages would be written to the next opened file."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -83,7 +83,7 @@ def _open_closed_streams() -> None:
 
 
 def _give_up_output() -> None:
-    """Turn an output that takes no more to nowhere: Python, which flushes it at its end, would fail once more."""
+    """Redirect a closed output to nowhere, since Python flushes it at its end and would fail again."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -92,7 +92,7 @@ def _give_up_output() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep off the screen what compiled libraries print while they are imported: TensorFlow has no setting for it."""
+    """Suppress the output of compiled libraries while they are imported: TensorFlow has no setting for it."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

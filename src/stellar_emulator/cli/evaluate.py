@@ -22,7 +22,7 @@ from stellar_emulator.validation.validated import require_validated
 
 
 def run(options: Evaluate) -> None:
-    """Write the same files and figures as ``train``, as a run of its own."""
+    """Write the same files and figures as ``train``, in a separate run."""
     contract = read_contract(options.contract)
     folders = find_pair(options.emulator, options.validator, options.contract)
     emulator, validator = Emulator.load(folders[0]), Validator.load(folders[1])
@@ -52,7 +52,7 @@ def require_same_contract(contract: Contract, emulator: Emulator, validator: Val
 
 
 def unseen_rows(grid: Grid, contract: Contract, emulator: Emulator, validator: Validator) -> np.ndarray:
-    """Rows of runs that neither model saw in training or validation. Raises `InputError` if there are none."""
+    """Rows of runs that neither model used in training or validation. Raises `InputError` if there are none."""
     seen = {*emulator.metadata["seen_runs"], *validator.metadata["seen_runs"]}
     unseen = [value[:HASH_DIGITS] not in seen for value in run_hashes(grid, contract)]
     rows = np.flatnonzero(unseen)

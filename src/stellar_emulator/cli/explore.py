@@ -1,4 +1,4 @@
-"""The verb ``explore``: a page in the browser on which labels are moved and the spectrum is drawn live."""
+"""The verb ``explore``: a page in the browser with sliders for the labels and the spectrum drawn live."""
 
 from stellar_emulator.cli.settings import Explore
 from stellar_emulator.explorer.app import explorer_app

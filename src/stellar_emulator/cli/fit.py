@@ -27,7 +27,7 @@ from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
 
 def run(options: Fit) -> None:
-    """Write a table of labels, one row a spectrum, and a figure of each if asked to. Raises like the verb infer."""
+    """Write a table of labels, one row per spectrum, and a figure of each if requested. Raises like the verb infer."""
     check_output(options.output, FORMATS)
     pair = open_pair(options)
     contract = pair.emulator.contract
@@ -79,7 +79,7 @@ def _line(pair: Pair, found: Fitted | None) -> str:
 
 
 def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
-    """One PNG for each fit, by number and name."""
+    """Write one PNG for each fit, named by number and spectrum."""
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

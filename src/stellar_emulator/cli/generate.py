@@ -27,7 +27,7 @@ def run(options: Generate) -> None:
 
 
 def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.float64]], int]:
-    """Labels in batches (n, labels), checked, and how many rows they have together.
+    """Checked labels in batches (n, labels), and their total number of rows.
 
     A table is read twice: all its rows are checked before the first spectrum is made.
     """

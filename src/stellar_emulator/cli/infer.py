@@ -1,4 +1,4 @@
-"""The verb ``infer``: labels of observed spectra by the validator, in a moment each."""
+"""The verb ``infer``: labels of observed spectra, inferred by the validator."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
 
 def run(options: Infer) -> None:
-    """Write a table of labels, one row a spectrum; spectra that can't be used have empty rows that say why.
+    """Write a table of labels, one row per spectrum; spectra that can't be used have empty rows with the reason.
 
     Raises
     ------
     InputError
         If no spectrum at all can be used.
     RefusedError
-        If some can't.
+        If some can't be used.
     """
     check_output(options.output, FORMATS)
     pair = open_pair(options)

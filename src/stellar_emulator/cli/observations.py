@@ -1,4 +1,4 @@
-"""What the verbs on observed spectra share: their options, models and files, and the end that refused spectra make."""
+"""The common parts of the verbs on observed spectra: options, models, files, and the exit after refused spectra."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from stellar_emulator.cli.settings import Observations
 from stellar_emulator.contract.checks import check_labels
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.fitting.estimate import Pair
@@ -24,17 +25,17 @@ from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 Observed = ObservedSpectrum | InputError
-"""A spectrum, or why it can't be used."""
+"""A spectrum, or the reason why it can't be used."""
 
 SHOWN = 20
-"""Spectra that a command prints; its table holds all."""
+"""Number of spectra that a command prints; its table contains all."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row(Generic[T]):
-    """One spectrum's answer, None if it was refused, and what to warn of."""
+    """The result for one spectrum, None if it was refused, and its warnings."""
 
     name: str
     found: T | None
@@ -42,13 +43,13 @@ class Row(Generic[T]):
 
 
 def open_pair(options: Observations) -> Pair:
-    """Load emulator and validator as the options name them. Raises as `load_pair`."""
+    """Load the emulator and the validator that the options name. Raises as `models.pair.load_pair`."""
     emulator, validator = load_pair(options.model, options.validator, options.contract)
     return Pair(emulator, validator, library(emulator))
 
 
 def treatment(options: Observations, contract: Contract) -> Treatment:
-    """How the options want spectra treated. Raises `InputError` for an unknown mask."""
+    """Treatment of spectra according to the options. Raises `InputError` for an unknown mask."""
     masks = () if options.mask == "none" else tuple(parse_masks(contract, options.mask))
     return Treatment(options.radial_velocity, options.continuum, masks)
 
@@ -61,15 +62,15 @@ def observations(options: Observations, contract: Contract) -> Iterator[Observed
 
 
 def listed_files(files: Iterable[Path]) -> list[Path]:
-    """Files by name; a name that is none may be a list of them, separated by spaces or commas.
+    """Files by name; a word that is not a file may be a list of files, separated by spaces or commas.
 
-    A parameter of `mlflow run` is one word whatever it holds. Names with spaces or commas stand in quotes in a list.
+    A parameter of `mlflow run` is one word, whatever its content. In a list, names with spaces or commas are quoted.
     """
     return [path for name in files for path in (_listed(name) or [name])]
 
 
 def _listed(name: Path) -> list[Path]:
-    """The files of a list; none if it isn't one."""
+    """The files of a list; none if the word is not a list."""
     words = shlex.shlex(str(name), posix=True, punctuation_chars="")
     words.whitespace, words.whitespace_split, words.commenters = " ,\t\n", True, ""
     try:
@@ -92,7 +93,7 @@ def known_labels(given: Mapping[str, str], contract: Contract) -> dict[str, floa
     Raises
     ------
     InputError
-        If one is unknown, no number or out of bounds.
+        If one is unknown, not a number, or out of bounds.
     """
     known = given_labels(given)
     filled = {label.name: label.lower for label in contract.labels} | known
@@ -103,9 +104,10 @@ def known_labels(given: Mapping[str, str], contract: Contract) -> dict[str, floa
 def answered(
     options: Observations, contract: Contract, answer: Callable[[ObservedSpectrum], T]
 ) -> tuple[list[Row[T]], list[InputError]]:
-    """Answer for each spectrum, with progress and warnings on standard error; and the reasons of those refused."""
+    """Results for all spectra, with progress and warnings on standard error, and the reasons for those that were
+    refused."""
     rows, refused = [], []
-    # Files are read one by one, so how many spectra there are is known at the end alone.
+    # Files are read one by one, so the number of spectra is known only at the end.
     for spectrum in tqdm(
         observations(options, contract), desc=type(options).__name__.lower(), unit=" spectra", mininterval=1.0
     ):
@@ -123,7 +125,7 @@ def answered(
 
 
 def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None:
-    """Print what was found, for people: one line a spectrum, its warnings below, and where the table is."""
+    """Print the results: one line per spectrum with its warnings below, and the place of the table."""
     for row, line in list(zip(rows, lines, strict=True))[:SHOWN]:
         print(f"{row.name or 'unreadable'}: {line}")
         for warning in row.warnings:
@@ -134,13 +136,13 @@ def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None
 
 
 def values_of(label: Label, value: float, error: float) -> str:
-    """A label with its error, in as many digits as the error has two."""
+    """A label with its error, both rounded to two significant digits of the error."""
     digits = max(0, 1 - int(np.floor(np.log10(error)))) if 0 < error < np.inf else 2
     return f"{label.name} {value:.{digits}f} +- {error:.{digits}f}" + (f" {label.unit}" if label.unit else "")
 
 
 def require_some(refused: Sequence[InputError], count: int) -> None:
-    """End the command as it deserves where spectra were refused; nothing happens if none was.
+    """Raise the error that ends the command if spectra were refused; do nothing if none was.
 
     Raises
     ------

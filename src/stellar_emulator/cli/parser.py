@@ -1,4 +1,4 @@
-"""The parser of the command, made of the verbs' settings; what it refuses is one line, with a hint if one is near."""
+"""The parser of the command, made from the verbs' settings; a refusal is one line, with a hint if a name is similar."""
 
 import argparse
 import difflib
@@ -15,23 +15,23 @@ PROGRAM = "stellar-emulator"
 LABELS = "Any other option is a label of the model: --NAME NUMBER, in the label's unit."
 
 BAD_INPUT = 2
-"""Exit code."""
+"""Exit code for bad input."""
 
 HELP = ("-h", "--help")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Ends the process with one line where words can't be read, without the usage before it."""
+    """Ends the process with one line if words can't be read, without printing the usage first."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{PROGRAM}: error: {' '.join(message.split())}\n")
 
 
 class CommandParser(OneLineParser):
-    """Of the whole command; what it parses has ``verb`` and one attribute for each option."""
+    """Parser of the whole command; its result has ``verb`` and one attribute for each option."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Parse words; what is unknown is named with what may be meant."""
+        """Parse words; unknown ones are named, with a suggestion."""
         words = list(sys.argv[1:] if args is None else args)
         verbs = {verb.name: verb for verb in VERBS}
         first = next((word for word in words if not word.startswith("-")), None)
@@ -47,20 +47,20 @@ class CommandParser(OneLineParser):
     def _unknown(self, word: str, verb: Verb | None) -> str:
         name = word.partition("=")[0]
         if not name.startswith("-"):
-            return f"{word} is one word too many: {PROGRAM} {verb.name if verb else ''} --help tells what it takes"
+            return f"{word} is one word too many: {PROGRAM} {verb.name if verb else ''} --help lists what it takes"
         known = ("--help", "--version") if verb is None else ("--help", *option_names(verb))
         where = f"{PROGRAM} {verb.name} --help" if verb else f"{PROGRAM} --help"
         return f"option {name} is unknown: {hint(name, known)}{where} lists what there is"
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """The beginning of a remedy: what may be meant, if anything is near."""
+    """The beginning of a remedy: a suggestion, if a name is similar."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 
 def option_names(verb: Verb) -> list[str]:
-    """The options of a verb as they are written."""
+    """The options of a verb, in the form in which users write them."""
     return [f"--{option.name}" for option in verb.options if not option.positional]
 
 
@@ -95,9 +95,9 @@ def build_parser() -> CommandParser:
 
 
 def take_labels(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[str], dict[str, str]]:
-    """Part the words of a verb that takes labels into those for the parser and labels by name, as text.
+    """Separate the words of a verb that takes labels into words for the parser and labels by name, as text.
 
-    Ends the process through ``parser`` where a label has no value, is given twice, or is a misspelt option.
+    Ends the process through ``parser`` if a label has no value, is given twice, or is a misspelt option.
     """
     verb = next((verb for verb in VERBS if words and verb.name == words[0]), None)
     if verb is None or not verb.labels:

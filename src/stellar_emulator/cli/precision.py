@@ -12,7 +12,7 @@ from stellar_emulator.observed.masks import masked, parse_masks
 
 
 def run(options: settings.Precision) -> None:
-    """Print a table: how precisely a spectrum of one noise could tell each label.
+    """Print a table of the precision with which a spectrum of a given S/N could constrain each label.
 
     Raises
     ------
@@ -41,5 +41,5 @@ def _table(contract: Contract, point: np.ndarray, limits: Precision) -> str:
 
 
 def _cell(limit: float, span: float) -> str:
-    """A limit in three digits; beyond the label's range the spectrum tells nothing that the box doesn't."""
+    """A limit in three digits; beyond the label's range the spectrum adds no constraint to that of the box."""
     return f"{limit:.3g}" if limit < span else "undetermined"

@@ -10,7 +10,7 @@ from stellar_emulator.serving.scoring_app import ROUTE, scoring_app
 
 
 def run(options: Serve) -> None:
-    """Serve until the process is interrupted or terminated; requests in flight are answered first."""
+    """Serve until the process is interrupted or terminated; pending requests are answered first."""
     with bound_socket(options.host, options.port) as listener:
         folder = find_model(options.model, "emulator", options.contract)
         model = Emulator.load(folder) if read_bundle(folder).kind == "emulator" else Validator.load(folder)

@@ -12,9 +12,10 @@ from stellar_emulator.cli import values
 from stellar_emulator.shipped.resources import DEFAULT
 
 SPEED_LIMIT = 30000.0
-"""km/s."""
+"""Largest radial velocity that a user may give, in km/s."""
 
 MAXIMUM_SNR = 1e9
+"""Largest signal-to-noise ratio by pixel that a user may give."""
 
 _OPTION = "option"
 
@@ -53,7 +54,7 @@ def _contract() -> Any:
 
 
 def _whose() -> Any:
-    text = "data contract whose registered models an alias or version means: a YAML file or a name"
+    text = "data contract to whose registered models an alias or version refers: a YAML file or a name"
     return option(DEFAULT, values.path, text)
 
 
@@ -86,20 +87,23 @@ def _port(default: str) -> Any:
 
 
 def _mask() -> Any:
-    text = "left out, by commas: lines of the contract such as 'Ca II', ranges such as 8615-8627"
+    text = "parts to leave out, with commas between: lines of the contract such as 'Ca II', ranges such as 8615-8627"
     return option("none", values.words, text)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every verb knows. command: the words that it was called by, as one would type them."""
+    """Settings of every verb. command: the words that a user would type to call it."""
 
     command: str = "stellar-emulator"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled(Settings):
-    """Of a verb that takes any other option as a label of its model, such as ``--teff 5777``, by name, as text."""
+    """Settings of a verb that takes any other option, such as ``--teff 5777``, as a label of its model.
+
+    given: these options by name, as text.
+    """
 
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -125,7 +129,7 @@ class Validate(Settings):
 
     contract: Path = _contract()
     output: Path = _output("output/validate")
-    seed: int = _seed("kept with the run; the check itself draws nothing")
+    seed: int = _seed("recorded with the run; the check itself draws no random numbers")
     grid: str = _grid()
     on_violation: str = option(
         "fail",
@@ -152,7 +156,7 @@ class Train(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Tune(Settings):
-    """Search networks with Keras Tuner and write the best preset; stopped, the same command goes on."""
+    """Search for networks with Keras Tuner and write the best preset; after a stop, the same command goes on."""
 
     contract: Path = _contract()
     output: Path = _output("output/tune")
@@ -168,11 +172,15 @@ class Tune(Settings):
         values.either("hyperband", "bayesian", "random"),
         "Keras Tuner's oracle: 'hyperband', 'bayesian' or 'random'",
     )
-    trials: int = option("60", values.count, "trials at most; the first two are presets paper and default")
-    epochs: int = option("400", values.count, "epochs of a trial's last fit at most")
-    minutes: float = option("300", values.minutes, "time of the whole search")
-    trial_minutes: float = option("5", values.minutes, "time of one trial's training; learning rates fall with it")
-    workers: int = option("1", values.count, "worker processes on this machine, from 2 up led by a chief")
+    trials: int = option(
+        "60", values.count, "largest number of trials; the first two are the presets paper and default"
+    )
+    epochs: int = option("400", values.count, "largest number of epochs of a trial's last fit")
+    minutes: float = option("300", values.minutes, "minutes for the whole search")
+    trial_minutes: float = option(
+        "5", values.minutes, "minutes for the training of one trial, over which learning rates fall"
+    )
+    workers: int = option("1", values.count, "worker processes on this machine; a chief leads two or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +190,8 @@ class Evaluate(Settings):
     contract: Path = _contract()
     output: Path = _output("output/evaluate")
     seed: int = _seed("seed of the noise added to spectra")
-    emulator: str = option("latest", values.words, _WAYS)
-    validator: str = option("paired", values.words, "likewise, or 'paired': the emulator's own")
+    emulator: str = option("latest", values.words, f"emulator: {_WAYS}")
+    validator: str = option("paired", values.words, "validator, named likewise, or 'paired': the emulator's own")
     grid: str = _grid()
 
 
@@ -193,27 +201,33 @@ class Promote(Settings):
 
     contract: Path = _contract()
     output: Path = _output("output/promote")
-    emulator: str = option("latest", values.words, "registered version: its number, alias, 'latest' or address")
-    validator: str = option("paired", values.words, "likewise, or 'paired': the one that the emulator names")
-    grid: str = option("gate", values.words, "spectra to judge on: 'gate', the contract's own, or as for train")
-    dry_run: bool = option("no", values.yes_or_no, "'yes': decide and keep the decision, but change nothing")
+    emulator: str = option(
+        "latest", values.words, "registered version of the emulator: its number, alias, 'latest' or address"
+    )
+    validator: str = option(
+        "paired", values.words, "validator, named likewise, or 'paired': the one that the emulator names"
+    )
+    grid: str = option(
+        "gate", values.words, "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train"
+    )
+    dry_run: bool = option("no", values.yes_or_no, "'yes': decide and record the decision, but change nothing else")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback(Settings):
-    """Make the pair champion that was it before."""
+    """Make the previous champion pair champion again."""
 
     contract: Path = _contract()
     output: Path = _output("output/rollback")
-    reason: str = option("unstated", values.words, "why, for those who read the history")
+    reason: str = option("unstated", values.words, "reason, for those who read the history")
 
 
 @dataclass(frozen=True, kw_only=True)
 class History(Settings):
-    """Print all decisions on a registered emulator and what serves now."""
+    """Print all decisions on a registered emulator, and which pair serves now."""
 
     contract: Path = _contract()
-    verify: bool = option("no", values.yes_or_no, "'yes': check that every decision is as it was written")
+    verify: bool = option("no", values.yes_or_no, "'yes': check that no decision was changed after it was written")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +264,7 @@ class Generate(Labelled):
 
 @dataclass(frozen=True, kw_only=True)
 class Observations(Settings):
-    """Of the verbs that read observed spectra."""
+    """Settings of the verbs that read observed spectra."""
 
     files: tuple[Path, ...] = option(
         "spectrum.fits",
@@ -260,24 +274,30 @@ class Observations(Settings):
         many=True,
     )
     model: str = _pair()
-    validator: str = option("same", values.words, "'same': of the pair; or a validator of its own, as for --model")
+    validator: str = option(
+        "same", values.words, "'same': the validator of the pair; or another one, named as for --model"
+    )
     contract: Path = _whose()
     output: Path = option("labels.csv", values.path, "table to write: .csv, .ecsv, .fits or .parquet")
     unit: str | None = option(
-        "file", values.or_none("file", values.words), "of wavelengths: 'file' says, or Angstrom, nm or um"
+        "file",
+        values.or_none("file", values.words),
+        "unit of wavelengths: Angstrom, nm, um, or 'file', as the file states it",
     )
     medium: Literal["air", "vacuum"] | None = option(
-        "file", values.or_none("file", values.either("air", "vacuum")), "'file' says, or 'air' or 'vacuum'"
+        "file",
+        values.or_none("file", values.either("air", "vacuum")),
+        "medium of wavelengths: 'air', 'vacuum', or 'file', as the file states it",
     )
     snr: float | None = option(
         "file",
         values.or_none("file", values.number(0.0, MAXIMUM_SNR)),
-        "by pixel, for files without errors; else their scatter",
+        "signal-to-noise ratio by pixel, for files without errors; 'file' estimates it from their scatter",
     )
     radial_velocity: float | None = option(
         "measure",
         values.or_none("measure", values.number(-SPEED_LIMIT, SPEED_LIMIT)),
-        "'measure', or km/s; 0 for spectra at rest",
+        "'measure', or a velocity in km/s; 0 for spectra at rest",
     )
     continuum: int | None = option(
         "none", values.or_none("none", values.degree), "degree of a polynomial to fit, or 'none'"
@@ -298,7 +318,7 @@ class Infer(Observations):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Observations, Labelled):
-    """Fit labels of observed spectra by least squares through the emulator; labels given are kept."""
+    """Fit labels of observed spectra by least squares through the emulator; labels that are given are held fixed."""
 
     output: Path = _table("output/fit/labels.csv")
     continuum: int | None = option(
@@ -324,8 +344,8 @@ class Precision(Labelled):
 class Verb:
     """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.cli`.
 
-    settings: what that function is given. extra: the extra of the package without which it can do nothing.
-    interrupted: what becomes of a command that is stopped.
+    settings: the argument of that function. extra: the extra of the package that the verb needs, if any.
+    interrupted: what is kept and what is lost when a user stops the command.
     """
 
     settings: type[Settings]
@@ -350,7 +370,7 @@ class Verb:
         return issubclass(self.settings, Labelled)
 
     def read(self, options: Mapping[str, Any], command: str, given: Mapping[str, str]) -> Settings:
-        """Settings of values by the options' names."""
+        """Make the settings from values by the options' names."""
         told = {one.name: tuple(options[one.name]) if one.many else options[one.name] for one in self.options}
         if self.labels:
             told["given"] = dict(given)

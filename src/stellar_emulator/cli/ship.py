@@ -1,6 +1,6 @@
 """Copies the champion pair and its decision to where they come with the package: ``models/NAME``.
 
-No verb of the command: only who releases a version needs it, as ``make models/NAME``.
+It is not a verb of the command: it is needed only to release a version, as ``make models/NAME``.
 """
 
 import shutil
@@ -22,8 +22,8 @@ from stellar_emulator.system.files import new_folder
 def ship(contract: Contract, folder: Path) -> PairVersions:
     """Fill a folder with ``emulator``, ``validator``, ``decision.json`` and ``decision.html``; return the versions.
 
-    The model card comes along, without its figures; a training that was done before there were cards left none. What
-    the folder held is replaced when all is there.
+    The model card is included, without its figures; trainings of early versions have none. The folder's content is
+    replaced when all files are complete.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def ship(contract: Contract, folder: Path) -> PairVersions:
     pair = load_pair(contract.models, champion)
     with new_folder(folder) as partial:
         for model, name in ((pair.emulator, "emulator"), (pair.judges[0], "validator")):
-            _ = model.bundle.measured  # Raises where nothing was measured.
+            _ = model.bundle.measured  # This raises if nothing was measured.
             shutil.copytree(model.bundle.folder, partial / name)
         for name in (RECORD, PAGE):
             _fetch(pair.tags[PROMOTED_BY], name, partial)
@@ -49,7 +49,7 @@ def ship(contract: Contract, folder: Path) -> PairVersions:
 
 
 def _card(run_id: str) -> str | None:
-    """The model card of a training without its figures; None where there is none."""
+    """The model card of a training without its figures; None if there is none."""
     alone = tracking.logged_text(run_id, ALONE)
     if alone is not None:
         return alone

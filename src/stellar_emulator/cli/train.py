@@ -43,25 +43,25 @@ SEARCH_RUN = "search_run"
 """Tag of a training's run and of its models: the run of the search that found the preset."""
 
 HASH_DIGITS = 16
-"""Of each run's hash, kept in the model's folder so that nobody is judged on what it was trained on."""
+"""Digits of each run's hash that a model's folder keeps, so that no model is judged on its training runs."""
 
 NEW = "new"
-"""What a user calls networks that are yet to be trained."""
+"""Word for networks that are yet to be trained."""
 
 _DECIDES_TRAINING = {"labels", "wavelength", "intrinsic", "instrument", "limb_darkening", "sampling", "split"}
-"""Fields of a contract that the networks depend on, beside the grid."""
+"""Fields of a contract on which the networks depend, besides the grid."""
 
 
 @dataclass(frozen=True)
 class Lent:
-    """Trained networks of another emulator, whose folder ``lender`` is, that serve this training's contract."""
+    """Trained networks of another emulator, in the folder ``lender``, that also serve this training's contract."""
 
     lender: Bundle
     network: ExactEmulatorNetwork
 
 
 def run(options: Train) -> None:
-    """Train and register a pair; ``output`` keeps the state of a killed training, and the files that people read."""
+    """Train and register a pair; ``output`` keeps the state of a killed training, and the files for readers."""
     contract, preset = read_contract(options.contract), read_preset(options.preset)
     store = tracking.connect()
     make_folder(options.output)
@@ -116,7 +116,7 @@ def _trained(
     split: SplitRows,
     lent: Lent | None,
 ) -> tuple[TrainedEmulator, tuple[TrainedValidator, ...]]:
-    """Emulator and validators, trained; the emulator's networks may be lent."""
+    """The trained emulator and validators; the emulator's networks may come from another emulator."""
     folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
     with Stages() as stages:
         if lent is None:
@@ -129,7 +129,7 @@ def _trained(
 
 
 def _lent(options: Train, contract: Contract, test_runs: list[str]) -> Lent:
-    """The networks of an emulator. Raises `InputError` if they don't fit, or know the runs that test them."""
+    """The networks of an emulator. Raises `InputError` if they don't fit, or were trained on runs of the test part."""
     lender = read_bundle(find_model(options.networks, "emulator", options.contract), "emulator")
     network = on_axis(read_network(lender), contract)
     known = len(set(test_runs) & set(lender.metadata["seen_runs"]))
@@ -143,7 +143,7 @@ def _lent(options: Train, contract: Contract, test_runs: list[str]) -> Lent:
 
 
 def _borrowed(metadata: dict[str, Any], lent: Lent | None) -> dict[str, Any]:
-    """Metadata of an emulator: where its networks are lent, what they were trained on and how."""
+    """Metadata of an emulator whose networks come from another one: their training data and method."""
     if lent is None:
         return metadata
     theirs = lent.lender.metadata
@@ -162,7 +162,7 @@ def require_parts(split: SplitRows, contract: Contract) -> None:
 
 
 def _training_key(contract: Contract, preset: Preset, seed: int, source: Source) -> str:
-    """Name of the folder that keeps a training's state: whatever changes the networks changes it."""
+    """Name of the folder that keeps a training's state: everything that changes the networks changes the name."""
     parts = [
         contract.model_dump_json(include=_DECIDES_TRAINING),
         preset.model_dump_json(),
@@ -199,7 +199,7 @@ def _evaluate(
 
 
 def _measured(contract: Contract, evaluation: Evaluation, validator: TrainedValidator) -> dict[str, Arrays]:
-    """What the test set told of both models, to be kept in their folders."""
+    """Errors of both models on the test set, to be kept in their folders."""
     test, (projection, *_) = evaluation.test, validator.network.projection.layers
     return {
         "emulator": emulator_measures(contract, test.labels, test.flux, evaluation.generated),
@@ -223,7 +223,7 @@ def _register(
     save_emulator(models / "emulator", emulator.network, contract, metadata["emulator"], measured["emulator"])
     folders = [models / ("validator" if not number else f"judge_{number + 1}") for number in range(len(judges))]
     for folder, judge in zip(folders, judges, strict=True):
-        # The siblings only judge: nobody asks them for their errors.
+        # The siblings only judge; their errors are not needed.
         told = measured["validator"] if judge is judges[0] else None
         save_validator(folder, judge.network, contract, metadata["validator"], told)
     noted = ("grid_digest", "test_set", "run_id", "validation_run_id", "seed")

@@ -1,4 +1,4 @@
-"""The verb ``tune``: search presets with Keras Tuner, each trial a child run, and write the best one down."""
+"""The verb ``tune``: search for presets with Keras Tuner, with a child run for each trial, and write the best one."""
 
 import contextlib
 import csv
@@ -45,23 +45,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTER = "search.json"
-"""File, in ``output``, that tells workers where the search lies and which run is its own."""
+"""File in ``output`` that states the search's folder and run for workers."""
 
 GRIDS = "grids"
-"""Folder, in ``output``, of grids that were broadened or rewritten."""
+"""Folder in ``output`` of grids that were broadened or rewritten."""
 
 SEARCHES = "searches"
-"""Folder, in ``output``, of the state of every search; one with other settings is another search."""
+"""Folder in ``output`` of the state of every search; other settings make another search."""
 
 LONGEST_WAIT = 600.0
-"""Seconds that a worker waits for its chief, and that a trial may take beyond twice its cap before it is lost."""
+"""Seconds that a worker waits for its chief, and by which a trial may exceed twice its cap before it counts as lost."""
 
 
 def run(options: Tune) -> None:
     """Search, or take part in a search that a chief leads; ``output`` keeps the state of both."""
     plan = _plan(options)
     contract = read_contract(options.contract)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts and deplores the networks of a search
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of the many networks of a search
     role = team.role(os.environ)
     if role == "worker":
         _work(options, plan, contract)
@@ -108,7 +108,7 @@ def _backend() -> str:
 
 
 class _Search:
-    """One search as chief and workers set it up alike."""
+    """One search, which chief and workers set up in the same way."""
 
     def __init__(self, plan: Plan, contract: Contract, source: Source, folder: Path, run_id: str) -> None:
         self.plan, self.source, self.folder, self.run_id = plan, source, folder, run_id
@@ -124,18 +124,18 @@ class _Search:
         self.workshop = Workshop(plan.target, materials, self.base, shared)
 
     def given(self) -> dict[str, Preset]:
-        """The first trials: the paper's network, and what `train` takes by itself."""
+        """The first trials: the paper's network, and the default of `train`."""
         paper = read_preset("paper")
         if self.plan.target == "label_network":
             paper = self.base.model_copy(update={"label_network": paper.label_network})
         return {"paper": paper, self.base.name: self.base}
 
     def tuner(self, diary: TrialDiary) -> PresetTuner:
-        """A tuner of the role that the environment names; it takes up an interrupted search."""
+        """A tuner in the role that the environment names; it resumes an interrupted search."""
         return PresetTuner(self.plan, self.space, self.given(), self.oracle, self.workshop, diary, self.folder)
 
     def pointer(self) -> dict[str, str]:
-        """What workers must know. A user's file was rewritten beside the search, which is done once."""
+        """The data that workers need. A user's file is rewritten beside the search, only once."""
         rewritten = self.source.intrinsic is None and self.source.grid.path.parent.name == GRIDS
         grid = self.source.grid.path.name if rewritten else ""
         return {"run_id": self.run_id, "folder": self.folder.name, "plan": self.plan.key(), "grid": grid}
@@ -149,7 +149,7 @@ def _search_alone(search: _Search) -> None:
 
 
 def _lead(search: _Search, options: Tune) -> None:
-    """Be Keras Tuner's chief, with workers on this machine if more than one is asked for."""
+    """Act as Keras Tuner's chief, with workers on this machine if more than one is requested."""
     with TrialDiary(search.run_id) as diary, team.chief_environment(os.environ):
         tuner = search.tuner(diary)
         _show_progress(search)
@@ -159,7 +159,7 @@ def _lead(search: _Search, options: Tune) -> None:
             logs=search.folder,
             environment={"MLFLOW_TRACKING_URI": tracking.connect(), "KERAS_BACKEND": _backend()},
         )
-        # Keras Tuner prints conditions that pass between chief and workers.
+        # Keras Tuner prints temporary conditions between chief and workers.
         with workers, contextlib.redirect_stdout(io.StringIO()):
             team.lead(tuner, search.oracle, workers, 120.0 * search.plan.trial_minutes + LONGEST_WAIT)
 
@@ -176,7 +176,7 @@ def _work(options: Tune, plan: Plan, contract: Contract) -> None:
 
 
 def _pointer(output: Path, plan: Plan) -> dict[str, str]:
-    """What a chief of the same search wrote. Raises `SetupError` if none does so in time."""
+    """The data that a chief of the same search wrote. Raises `SetupError` if none does so in time."""
     began = time.monotonic()
     while time.monotonic() - began < LONGEST_WAIT:
         found = _read(output / POINTER)
@@ -201,7 +201,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _log_plan(parent: TrackedRun, plan: Plan, contract: Contract, source: Source, options: Tune) -> None:
-    """Log what makes the search this one as settings, and its budget, which a later command may raise, as tags."""
+    """Log the search's identity as settings, and its budget, which a later command may raise, as tags."""
     fixed = ("target", "algorithm", "epochs", "trial_minutes", "seed")
     parent.log_settings({"contract": contract.digest, **{name: getattr(plan, name) for name in fixed}})
     parent.set_tags({name: str(getattr(options, name)) for name in ("trials", "minutes", "workers")})
@@ -209,7 +209,7 @@ def _log_plan(parent: TrackedRun, plan: Plan, contract: Contract, source: Source
 
 
 def _show_progress(search: _Search) -> None:
-    """Say how far the search is whenever a trial ends."""
+    """Report the progress of the search whenever a trial ends."""
 
     def on_end(trial: str) -> None:
         oracle, plan = search.oracle, search.plan

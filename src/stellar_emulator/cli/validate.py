@@ -1,4 +1,4 @@
-"""The verb ``validate``: check a grid against its data contract, show what is wrong, set bad spectra aside."""
+"""The verb ``validate``: check a grid against its data contract, report its faults, set bad spectra aside."""
 
 from stellar_emulator.cli.settings import Validate
 from stellar_emulator.contract.contract import read_contract
@@ -13,7 +13,7 @@ from stellar_emulator.validation.verdict import counted, require_passed
 
 
 def run(options: Validate) -> None:
-    """Write verdict, violations, Data Docs and figures to ``output``, and both parts of a grid to be parted."""
+    """Write verdict, violations, Data Docs and figures to ``output``, and both parts of a grid if it is split."""
     contract = read_contract(options.contract)
     tracking.connect()
     make_folder(options.output)

@@ -1,4 +1,4 @@
-"""Words of a command line into values: each reader says what it wants where a word is none."""
+"""Readers of a command line's words: each returns a value, or states what it accepts if a word is no such value."""
 
 import argparse
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def yes_or_no(text: str) -> bool:
 
 
 def or_none(word: str, kind: Callable[[str], T]) -> Callable[[str], T | None]:
-    """Wrap a reader so that one word stands for None: the choice is left to the job."""
+    """Wrap a reader so that one word stands for None, which leaves the choice to the job."""
 
     def read(text: str) -> T | None:
         try:

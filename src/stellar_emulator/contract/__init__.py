@@ -1,1 +1,1 @@
-"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and labels as users give them."""
+"""The data contract: labels, bounds, wavelengths, limits of gate and validation; and users' tables of labels."""

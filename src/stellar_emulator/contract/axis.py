@@ -1,4 +1,4 @@
-"""How pixels lie: evenly in wavelength, evenly in its logarithm, or as listed. Nothing else knows of steps."""
+"""Axes of pixels: evenly spaced in wavelength or in its logarithm, or listed. No other module depends on steps."""
 
 from functools import cached_property
 from itertools import pairwise
@@ -18,15 +18,15 @@ from pydantic import (
 from stellar_emulator.contract.medium import Medium
 
 SPEED_OF_LIGHT = 299792.458
-"""km/s."""
+"""Speed of light in km/s."""
 
 Spacing = Literal["linear", "logarithmic", "listed"]
 
 _SPACINGS: dict[str, Spacing] = {"step": "linear", "velocity_step": "logarithmic", "wavelengths": "listed"}
-"""By the one field that says how pixels lie."""
+"""The spacing of an axis, by the one field that states it."""
 
 _MATCH = 1e-2
-"""Of a pixel's width, by which wavelengths may miss its centre and still be it: single precision passes."""
+"""Fraction of a pixel's width by which wavelengths may miss its centre, so that single precision passes."""
 
 
 class _Frozen(BaseModel):
@@ -34,9 +34,9 @@ class _Frozen(BaseModel):
 
 
 class WavelengthAxis(_Frozen):
-    """Pixels, given by their centres: by `start` and a step, of wavelength or of velocity, or all of them listed."""
+    """Pixels, given by their centres: by `start` and a step in wavelength or velocity, or as a list."""
 
-    start: float = Field(description="Centre of the first pixel; of listed ones it may be left out.")
+    start: float = Field(description="Centre of the first pixel; it may be left out if the pixels are listed.")
     step: float | None = Field(
         default=None, gt=0, description="Linear axis: from each centre to the next, the same for all."
     )
@@ -49,7 +49,7 @@ class WavelengthAxis(_Frozen):
     wavelengths: tuple[float, ...] | None = Field(
         default=None, description="Listed axis: all centres, ascending, in place of a step."
     )
-    count: int = Field(ge=2, description="Number of pixels; of listed ones it may be left out.")
+    count: int = Field(ge=2, description="Number of pixels; it may be left out if the pixels are listed.")
     unit: Literal["Angstrom"] = Field(description="Of `start`, `step` and `wavelengths`.")
     medium: Medium = Field(description="In which the wavelengths are measured.")
 
@@ -92,7 +92,7 @@ class WavelengthAxis(_Frozen):
 
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a contract states, and nothing of the other spacings."""
+        """The fields that a contract states, without those of the other spacings."""
         return {name: value for name, value in handler(self).items() if value is not None}
 
     @property
@@ -111,27 +111,27 @@ class WavelengthAxis(_Frozen):
 
     @cached_property
     def edges(self) -> NDArray[np.float64]:
-        """Where pixels touch, half a step from their centres, and both ends, shape (count + 1,)."""
+        """Edges of the pixels, half a step from their centres, and both ends, shape (count + 1,)."""
         return self._at(np.arange(self.count + 1) - 0.5)
 
     @cached_property
     def widths(self) -> NDArray[np.float64]:
-        """Of each pixel, in the axis's unit, shape (count,)."""
+        """Width of each pixel, in the axis's unit, shape (count,)."""
         return np.full(self.count, self.step) if self.step is not None else np.diff(self.edges)
 
     @property
     def width(self) -> float:
-        """Of a pixel in the middle, in the axis's unit: on a linear axis the step."""
+        """Width of a pixel in the middle, in the axis's unit; on a linear axis this is the step."""
         return float(np.median(self.widths))
 
     @property
     def finest(self) -> float:
-        """Of the narrowest pixel, in the axis's unit."""
+        """Width of the narrowest pixel, in the axis's unit."""
         return float(self.widths.min())
 
     @property
     def finest_velocity(self) -> float:
-        """From the centre to its neighbour in km/s, where that is least."""
+        """Smallest distance in km/s between the centres of neighbouring pixels."""
         if self.velocity_step is not None:
             return self.velocity_step
         if self.step is not None:
@@ -140,7 +140,7 @@ class WavelengthAxis(_Frozen):
 
     @property
     def steps(self) -> str:
-        """From pixel to pixel, for people: in the axis's unit, or in km/s, which is then said."""
+        """The step as text for messages: in the axis's unit, or in km/s with that unit."""
         if self.velocity_step is not None:
             return f"{self.velocity_step:.10g} km/s"
         if self.step is not None:
@@ -152,7 +152,7 @@ class WavelengthAxis(_Frozen):
         return self.start <= wavelength <= self.stop
 
     def matches(self, wavelength: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which wavelengths (count,) are the axis's, to a hundredth of a pixel; (count,)."""
+        """Which wavelengths (count,) agree with the axis to a hundredth of a pixel; (count,)."""
         return np.asarray(np.abs(wavelength - self.pixels) <= _MATCH * self.widths)
 
     def nearest(self, wavelength: float) -> int:
@@ -174,15 +174,15 @@ class WavelengthAxis(_Frozen):
     ) -> NDArray[np.float32]:
         """Integral of flux, (n, pixels of the window), over a window, (count,), in the axis's unit; shape (n,).
 
-        The rectangle rule: each pixel's flux is its mean over the pixel. ``per_unit``: what the integral is counted in,
-        1000 for mA of an axis in A.
+        The rectangle rule: each pixel's flux is its mean over the pixel. ``per_unit``: units of the integral per unit
+        of the axis, 1000 for mA with an axis in A.
         """
         if self.step is not None:
             return np.asarray((per_unit * self.step) * flux.sum(axis=1))
         return np.asarray(flux @ (per_unit * self.widths[window]).astype(np.float32))
 
     def _at(self, places: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Wavelengths at places counted in pixels, the centre of the first one at 0."""
+        """Wavelengths at positions in units of pixels, where the centre of the first one is at 0."""
         if self.step is not None:
             return np.asarray(self.start + self.step * places)
         if self.velocity_step is not None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 
 NOISE_WIDTHS = 8.0
-"""Standard deviations of the noise by which a spectrum may leave the flux range; beyond them it is no noise."""
+"""Standard deviations of the noise by which a spectrum may exceed the flux range; larger excesses are not noise."""
 
 _SHOWN = 40
 """Characters of an unknown name that a message repeats."""
@@ -34,7 +35,7 @@ def check_labels(
     values
         Physical units, shape (n, labels).
     first_row
-        Number of the first row in messages, where the table is part of a longer one.
+        Number of the first row in messages, if the table is part of a longer one.
 
     Returns
     -------
@@ -59,7 +60,8 @@ def check_labels(
     if table.dtype.kind not in "fiu":
         _check_numbers(contract, table, first_row)
     checked = table.astype(np.float64)
-    # A single-precision table can't hold a bound such as 0.1 exactly: it meets the bound as itself would round it.
+    # A single-precision table can't hold a bound such as 0.1 exactly, so the bound is rounded as the table would round
+    # it.
     lower, upper = contract.lower, contract.upper
     if table.dtype.kind == "f":
         lower, upper = lower.astype(table.dtype), upper.astype(table.dtype)
@@ -90,14 +92,14 @@ def check_names(contract: Contract, names: Sequence[str]) -> None:
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The one of some known names that a misspelt name may mean, whatever its case; None if none is near."""
+    """The known name that a misspelt one may stand for, whatever its case; None if none is similar."""
     name = _shortened(name)
     close = difflib.get_close_matches(name.strip().lower(), known, n=1) or difflib.get_close_matches(name, known, n=1)
     return close[0] if close else None
 
 
 def unknown(name: str, known: Sequence[str]) -> str:
-    """Begin a message about an unknown name, with the known one that may be meant."""
+    """Begin a message about an unknown name with the known name that may be meant."""
     near, name = nearest(name, known), _shortened(name)
     shown = name if name and name == name.strip() else repr(name)
     return f"{shown} is unknown: " + (f"did you mean {near}? " if near else "")
@@ -108,7 +110,7 @@ def _shortened(name: str) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number that double precision can hold; truth values are none."""
+    """Whether a value is a real number that double precision can hold; truth values do not count as numbers."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -128,7 +130,8 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
     flux
         Shape (n, pixels).
     noise
-        Standard deviation of one pixel's noise (0.02 at S/N 50); widens the flux range by `NOISE_WIDTHS` of it.
+        Standard deviation of one pixel's noise (0.02 at S/N 50); it widens the flux range by `NOISE_WIDTHS` times
+        itself.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def check_flux(contract: Contract, flux: ArrayLike, noise: float = 0.0) -> NDArr
 
 
 def check_noise(contract: Contract, noise: float) -> None:
-    """Raise `InputError` if a noise is no standard deviation of a normalised flux."""
+    """Raise `InputError` if a noise can't be the standard deviation of a normalised flux."""
     widest = contract.flux.upper - contract.flux.lower
     if not (is_number(noise) and 0.0 <= noise <= widest):
         shown = f"{noise:g}" if is_number(noise) else reprlib.repr(noise)
@@ -186,7 +189,7 @@ def check_noise(contract: Contract, noise: float) -> None:
 
 
 def unmasked(values: Any, what: str) -> NDArray[Any]:
-    """Anything as a plain array, in which masked values are NaN, or None among those that are no numbers.
+    """Convert anything to a plain array, in which masked values are NaN, or None among values that are not numbers.
 
     Raises
     ------
@@ -252,6 +255,6 @@ def _number(value: float) -> str:
 
 
 def as_double(numbers: NDArray[Any]) -> NDArray[np.float64]:
-    """As float64, with the decimals that single precision means: 0.1 stays 0.1, and a bound stays inside its bounds."""
+    """Convert to float64 with the decimals of single precision: 0.1 stays 0.1, and a bound stays inside its bounds."""
     exact = numbers.astype("U32") if numbers.dtype.kind == "f" and numbers.dtype.itemsize < 8 else numbers
     return np.asarray(exact.astype(np.float64))

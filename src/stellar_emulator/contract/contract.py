@@ -1,7 +1,6 @@
 """The data contract: labels, wavelength axis, flux range and sampling, read from one YAML file into frozen types."""
 
 import hashlib
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,91 +21,17 @@ from pydantic import (
 from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
-from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, RESOLUTION, ROLES, Kind, inferred_role, known_roles
+from stellar_emulator.contract.label import Label, Name
+from stellar_emulator.contract.roles import RESOLUTION, ROLES, Kind, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Safe, and ten times faster where PyYAML comes with libyaml."""
+"""A safe loader, which is ten times faster if PyYAML comes with libyaml."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Label(_Frozen):
-    """One stellar (or instrumental) label with its unit and inclusive bounds."""
-
-    name: Name = Field(description="As columns, arguments and requests call it.")
-    symbol: str = Field(description="LaTeX, for figures.")
-    unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
-    lower: float = Field(description="Smallest value, inclusive; below `upper`.")
-    upper: float = Field(description="Largest value, inclusive.")
-    kind: Kind = Field(
-        description="Whether it belongs to the radiative-transfer run or to the broadening; `role` alone says it too."
-    )
-    role: str = Field(
-        default="",
-        description=f"What it does: {known_roles()}; absent: of a label of kind broadening its name, of others run.",
-    )
-    accuracy: bool = Field(description="Whether its inferred accuracy is gated, not only reported.")
-    median: float | None = Field(
-        default=None, description="Half of all draws lie below it, between the bounds; absent: uniform draws."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_and_role(cls, given: Any) -> Any:
-        """Each of them from the other; a role that is not known is left for the contract to name."""
-        if not isinstance(given, dict):
-            return given
-        if not given.get("role"):
-            return {**given, "role": inferred_role(str(given.get("name")), given.get("kind"))}
-        known = ROLES.get(given["role"]) if isinstance(given["role"], str) else None
-        return {"kind": Kind.BROADENING if known is None else known.kind, **given}
-
-    @model_serializer(mode="wrap")
-    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a role that kind and name say already."""
-        inferred = self.role == inferred_role(self.name, self.kind)
-        return {name: value for name, value in handler(self).items() if name != "role" or not inferred}
-
-    @model_validator(mode="after")
-    def _fits_its_role(self) -> Self:
-        role = ROLES.get(self.role)
-        if role is None:
-            return self
-        if role.kind is not self.kind:
-            raise ValueError(f"label {self.name}: role {role.name} is of kind {role.kind}, not {self.kind}")
-        if role.unit is not None and self.unit.replace(" ", "") != role.unit:
-            wanted = f"in {role.unit}" if role.unit else "without a unit"
-            raise ValueError(f"label {self.name}: role {role.name} is {wanted}, got unit {self.unit!r}")
-        if role.name == ELEMENT and not re.fullmatch(ELEMENT_NAME, self.name):
-            raise ValueError(
-                f"label {self.name}: role {role.name} wants the symbol and _m for its name, as ca_m for [Ca/M]"
-            )
-        if role.lowest is not None and self.lower < role.lowest:
-            raise ValueError(
-                f"label {self.name}: lower ({self.lower:g}) must be {role.lowest:g} or more for role {role.name}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.lower < self.upper:
-            raise ValueError(f"label {self.name}: lower ({self.lower}) must be below upper ({self.upper})")
-        if self.median is not None and not self.lower < self.median < self.upper:
-            raise ValueError(
-                f"label {self.name}: median ({self.median}) must lie between {self.lower} and {self.upper}"
-            )
-        return self
-
-    @property
-    def title(self) -> str:
-        """Symbol and unit for an axis of a figure."""
-        return f"${self.symbol}$" + (f" ({self.unit})" if self.unit else "")
 
 
 class FluxRange(_Frozen):
@@ -123,13 +48,13 @@ class FluxRange(_Frozen):
 
 
 class LimbDarkening(_Frozen):
-    """Linear limb darkening of intrinsic spectra that have none of their own: a constant, or a table by a label."""
+    """Linear limb darkening for intrinsic spectra without their own: a constant, or a table by a label."""
 
-    value: float | None = Field(default=None, ge=0, le=1, description="Of all runs; in place of a table.")
-    label: Name | None = Field(default=None, description="Label of the run that a table goes by.")
+    value: float | None = Field(default=None, ge=0, le=1, description="Value for all runs, in place of a table.")
+    label: Name | None = Field(default=None, description="Label of the run by which the table is ordered.")
     at: tuple[float, ...] | None = Field(default=None, description="Values of that label, ascending, two or more.")
     values: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
-        default=None, description="Limb darkening at each of them; linear between, constant beyond."
+        default=None, description="Limb darkening at each of these values; linear between them, constant beyond."
     )
 
     @model_validator(mode="after")
@@ -149,13 +74,13 @@ class LimbDarkening(_Frozen):
 
 
 class Instrument(_Frozen):
-    """The spectrograph, where its resolution is the same for all spectra and so no label."""
+    """The spectrograph, if its resolution is the same for all spectra and therefore not a label."""
 
-    resolution: float = Field(gt=0, description="Of all spectra: wavelength over FWHM; at most `sharpest`.")
+    resolution: float = Field(gt=0, description="Resolution of all spectra, wavelength over FWHM; at most `sharpest`.")
     sharpest: float = Field(
         gt=0,
-        description="Resolution that exact emulators are trained at, before they broaden to `resolution`; one that was "
-        "trained by another contract serves this one too where the two agree in it.",
+        description="Resolution at which exact emulators are trained, before they broaden to `resolution`; an emulator "
+        "of another contract also serves this one if both contracts agree in it.",
     )
 
     @model_validator(mode="after")
@@ -166,7 +91,7 @@ class Instrument(_Frozen):
 
 
 class ModelNames(_Frozen):
-    """Names of the registered models; another contract takes other names."""
+    """Names of the registered models; each contract has its own."""
 
     emulator: str = Field(description="Name of the emulator in the registry.")
     validator: str = Field(description="Name of the validator in the registry.")
@@ -175,9 +100,9 @@ class ModelNames(_Frozen):
 class Sampling(_Frozen):
     """Seeds of the two independent label sequences, and the broadening draws of each run."""
 
-    seed: int = Field(description="Of the runs that models are trained and tested on.")
-    gate_seed: int = Field(description="Of the runs that the gate alone reads; another one than `seed`.")
-    realisations: int = Field(ge=1, description="Broadened spectra of each run.")
+    seed: int = Field(description="Seed of the runs on which models are trained and tested.")
+    gate_seed: int = Field(description="Seed of the runs that only the gate reads; it differs from `seed`.")
+    realisations: int = Field(ge=1, description="Number of broadened spectra of each run.")
 
     @model_validator(mode="after")
     def _independent(self) -> Self:
@@ -189,9 +114,9 @@ class Sampling(_Frozen):
 class Split(_Frozen):
     """Shares of the runs in each part; they sum to 1."""
 
-    train: float = Field(gt=0, description="Share that networks are fitted to.")
-    validation: float = Field(gt=0, description="Share by which training stops and searches choose.")
-    test: float = Field(gt=0, description="Share that models are measured on, and nothing else reads.")
+    train: float = Field(gt=0, description="Share to which networks are fitted.")
+    validation: float = Field(gt=0, description="Share that decides when training stops and what searches choose.")
+    test: float = Field(gt=0, description="Share on which models are measured, and which nothing else reads.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -201,9 +126,9 @@ class Split(_Frozen):
 
 
 class Regions(_Frozen):
-    """Bins of labels, the hard region and the line cores that figures of merit are broken down by.
+    """Bins of labels, the hard region and the line cores by which figures of merit are broken down.
 
-    Each further field is the name of a label with the edges of its bins: of none, one or several labels. Maps of
+    Each further field is the name of a label with the edges of its bins; there may be none, one or several. Maps of
     regions show the first two.
     """
 
@@ -214,8 +139,12 @@ class Regions(_Frozen):
 
     hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
     line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
-    line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
-    equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
+    line_core_half_width: float = Field(
+        gt=0, description="Half width of a line core, in Angstrom to either side of the line's centre."
+    )
+    equivalent_width_half_width: float = Field(
+        gt=0, description="Half width in Angstrom over which a line is integrated."
+    )
 
     @property
     def bins(self) -> dict[str, list[float]]:
@@ -233,32 +162,32 @@ class Regions(_Frozen):
 class Contract(_Frozen):
     """Everything that a grid, a model and a request of one kind must obey."""
 
-    name: Name = Field(description="Of the contract; its embedded grid and its shipped pair lie under it.")
+    name: Name = Field(description="Name of the contract, of its embedded grid and of its shipped pair.")
     description: str = Field(description="One sentence for people.")
-    models: ModelNames = Field(description="What its models are registered as.")
+    models: ModelNames = Field(description="Names under which its models are registered.")
     labels: tuple[Label, ...] = Field(
-        min_length=1, description="In the order of every table; one of kind run at least."
+        min_length=1, description="The labels, in the order of every table; at least one is of kind run."
     )
     wavelength: WavelengthAxis = Field(description="Pixels of every spectrum.")
-    flux: FluxRange = Field(description="What flux may be.")
+    flux: FluxRange = Field(description="Range of the flux.")
     intrinsic: IntrinsicAxis | None = Field(
-        default=None, description="Pixels of unbroadened spectra; absent: grids hold broadened spectra alone."
+        default=None, description="Pixels of unbroadened spectra; absent: grids hold only broadened spectra."
     )
     instrument: Instrument | None = Field(
-        default=None, description="Where resolution is no label; absent: it is one, or is not known."
+        default=None, description="The instrument, if resolution is not a label; absent: it is one, or is unknown."
     )
     limb_darkening: LimbDarkening | None = Field(
-        default=None, description="Of intrinsic spectra that come without; absent: they have their own, or need none."
+        default=None, description="For intrinsic spectra without their own; absent: they have one, or need none."
     )
     embedded: Name | None = Field(
-        default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
+        default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
     sampling: Sampling = Field(description="How labels are drawn.")
     split: Split = Field(description="Which runs train, validate and test.")
     regions: Regions = Field(description="How figures of merit are broken down.")
-    gate: GateLimits | None = Field(default=None, description="What a champion must reach; absent: no promotion.")
+    gate: GateLimits | None = Field(default=None, description="Limits that a champion must meet; absent: no promotion.")
     expectations: Expectations = Field(
-        default_factory=Expectations, description="What spectra must show beside bounds and axis."
+        default_factory=Expectations, description="Requirements on spectra besides bounds and axis."
     )
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")
@@ -290,7 +219,7 @@ class Contract(_Frozen):
 
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the fields that contracts of before do not have, where this one has not either."""
+        """Leave out fields that earlier versions did not have, if this contract does not use them."""
         return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
 
     def _check_roles(self) -> None:
@@ -308,11 +237,11 @@ class Contract(_Frozen):
                 raise ValueError(f"labels: {' and '.join(names)} have one role, {role.name}: leave one of them")
 
     def of_role(self, role: str) -> Label | None:
-        """The label that has a role which one label has at most."""
+        """The label that has a role which at most one label has; None if there is none."""
         return next((label for label in self.labels if label.role == role), None)
 
     def column_of(self, role: str) -> int | None:
-        """Its place among all labels, None where none has the role."""
+        """Index of that label among all labels; None if no label has the role."""
         return next((place for place, label in enumerate(self.labels) if label.role == role), None)
 
     @property
@@ -343,7 +272,7 @@ class Contract(_Frozen):
 
     @property
     def first_binned(self) -> str:
-        """The label that figures run along: the first with bins, or the first of all."""
+        """The label along which figures are drawn: the first with bins, or else the first of all."""
         return next(iter(self.regions.bins), self.labels[0].name)
 
     def columns(self, labels: tuple[Label, ...]) -> list[int]:
@@ -357,7 +286,7 @@ def read_contract(where: str | Path) -> Contract:
     Raises
     ------
     InputError
-        If the file is missing, no YAML, or breaks a rule; the message names field, value and rule.
+        If the file is missing, is not YAML, or breaks a rule; the message names field, value and rule.
     """
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
@@ -374,7 +303,7 @@ def read_contract(where: str | Path) -> Contract:
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:
-    """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
+    """Check a data contract given as text; ``name`` is used in error messages. Raises like `read_contract`."""
     try:
         content = yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:

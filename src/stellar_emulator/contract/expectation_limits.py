@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 MEAN_FLUX = "mean flux"
 LINE_WIDTH = "line width"
-"""Measures of a spectrum that correlations may name, beside the depths of lines."""
+"""Measure of a spectrum that correlations may name besides the depths of lines."""
 
 
 def depth_of(line: str) -> str:
@@ -57,13 +57,13 @@ class Most(_Frozen):
 
 
 class StatisticalLeast(Least):
-    """Smallest value allowed, in a grid that is large enough to tell."""
+    """Smallest value allowed, in a grid that is large enough to test it."""
 
     spectra: int = Field(ge=2, description="Smaller grids are not evaluated.")
 
 
 class StatisticalMost(Most):
-    """Largest value allowed, in a grid that is large enough to tell."""
+    """Largest value allowed, in a grid that is large enough to test it."""
 
     spectra: int = Field(ge=2, description="Smaller grids are not evaluated.")
 
@@ -92,7 +92,7 @@ class RankCorrelation(_Limits):
 
 
 class Identity(_Frozen):
-    """No label vector twice; a run's rows share its labels and a part of the split; runs differ."""
+    """No label vector occurs twice; the rows of a run share its labels and its part of the split; runs differ."""
 
     run_distance: float = Field(
         gt=0, description="Least distance of two runs along the longest side of the unit label box."
@@ -107,7 +107,7 @@ class Coverage(_Frozen):
 
 
 class Expectations(_Frozen):
-    """Limits by the name of an expectation; what is left out isn't checked."""
+    """Limits by the name of an expectation; an expectation that is left out is not checked."""
 
     continuum: Continuum | None = Field(default=None, description="How near the flux comes to its continuum.")
     contrast: Least | None = Field(default=None, description="Maximum minus minimum of a spectrum.")
@@ -134,7 +134,7 @@ class Expectations(_Frozen):
         return content
 
     def fault(self, labels: Iterable[str], lines: Iterable[str]) -> str:
-        """What the section names without the contract having it, in one line; empty if nothing."""
+        """Labels or lines that the section names but the contract lacks, in one line; empty if there are none."""
         known = {
             "label": list(labels),
             "line": list(lines),

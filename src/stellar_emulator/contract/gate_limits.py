@@ -1,4 +1,4 @@
-"""The contract's section ``gate``: what a pair of models must reach on the gate set to serve as champion."""
+"""The contract's section ``gate``: the limits that a pair of models must meet on the gate set to serve as champion."""
 
 from typing import Annotated
 
@@ -22,23 +22,23 @@ class FluxCeilings(_Frozen):
 
 
 class GateLimits(_Frozen):
-    """Limits and margins; those by label are given for every accuracy label, in its unit where it has one."""
+    """Limits and margins; those by label are given for every accuracy label, in its unit if it has one."""
 
-    runs: int = Field(ge=2, description="Fewest runs.")
-    spectra: int = Field(ge=2, description="Fewest spectra.")
-    judges: int = Field(ge=1, description="Seeds that the judge is trained with.")
+    runs: int = Field(ge=2, description="Smallest number of runs.")
+    spectra: int = Field(ge=2, description="Smallest number of spectra.")
+    judges: int = Field(ge=1, description="Number of seeds with which the judge is trained.")
     resamples: int = Field(ge=2000, description="Bootstrap resamples over runs.")
     confidence: float = Field(gt=0.5, lt=1, description="Confidence level of each one-sided bound.")
-    skill: ByLabel = Field(description="Least 1 - MSE / variance of the judge on computed spectra.")
+    skill: ByLabel = Field(description="Smallest 1 - MSE / variance of the judge on computed spectra.")
     ratio: ByLabel = Field(description="Upper bound of RMSE generated / RMSE test must lie below it.")
-    strict_ratio: Positive = Field(description="The same for all labels; reported, not counted.")
+    strict_ratio: Positive = Field(description="The same for all labels; it is reported but does not count.")
     smooth_ratio: Positive = Field(description="A ratio significantly below it warns.")
     bias: Positive = Field(description="Largest difference of mean errors, in units of RMSE test.")
     shift: ByLabel = Field(description="Largest RMS shift of a label.")
     determined_signal_to_noise: Positive = Field(
-        description="The shift by the flux counts where a spectrum of this S/N tells a label better than the box."
+        description="The shift by the flux counts if a spectrum of this S/N constrains a label better than the box."
     )
-    determined_share: float = Field(gt=0, le=1, description="Least share of the box where it must count.")
+    determined_share: float = Field(gt=0, le=1, description="Smallest share of the box in which it must count.")
     region_ratio: ByLabel = Field(description="Largest RMSE generated / RMSE test in any bin.")
     region_skill: float = Field(lt=1, description="Skill of the judge in a bin below which the bin is not informative.")
     flux_error: FluxCeilings = Field(description="Largest flux errors.")

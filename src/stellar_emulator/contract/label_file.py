@@ -1,4 +1,4 @@
-"""Reads tables of labels in batches: one row a spectrum, one column a label.
+"""Reads tables of labels in batches: one row per spectrum, one column per label.
 
 Parquet and CSV with a header are streamed; FITS and ECSV are read at once, and their columns' units are converted.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 2048
-"""In one batch."""
+"""Rows in one batch."""
 
 SUFFIXES = (".parquet", ".csv", ".fits", ".ecsv")
 
@@ -30,9 +30,10 @@ Part = tuple[list[str], list[NDArray[Any]]]
 def label_batches(
     path: Path, contract: Contract, common: Mapping[str, float] | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Labels (n, labels) in the contract's order and the file's, up to `ROWS` at a time, checked like a request's.
+    """Labels (n, labels), rows as in the file and columns as in the contract, up to `ROWS` at a time, checked as in
+    requests.
 
-    common: labels that all rows share and the file does not have.
+    common: labels that all rows share and that the file lacks.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.Reco
     from pyarrow import csv
 
     names = csv.open_csv(path).schema.names
-    # As text: a column's type would be guessed from its first rows, and a bad cell reported without its row.
+    # The cells are read as text: else a column's type would be guessed from its first rows, and a bad cell reported
+    # without its row.
     as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
     reader = csv.open_csv(path, convert_options=as_text)
     check_names(contract, [*names, *common])
@@ -90,7 +92,7 @@ def _parquet(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.
 
 
 def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[Part]:
-    """A table that astropy reads; of a FITS file, its first."""
+    """A table that astropy reads; of a FITS file, the first one."""
     import warnings
 
     from astropy.table import Table
@@ -99,7 +101,7 @@ def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[
     form = {".fits": "fits", ".ecsv": "ascii.ecsv"}[path.suffix.lower()]
     try:
         with warnings.catch_warnings():
-            # FITS has no dex: astropy complains of it and keeps the unit, which is all that is wanted.
+            # FITS has no unit dex: astropy warns and keeps the unit, which is what is needed.
             warnings.simplefilter("ignore", UnitsWarning)
             table = Table.read(path, format=form)
     except (ValueError, TypeError, IndexError, KeyError) as error:
@@ -116,7 +118,7 @@ def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[
 
 
 def _together(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    """Columns as one table; as objects where one holds no numbers, since they would be cast to one kind."""
+    """Columns as one table, of objects if a column holds no numbers, since they would be cast to one type."""
     kind = np.float64 if all(column.dtype.kind in "fiu" for column in columns) else object
     return np.column_stack([column.astype(kind) for column in columns])
 

@@ -1,4 +1,4 @@
-"""Labels as people have them - numbers, arrays, quantities, tables - as plain columns in the contract's units."""
+"""Converts labels as users give them (numbers, arrays, quantities, tables) to plain columns in the contract's units."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.checks import check_names, unmasked
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 
 Columns = list[tuple[str, Any]]
@@ -17,7 +18,7 @@ LOGARITHMIC = ("", "dex", "dex(1)", "dex(cm / s2)")
 
 
 def given_labels(texts: Mapping[str, str]) -> dict[str, float]:
-    """Labels as a command has them, as numbers. Raises `InputError` where one is none."""
+    """Labels of a command line as numbers. Raises `InputError` if one is not a number."""
     labels = {}
     for name, text in texts.items():
         try:
@@ -28,7 +29,7 @@ def given_labels(texts: Mapping[str, str]) -> dict[str, float]:
 
 
 def named_columns(contract: Contract, table: Any, labels: Mapping[str, Any]) -> Columns:
-    """Names and values from a table and from labels given by name.
+    """Names and values of the columns of a table and of labels given by name.
 
     table: of pandas or astropy, a mapping, an array (n, labels) in the contract's order, or None.
 
@@ -65,7 +66,8 @@ def broadcast(contract: Contract, columns: Columns) -> tuple[NDArray[Any], tuple
     Raises
     ------
     InputError
-        If a label is missing, unknown or given twice, has a unit that is no unit of its own, or the shapes do not fit.
+        If a label is missing, unknown or given twice, has a unit that can't be converted to its own, or the shapes do
+        not fit.
     """
     check_names(contract, [name for name, _ in columns])
     given = dict(columns)
@@ -75,19 +77,19 @@ def broadcast(contract: Contract, columns: Columns) -> tuple[NDArray[Any], tuple
     except ValueError as error:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in zip(contract.label_names, values, strict=True))
         raise InputError(f"labels have shapes that can't be broadcast: {shapes}") from error
-    # As objects where one is no number: as an array of text all of them would look wrong.
+    # The array holds objects if one value is not a number: in an array of text, all of them would look wrong.
     kind = np.float64 if all(value.dtype.kind in "fiu" for value in values) else object
     spread = [np.broadcast_to(value.astype(kind), shape).ravel() for value in values]
     return np.stack(spread, axis=1), shape
 
 
 def in_unit(label: Label, value: Any) -> NDArray[Any]:
-    """A value or column as a plain array in a label's own unit; missing entries become NaN.
+    """Convert a value or column to a plain array in a label's unit; missing entries become NaN.
 
     Raises
     ------
     InputError
-        If it is no array, or has a unit that can't be converted.
+        If it is not an array, or has a unit that can't be converted.
     """
     scale = 1.0
     if getattr(value, "unit", None) is not None:
@@ -97,7 +99,7 @@ def in_unit(label: Label, value: Any) -> NDArray[Any]:
 
 
 def _scale(label: Label, unit: Any) -> float:
-    """What values in an astropy unit are multiplied by; logarithms are given as they are, whatever they count."""
+    """Factor for values in an astropy unit; logarithms are kept as they are, whatever their argument."""
     from astropy.units import Unit, UnitConversionError
 
     if label.unit == "dex":

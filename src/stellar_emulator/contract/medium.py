@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Medium = Literal["air", "vacuum"]
 
 _ROUNDS = 3
-"""Each round of the inverse leaves less than a millionth of the error before it."""
+"""Rounds of the inverse, each of which leaves less than a millionth of the error before it."""
 
 
 def to_vacuum(air: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def to_air(vacuum: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 def converted(wavelength: NDArray[np.float64], medium: Medium, wanted: Medium) -> NDArray[np.float64]:
-    """Wavelengths of one medium, in Angstrom, in another."""
+    """Convert wavelengths of one medium, in Angstrom, to another."""
     if medium == wanted:
         return wavelength
     return to_air(wavelength) if wanted == "air" else to_vacuum(wavelength)

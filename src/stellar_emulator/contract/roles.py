@@ -1,7 +1,7 @@
-"""What a label does: belong to a run, or broaden its spectrum in one way. All roles there are; no other is applied.
+"""All roles that a label can have: it belongs to a run, or it broadens the spectrum in one way. No other is applied.
 
-A further way to broaden is an entry here and a file of its name in ``broadening``, whose function ``disc_and_limb``
-gives its transfer function: grids, networks, their graphs and derivatives then have it.
+A further way to broaden needs an entry here and a file of its name in ``broadening``, whose function ``disc_and_limb``
+gives its transfer function; grids, networks, their graphs and derivatives then include it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a label belongs to: the radiative-transfer run, or the broadening applied to its spectrum."""
+    """The step to which a label belongs: the radiative-transfer run, or the broadening of its spectrum."""
 
     RUN = "run"
     BROADENING = "broadening"
@@ -17,10 +17,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Role:
-    """One thing that a label can do.
+    """One role of a label.
 
-    does: in a phrase; unit: that its label must have, None for any; lowest: what it may be at least; alone: whether
-    one label of a contract has it at most; power: the one in which spectra change evenly by the label.
+    does: its effect, in a phrase; unit: the unit that its label must have, None for any; lowest: the smallest value
+    allowed; alone: whether at most one label of a contract may have it; power: the power of the label in which spectra
+    change evenly.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Role:
 RUN = "run"
 ELEMENT = "element"
 ELEMENT_NAME = r"([a-z]{1,2})_m"
-"""What a label of that role is called: the symbol, then the ratio that it is, to [M/H]."""
+"""Name of a label of that role: the element's symbol, followed by _m for the ratio [X/M]."""
 
 ROTATION = "vsini"
 RESOLUTION = "resolution"
@@ -53,7 +54,7 @@ ROLES = {
 
 
 def inferred_role(name: str, kind: object) -> str:
-    """What a label does where its contract does not say, by kind and name; empty: nothing that is known."""
+    """Role of a label whose contract states none, by kind and name; empty if there is no such role."""
     if kind == Kind.RUN:
         return RUN
     known = ROLES.get(name)

@@ -10,7 +10,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.regions import BOX, region_rows
 
 SIGNAL_TO_NOISE = (None, 100.0, 50.0)
-"""Per pixel of the continuum; None is noise-free."""
+"""Signal-to-noise ratios per pixel of the continuum; None means noise-free."""
 
 PAPER_TABLE_5 = {
     "teff": {"train": 70.0, "validation": 110.0, "test": 120.0, "generated": 119.0},
@@ -19,7 +19,7 @@ PAPER_TABLE_5 = {
     "m_h": {"train": 0.04, "validation": 0.08, "test": 0.15, "generated": 0.15},
     "vmicro": {"train": 0.15, "validation": 0.17, "test": 0.17, "generated": 0.20},
 }
-"""Gebran (2024), Table 5: called MSE there, but given in the labels' units, so read as RMSE. Its grid is another."""
+"""Gebran (2024), Table 5: called MSE there, but in the labels' units, so taken as RMSE. It refers to another grid."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def accuracy_rows(
     flux: NDArray[np.float32],
     seed: int,
 ) -> list[AccuracyRow]:
-    """Infer labels from ``flux`` (n, pixels), noise-free and noisy, and compare them with the true ``labels``.
+    """Infer labels from ``flux`` (n, pixels), with and without noise, and compare them with the true ``labels``.
 
-    The noise is the same for every split of one seed, so that splits differ by their spectra alone.
+    The noise is the same for every split of one seed, so that splits differ only in their spectra.
     """
     rows = []
     for signal_to_noise in SIGNAL_TO_NOISE:
@@ -94,7 +94,7 @@ def _label_rows(
 
 
 def find(rows: list[AccuracyRow], split: str, label: str, region: str = BOX) -> AccuracyRow:
-    """The noise-free row of one split, label and region. Raises `KeyError` where there is none."""
+    """The noise-free row of one split, label and region. Raises `KeyError` if there is none."""
     for row in rows:
         if (row.split, row.label, row.region, row.signal_to_noise) == (split, label, region, None):
             return row
@@ -110,7 +110,7 @@ def ratios(contract: Contract, rows: list[AccuracyRow]) -> dict[str, float]:
 
 
 def accuracy_table(contract: Contract, rows: list[AccuracyRow]) -> str:
-    """The table that people read: RMSE and MAE by label and split, for the uniform box, beside the paper's Table 5."""
+    """The table for readers: RMSE and MAE by label and split, for the uniform box, beside the paper's Table 5."""
     splits = list(dict.fromkeys(row.split for row in rows))
     header = f"{'RMSE (MAE)':<24}" + "".join(f"{split:>20}" for split in splits) + f"{'generated/test':>16}"
     lines = [header]

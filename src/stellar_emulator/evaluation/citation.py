@@ -1,4 +1,4 @@
-"""How to cite this package and the works it stands on, as ``CITATION.cff`` lists them."""
+"""Citations of this package and of the works on which it builds, as ``CITATION.cff`` lists them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from stellar_emulator.shipped.resources import CITATION, resource
 
 
 def works() -> tuple[str, ...]:
-    """One line of text for this package, then one for each work it stands on."""
+    """One line of text for this package, then one for each work on which it builds."""
     content = yaml.safe_load(resource(CITATION).read_text())
     return tuple(_line(entry) for entry in (content, *content["references"]))
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    """Authors, year, title, where it appeared, identifier, and what is owed to it."""
+    """Authors, year, title, publication, identifier, and what this package took from the work."""
     year = f" ({entry['year']})" if "year" in entry else ""
     parts = [_authors(entry["authors"]) + year, entry["title"], _source(entry), *_identifiers(entry)]
     note = f". {' '.join(entry['notes'].split())}" if "notes" in entry else ""
@@ -24,7 +24,7 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 def _authors(authors: list[Mapping[str, str]]) -> str:
     names = [author.get("family-names") or author["name"] for author in authors]
-    # A list that the file itself cuts short ends with such as "and 29 others".
+    # A list that is abridged in the file ends with words such as "and 29 others".
     many = len(names) > 2 or names[-1].startswith("and ")
     return f"{names[0]} et al." if many else " and ".join(names)
 

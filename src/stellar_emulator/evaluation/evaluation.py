@@ -14,12 +14,12 @@ from stellar_emulator.grid.store import Grid, Rows
 Model = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 
 ROWS_EVALUATED = 16384
-"""At most so many spectra of one part are measured, drawn by seed, so that memory stays bounded."""
+"""Largest number of spectra of one part that are measured, drawn by seed, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What an autoencoder makes of the test spectra: latent values (n, units) and flux (n, pixels)."""
+    """Test spectra as an autoencoder encodes and reproduces them: latent values (n, units) and flux (n, pixels)."""
 
     latent: NDArray[np.float32]
     flux: NDArray[np.float32]
@@ -27,10 +27,10 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured, and the spectra that it was measured on.
+    """The results of an evaluation, and the spectra on which they were measured.
 
     generated: flux (n, pixels) at the labels of the ``test`` spectra; inferred: labels (n, labels) that the validator
-    reads from test and from generated spectra; reconstruction: None where there is no autoencoder to look at.
+    infers from test and from generated spectra; reconstruction: None if there is no autoencoder.
     """
 
     accuracy: list[AccuracyRow]
@@ -73,8 +73,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure the models; ``parts`` must hold ``test``, and may hold ``train`` and ``validation``.
 
-    Generated spectra are made at the test set's own labels, so that both are paired. ``project`` takes flux to the
-    validator's principal components and back.
+    Spectra are generated at the labels of the test set, so that generated and computed spectra are paired. ``project``
+    takes flux to the validator's principal components and back.
     """
     test = parts["test"]
     generated = emulator(test.labels)

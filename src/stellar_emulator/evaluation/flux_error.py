@@ -11,7 +11,7 @@ from stellar_emulator.contract.regions import BOX, HARD, line_core_pixels, line_
 
 @dataclass(frozen=True)
 class FluxErrorRow:
-    """How far an approximation lies from computed flux over some spectra of one region.
+    """Errors of an approximation against computed flux, over some spectra of one region.
 
     mse, mae: over all pixels; median_mae, p90_mae: over spectra, of each spectrum's mean absolute error; core_mae:
     inside the line cores; r2, explained_variance: variance-weighted over pixels (each pixel counts by its variance
@@ -107,7 +107,7 @@ def _equivalent_width_errors(
 def _equivalent_width_shares(
     contract: Contract, computed: NDArray[np.float32], error: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> dict[str, float]:
-    """What 90 % of the errors of each line's equivalent width, as shares of it, stay below."""
+    """Relative error of each line's equivalent width below which 90 % of the spectra lie."""
     axis, found = contract.wavelength, {}
     per_pixel = 1.0 / axis.width
     for line, window in line_windows(contract).items():
@@ -124,7 +124,7 @@ def weighted_quantile(values: NDArray[np.floating], weight: NDArray[np.floating]
 
 
 def find(rows: list[FluxErrorRow], what: str, region: str = BOX) -> FluxErrorRow:
-    """The row of one approximation and region. Raises `KeyError` where there is none."""
+    """The row of one approximation and region. Raises `KeyError` if there is none."""
     for row in rows:
         if (row.what, row.region) == (what, region):
             return row
@@ -132,7 +132,7 @@ def find(rows: list[FluxErrorRow], what: str, region: str = BOX) -> FluxErrorRow
 
 
 def flux_error_table(rows: list[FluxErrorRow]) -> str:
-    """The table that people read: flux errors over the uniform box and in the hard region."""
+    """The table for readers: flux errors over the uniform box and in the hard region."""
     head = (
         f"{'flux error':<16}{'region':<14}{'MAE':>10}{'90 % below':>12}{'MSE':>10}{'line cores':>12}{'R2':>10}{'n':>8}"
     )

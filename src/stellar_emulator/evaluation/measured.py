@@ -1,8 +1,7 @@
-"""What a test set tells of a model: errors by region of the label box, and what spectra of the grid look like.
+"""Errors of a model on its test set, by region of the label box, and the typical distance of spectra of the grid.
 
-The regions are the bins of the contract's binned labels, all combinations of them. Between the bins' centres errors are
-interpolated, so that they change as smoothly as a fit wants it; beyond the outermost centres they stay as they are
-there.
+The regions are all combinations of the bins of the contract's binned labels. Errors are interpolated between the bins'
+centres, so that they change as smoothly as a fit requires; beyond the outermost centres they are constant.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ NOISE_LEVELS = (0.0, 0.005, 0.01, 0.02, 0.05)
 """Standard deviations of a pixel, S/N infinite to 20, at which inferred labels are compared with the true ones."""
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
-"""Shares of the test spectra whose reconstruction error lies below the noted values."""
+"""Shares of the test spectra whose reconstruction error lies below the recorded values."""
 
 _SEED = 1
 
@@ -38,14 +37,14 @@ def validator_measures(
     labels: NDArray[np.float64],
     computed: NDArray[np.float32],
 ) -> dict[str, NDArray[np.floating]]:
-    """Errors of labels inferred from computed test spectra (n, pixels), and how well these are reconstructed.
+    """Errors of labels inferred from computed test spectra (n, pixels), and of the reconstruction of these spectra.
 
     Parameters
     ----------
     validator
-        Flux (n, pixels) to labels (n, labels).
+        It maps flux (n, pixels) to labels (n, labels).
     mean, projection
-        Of the principal components, (pixels,) and (pixels, k): see `reconstructed`.
+        Those of the principal components, (pixels,) and (pixels, k): see `reconstructed`.
 
     Returns
     -------
@@ -70,9 +69,9 @@ def validator_measures(
 def reconstructed(
     flux: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Flux (n, pixels) of which only the principal components are left.
+    """Flux (n, pixels) reconstructed from its principal components.
 
-    projection: the components, (pixels, k), orthogonal and each times any number, as a validator's first layer has it.
+    projection: the components, (pixels, k), orthogonal but with any norms, as in a validator's first layer.
     """
     components = projection / np.linalg.norm(projection, axis=0)
     return np.asarray(((flux - mean) @ components) @ components.T + mean)
@@ -84,7 +83,7 @@ def rms(errors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def rms_by_region(contract: Contract, labels: NDArray[np.float64], errors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Root mean squares of errors (n, width) in each region, (bins, ..., width); of all rows where it has none."""
+    """Root mean squares of errors (n, width) in each region, (bins, ..., width); of all rows for an empty region."""
     places = [_bins(contract, labels, name) for name in contract.regions.bins]
     sizes = [len(edges) - 1 for edges in contract.regions.bins.values()]
     everywhere = np.sqrt(np.mean(np.square(errors), axis=0))
@@ -101,7 +100,7 @@ def at_labels(contract: Contract, table: NDArray[np.floating], labels: NDArray[n
     places = [_between(contract, labels, name) for name in contract.regions.bins]
 
     def between(*bins: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Values where the first labels lie in some bins, (n,) each, and the others between theirs."""
+        """Values with the first labels in given bins, (n,) each, and interpolated in the other labels."""
         if len(bins) == len(places):
             return np.asarray(table[bins] if bins else np.tile(table, (len(labels), 1)))
         low, share = places[len(bins)]
@@ -112,7 +111,7 @@ def at_labels(contract: Contract, table: NDArray[np.floating], labels: NDArray[n
 
 
 def at_noise(levels: NDArray[np.floating], values: NDArray[np.floating], noise: float) -> NDArray[np.floating]:
-    """Values (levels, ...) at one noise: linear between levels, and growing in proportion beyond the last."""
+    """Values (levels, ...) at one noise: linear between levels, and proportional to the noise beyond the last."""
     if noise >= levels[-1]:
         return np.asarray(values[-1] * (noise / levels[-1]))
     place = int(np.searchsorted(levels, noise, side="right")) - 1
@@ -121,7 +120,7 @@ def at_noise(levels: NDArray[np.floating], values: NDArray[np.floating], noise: 
 
 
 def _bins(contract: Contract, labels: NDArray[np.float64], name: str) -> NDArray[np.int64]:
-    """Bin of each row; the outermost bins take what lies beyond them."""
+    """Bin of each row; the outermost bins include rows beyond them."""
     inner = contract.regions.bins[name][1:-1]
     return np.digitize(labels[:, contract.label_names.index(name)], inner)
 

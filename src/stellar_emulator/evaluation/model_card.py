@@ -1,4 +1,4 @@
-"""The model card of a pair: what it is for and what not, where its data come from, how well it does, how to cite it."""
+"""The model card of a pair: its intended use and misuse, the origin of its data, its errors, and how to cite it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.regions import ALL, BOX
 from stellar_emulator.evaluation import accuracy, flux_error
 from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, AccuracyRow, ratios
@@ -17,13 +18,13 @@ from stellar_emulator.networks.preset import Preset, preset_text
 NAME = "model_card.md"
 
 ALONE = "model_card_without_figures.md"
-"""The same card for a place where the figures are not, kept with a training's run."""
+"""File name of the card without figures, which is kept with a training's run."""
 
 FIGURES = "\n## Figures\n"
-"""Begins the last section, which is of use only beside the folder of figures."""
+"""Heading of the last section, which is useful only beside the folder of figures."""
 
 _FIGURES_ALONE = re.compile(re.escape(FIGURES) + r"\n*(?:!\[[^\n]*\]\(figures/[^\n]*\)\n+)*\Z")
-"""That section as `model_card` ends a card with it: what a contract or grid tells may hold such a heading too."""
+"""Pattern of that section at the end of a card: descriptions of contracts and grids may contain the same heading."""
 
 _SHOWN = {
     "one_spectrum": "A computed spectrum, the generated one over it, and their difference",
@@ -37,20 +38,20 @@ _SHOWN = {
 """Figures that a card shows, with their captions."""
 
 _STEPS = ("date", "package_version", "from_runs", "to_runs")
-"""What a card tells of each call that computed a part of the grid."""
+"""Columns of the table of calls that computed the grid."""
 
 _SYNTHESISED = {"seed", "runs", "failed", "syntheses"}
-"""What the provenance of a grid holds that ``synthesize`` made, as far as a card tells it."""
+"""Entries of a provenance that ``synthesize`` wrote, as far as a card shows them."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card states beside contract and figures of merit.
+    """Content of a card besides the contract and the figures of merit.
 
-    models: each registered version's address, with the digest of its model; spectra: of the grid, by part of the
-    split; runs: the same for runs; provenance: of the grid, as it carries it; metadata: of the emulator and of the
-    validator, as their folders keep it; versions: of package and machine, as `registry.tracking.provenance` gives them;
-    works: what to cite, a line each.
+    models: each registered version's address, with the digest of its model; spectra: numbers of spectra of the grid, by
+    part of the split; runs: the same for runs; provenance: that of the grid; metadata: those of the emulator and of the
+    validator, from their folders; versions: those of package and machine, from `registry.tracking.provenance`; works:
+    citations, one line each.
     """
 
     models: Mapping[str, str]
@@ -69,7 +70,7 @@ def model_card(
     flux_errors: list[FluxErrorRow],
     figures: Iterable[str],
 ) -> str:
-    """Markdown; ``figures``: names of those that lie as ``figures/NAME.png`` beside the card, if there are any."""
+    """The card as Markdown; ``figures``: names of the figures beside the card, as ``figures/NAME.png``."""
     sections = [
         f"# {contract.models.emulator} and {contract.models.validator}\n\n{contract.description}\n\n{_models(facts)}",
         _intended_use(contract),
@@ -86,12 +87,12 @@ def model_card(
 
 
 def without_figures(card: str) -> str:
-    """The same card for a place where the figures are not: without its last section, if that is the figures'."""
+    """The same card without its last section, if that is the section of figures."""
     return _FIGURES_ALONE.sub("", card)
 
 
 def short_card(contract: Contract, accuracies: list[AccuracyRow], flux_errors: list[FluxErrorRow]) -> str:
-    """A few lines of Markdown for a registry's page: what the pair takes and gives, and how well."""
+    """A few lines of Markdown for a registry's page: inputs and outputs of the pair, and its errors."""
     flux = flux_error.find(flux_errors, "chain")
     rows = [
         (_named(label), f"{label.lower:g} to {label.upper:g}", _pair(accuracies, label.name, BOX))
@@ -157,7 +158,7 @@ def _axis(contract: Contract) -> str:
 
 
 def _data(contract: Contract, facts: Facts) -> str:
-    """Where the grid comes from, as far as it tells."""
+    """The origin of the grid, as far as it is recorded."""
     rows = [(part, f"{facts.spectra[part]:,}", f"{facts.runs[part]:,}") for part in facts.spectra]
     origin = _origin(facts.provenance)
     digest = facts.metadata["validator"]["grid_digest"]
@@ -193,7 +194,7 @@ def _synthesis(origin: Mapping[str, Any]) -> str:
 
 
 def _origin(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is known of a grid's making: of the grid that it is a part of, and of that one's intrinsic spectra."""
+    """The recorded origin of a grid: that of the grid of which it is a part, and of the latter's intrinsic spectra."""
     if "part_of" in provenance:
         return _origin(provenance["part_of"]["provenance"])
     return dict(provenance.get("intrinsic", provenance))
@@ -328,13 +329,13 @@ def _region(name: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, without an exponent."""
+    """A number in three significant digits, without an exponent."""
     digits = max(0, 2 - int(np.floor(np.log10(max(value, 1e-9)))))
     return f"{value:.{digits}f}"
 
 
 def _small(value: float) -> str:
-    """An error of flux; of a contract without line cores there is none for them."""
+    """An error of flux as text; a contract without line cores has none for them."""
     return "none" if np.isnan(value) else f"{value:.2e}"
 
 

@@ -1,6 +1,7 @@
-"""The explorer's web app: the page, and the answers that it asks for, by the same code as ``generate`` and ``infer``.
+"""The explorer's web app: the page, and its requests, which use the same code as ``generate`` and ``infer``.
 
-Labels come as a query such as ``/spectrum?teff=5777&logg=4.44``; what breaks a rule gets status 400 and the reason.
+Labels are given in a query such as ``/spectrum?teff=5777&logg=4.44``; a request that breaks a rule gets status 400 and
+the reason.
 """
 
 import tempfile
@@ -21,7 +22,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stellar_emulator.contract.checks import check_names
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
 from stellar_emulator.explorer.lines import named_lines
@@ -37,18 +39,18 @@ from stellar_emulator.writers.file import write_spectra
 PAGE = Path(__file__).parent / "static"
 
 DOWNLOADS = {"csv": "text/csv", "fits": "application/fits"}
-"""Media types by the suffix of `stellar_emulator.writers`."""
+"""Media types of downloads, by the suffixes of `stellar_emulator.writers`."""
 
 MAXIMUM_BYTES = 64 * 2**20
-"""Of an uploaded file."""
+"""Largest size of an uploaded file."""
 
 FEWEST_STEPS = 200
-"""Of a slider, from end to end."""
+"""Smallest number of steps of a slider, from end to end."""
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """Answers for one pair, which has the same labels and wavelengths."""
+    """The answers for one pair, whose models have the same labels and wavelengths."""
 
     emulator: Emulator
     validator: Validator
@@ -59,11 +61,11 @@ class Explorer:
 
     @cached_property
     def pair(self) -> Pair:
-        """The pair as fitting wants it; made when a first spectrum is uploaded."""
+        """The pair in the form that fitting needs; it is made when the first spectrum is uploaded."""
         return Pair(self.emulator, self.validator, library(self.emulator))
 
     async def model(self, request: Request) -> Response:
-        """All that the page must know: labels and axis of the contract, named lines, which models these are."""
+        """All data that the page needs: labels and axis of the contract, named lines, names of the models."""
         contract = self.contract
         return JSONResponse(
             {
@@ -82,7 +84,7 @@ class Explorer:
     async def spectrum(self, request: Request) -> Response:
         """Flux of each pixel, labels that the validator infers from it, and their errors: little-endian float32.
 
-        Labels and errors are NaN where the validator refuses the flux, which is drawn even so.
+        Labels and errors are NaN if the validator refuses the flux, which is drawn nevertheless.
         """
         (flux,) = self.emulator.flux(self._labels(request))
         try:
@@ -109,11 +111,11 @@ class Explorer:
         return Response(content, media_type=DOWNLOADS[suffix], headers=saved)
 
     async def observed(self, request: Request) -> Response:
-        """What the validator infers from an uploaded file, the request's body; `Reading` has the query's fields."""
+        """Labels inferred from an uploaded file, the request's body; `Reading` has the query's fields."""
         reading = parse_reading(dict(request.query_params))
         content = bytearray()
         async for part in request.stream():
-            # Read to its end even so, or browsers would see no answer.
+            # The body is read to its end nevertheless, or browsers would receive no answer.
             content += part if len(content) <= MAXIMUM_BYTES else b""
         if len(content) > MAXIMUM_BYTES:
             raise InputError(f"{reading.name} exceeds {MAXIMUM_BYTES // 2**20} MiB: give it to the verb infer")
@@ -158,7 +160,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _unread(request: Request, error: Exception) -> Response:
-    """The answer to a page that was closed or loaded again while it sent a file: nobody reads it."""
+    """The answer to a page that was closed or reloaded while it sent a file; it is not read."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
@@ -175,7 +177,7 @@ def _axis(contract: Contract) -> dict[str, Any]:
 def _slider(contract: Contract, label: Label) -> Mapping[str, Any]:
     """A label with the step of its slider, a power of ten, and its first value: the middle of the hard region.
 
-    There lines are many and sharp.
+    In that region spectra have many sharp lines.
     """
     lower, upper = contract.regions.hard.get(label.name, (label.lower, label.upper))
     start = float(np.clip((lower + upper) / 2.0, label.lower, label.upper))

@@ -8,10 +8,10 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import converted
 
 RYDBERG = 109677.5834
-"""Of hydrogen, 1/cm (NIST). Fine structure, left out, would move a line by less than 0.1 A."""
+"""Rydberg constant of hydrogen, 1/cm (NIST). Fine structure is neglected; it would shift lines by less than 0.1 A."""
 
 UPPER_LEVELS = range(8, 21)
-"""Of the Paschen series, from n = 3; higher ones run into each other."""
+"""Upper levels of the Paschen series, from n = 3; lines of higher levels overlap."""
 
 METALS = (
     ("Ti I", 8434.961),
@@ -38,12 +38,12 @@ METALS = (
     ("Al I", 8773.896),
     ("Fe I", 8793.342),
 )
-"""Element and rest wavelength in air (Angstrom), of the Gaia-ESO line list (Heiter et al. 2021, A&A 645, A106)."""
+"""Element and rest wavelength in air (Angstrom), from the Gaia-ESO line list (Heiter et al. 2021, A&A 645, A106)."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line's name, its wavelength at rest in the contract's unit and medium, and the row that its name stands in."""
+    """A line's name, its wavelength at rest in the contract's unit and medium, and the row of its name."""
 
     name: str
     wavelength: float
@@ -51,7 +51,7 @@ class Line:
 
 
 def named_lines(contract: Contract) -> list[Line]:
-    """Lines on a contract's axis: row 0 its own line cores, row 1 the Paschen series, row 2 metals."""
+    """Lines on a contract's axis: row 0 has its own line cores, row 1 the Paschen series, row 2 metals."""
     axis = contract.wavelength
     levels = np.array(UPPER_LEVELS)
     paschen = converted(1e8 / RYDBERG / (1 / 9 - 1 / levels**2), "vacuum", axis.medium)

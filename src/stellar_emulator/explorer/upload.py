@@ -20,14 +20,14 @@ from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 CONTINUUM_DEGREE = 3
-"""Of the polynomial fitted to spectra that are not normalised."""
+"""Degree of the polynomial that is fitted to spectra that are not normalised."""
 
 LONGEST_NAME = 80
-"""Characters."""
+"""Largest number of characters of a file name."""
 
 
 class Reading(BaseModel):
-    """What the page states of an uploaded file; None: the file says."""
+    """The page's statements on an uploaded file; None leaves it to the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,7 +40,7 @@ class Reading(BaseModel):
 
 @dataclass(frozen=True)
 class Observation:
-    """An uploaded spectrum's name, what its validator infers, and all that the user should know of it."""
+    """An uploaded spectrum's name, the labels that the validator infers, and notes and warnings for the user."""
 
     name: str
     inferred: Inferred
@@ -48,7 +48,7 @@ class Observation:
 
 
 def parse_reading(fields: Mapping[str, str]) -> Reading:
-    """Read the fields of a form. Raises `InputError` for one that is unknown or can't be used."""
+    """Read the fields of a form. Raises `InputError` for a field that is unknown or can't be used."""
     try:
         return Reading.model_validate(fields)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def observe(content: bytes, reading: Reading, pair: Pair) -> Observation:
     Raises
     ------
     InputError
-        If the file or its first spectrum can't be used; the message names the file as the user does.
+        If the file or its first spectrum can't be used; the message names the file as the user named it.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _safe(reading.name)
@@ -87,10 +87,10 @@ def _first(path: Path, axis: WavelengthAxis, reading: Reading) -> tuple[Observed
 
 
 def _for_page(text: str, folder: str) -> str:
-    """A text without the scratch folder's name; the command's options are the page's fields of the same names."""
+    """A message for the page, without the scratch folder's name; options of the command become the page's fields."""
     return re.sub(r"(^|\s)--(\w)", r"\1\2", text.replace(f"{folder}/", ""))
 
 
 def _safe(name: str) -> str:
-    """A file's name that can't lead out of its folder; the suffix, at its end, is kept."""
+    """A file's name that can't lead out of its folder; its suffix is kept."""
     return re.sub(r"[^\w.+-]", "_", name)[-LONGEST_NAME:].lstrip(".") or "spectrum"

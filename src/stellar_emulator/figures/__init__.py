@@ -1,4 +1,4 @@
-"""The project's figures: arrays in, a `matplotlib.figure.Figure` out; no file, no screen, no pyplot.
+"""The project's figures: each function takes arrays and returns a `matplotlib.figure.Figure`, without files or pyplot.
 
 Texts, units and bounds of axes come from the data contract; numbers of the paper are passed in by the caller.
 """

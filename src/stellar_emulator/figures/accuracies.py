@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.figures.style import BLUE, GENERATED, GREY, densities, label_of, new_figure, styled, three_digits
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-"""Panels of `accuracy_comparison` side by side, at most."""
+"""Largest number of panels of `accuracy_comparison` side by side."""
 
 GRIDS_DIFFER = "The grids differ: the paper's values give the scale, no ranking."
 
 MARGIN = 0.15
-"""Of a label's range, shown beyond either bound: inferred labels may lie outside."""
+"""Fraction of a label's range shown beyond either bound: inferred labels may lie outside."""
 
 
 @styled
@@ -33,8 +34,9 @@ def inferred_labels(
 ) -> "Figure":
     """Draw inferred against true labels: a row for each label, a column for each set of spectra (figures 8 and 9).
 
-    ``true`` and ``inferred`` map a set's name (test, generated) to its labels, shape (spectra, names), in their
-    units; ``names`` are the labels of the columns. Colours count spectra; the RMSE counts those beyond the panel too.
+    ``true`` and ``inferred`` map a set's name (test, generated) to its labels, shape (spectra, names), in their units;
+    ``names`` are the labels of the columns. Colours give the number of spectra; the RMSE includes those beyond the
+    panel.
     """
     figure = new_figure(
         "Labels that the validator infers from spectra, against the true labels", 1.2 + 2.3 * len(names)
@@ -85,7 +87,7 @@ def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -
     """Draw the RMSE of each inferred label in each set of spectra beside the paper's, a panel for each label.
 
     A row holds ``label`` (name), ``split`` (name of the set), ``rmse`` and ``paper``, both in its unit; ``paper``
-    is None where the paper has no value. There is one row for each pair of label and split.
+    is None if the paper has no value. There is one row for each pair of label and split.
     """
     names = list(dict.fromkeys(row["label"] for row in rows))
     columns = min(COLUMNS, len(names))

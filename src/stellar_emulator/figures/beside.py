@@ -1,4 +1,4 @@
-"""Texts beside some of a figure's marks that cover none of them."""
+"""Places texts beside some of a figure's marks, so that they cover none of them."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ GAP = 3.0
 
 _ANGLES = np.pi * (0.25 + np.arange(16) / 8.0)
 AROUND = np.concatenate([radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1) for radius in range(10, 200, 5)])
-"""Where a text may lie from its mark, nearest first, in typographic points, shape (places, 2)."""
+"""Offsets of a text from its mark, nearest first, in typographic points, shape (places, 2)."""
 
 
 def write_beside(
@@ -22,12 +22,12 @@ def write_beside(
 ) -> None:
     """Write texts at the first places `AROUND` that cover no mark and no text, with lines that meet no other mark.
 
-    points: where the marks lie in the axes, in which all else is drawn by now, (n, 2); widths: of the marks in
-    typographic points, (n,); named: texts of some rows. Where there is no such place a line meets marks.
+    points: positions of the marks in the axes, (n, 2), in which all else has been drawn; widths: those of the marks in
+    typographic points, (n,); named: texts of some rows. If there is no such place, a line crosses marks.
     """
     from matplotlib.text import Text
 
-    # Only a drawing settles where on the page the points lie.
+    # Positions on the page are known only after the figure has been drawn.
     figure.draw_without_rendering()
     unit = 72.0 / figure.dpi
     frame = unit * axes.bbox.get_points()

@@ -1,4 +1,4 @@
-"""What a grid covers: cells of its label box, and its flux by wavelength."""
+"""The coverage of a grid: cells of its label box, and its flux by wavelength."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 30
-"""Of a histogram."""
+"""Bins of a histogram."""
 
 MARGIN = 0.12
-"""Of the flux range, shown beyond either bound; pixels that leave the bounds are marked there, however far."""
+"""Fraction of the flux range shown beyond either bound, where pixels that exceed the bounds are marked, however far."""
 
 VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "////", "linewidth": 0.8}
 

@@ -1,4 +1,4 @@
-"""An observed spectrum, the fit to it, and what is left over."""
+"""An observed spectrum, the fit to it, and the residuals."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDEST = 5.0
-"""Standard deviations that the residuals' axis spans at least."""
+"""Smallest range of the residuals' axis, in standard deviations."""
 
 
 @styled

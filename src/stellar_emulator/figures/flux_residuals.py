@@ -1,4 +1,4 @@
-"""Where in wavelength and labels the generated flux is wrong."""
+"""Residuals of the generated flux, by wavelength and labels."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.figures.style import (
     BLANK,
     ERRORS,
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL_BINS, WAVELENGTH_BINS = 40, 400
-"""Most bins of a residual map; few spectra or pixels get fewer bins."""
+"""Largest numbers of bins of a residual map; few spectra or pixels get fewer bins."""
 
 SPECTRA_PER_BIN = 20
-"""On average, at least: a median of fewer is noise."""
+"""Smallest average number of spectra in a bin: a median of fewer is dominated by noise."""
 
 ALL_VALUES = (-np.inf, np.inf)
 """The one bin of a label that has none."""
@@ -79,7 +80,7 @@ def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) 
     """Draw the mean absolute error of the flux in each bin of the contract's first two binned labels, with its value.
 
     A row holds ``mae``, ``n`` (spectra) and, under the names of both labels, the bin's (lower, upper) edges. Bins
-    without a row are grey. Where one label alone is binned, there is one row of bins.
+    without a row are grey. If only one label is binned, there is one row of bins.
     """
     (across, across_edges), *others = contract.regions.bins.items()
     upwards, upwards_edges = others[0] if others else ("", [])

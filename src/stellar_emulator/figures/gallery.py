@@ -1,4 +1,4 @@
-"""All figures of one evaluation, by file name; each states the digest of the test set it was made from."""
+"""All figures of one evaluation, by file name; each states the digest of its test set."""
 
 from collections.abc import Mapping
 from itertools import pairwise, product
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLES = 5
-"""Spectra that are drawn where a contract bins no label."""
+"""Number of spectra that are drawn if a contract bins no label."""
 
 
 def evaluation_figures(contract: Contract, evaluation: Evaluation) -> dict[str, "Figure"]:

@@ -1,4 +1,4 @@
-"""What the gate's page shows: errors of inferred labels by density, and ratios against their margins."""
+"""Figures of the gate's page: densities of the errors of inferred labels, and ratios against their margins."""
 
 import math
 from collections.abc import Mapping, Sequence

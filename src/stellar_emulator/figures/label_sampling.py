@@ -1,4 +1,4 @@
-"""How densely a grid samples its labels."""
+"""The density with which a grid samples its labels."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 30
-"""Of a histogram."""
+"""Bins of a histogram."""
 
 FEWEST_CELLS, MOST_CELLS, SPECTRA_PER_CELL = 6, 30, 15
-"""Cells across a panel: few enough that the noise of counts stays small."""
+"""Numbers of cells along a panel and spectra per cell: few enough cells that the noise of counts stays small."""
 
 
 @styled

@@ -25,10 +25,10 @@ def pareto(
     chosen: int,
     named: dict[int, str],
 ) -> "Figure":
-    """Draw one point a trial, both axes logarithmic: the front as a line, the chosen point marked.
+    """Draw one point per trial on logarithmic axes, with the front as a line and the chosen point marked.
 
-    cost: milliseconds of one spectrum, (trials,); error: mean absolute error of flux, (trials,); groups: name of each
-    trial's family, one colour each; front: rows on the front, cheapest first; named: texts beside some rows.
+    cost: milliseconds for one spectrum, (trials,); error: mean absolute error of flux, (trials,); groups: name of each
+    trial's family, which sets the colour; front: rows on the front, cheapest first; named: texts beside some rows.
     """
     figure = new_figure("Search: error on validation runs against the cost of a spectrum", height=4.8)
     axes = figure.subplots()

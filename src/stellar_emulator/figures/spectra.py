@@ -30,10 +30,10 @@ TEXT_ROOM = 0.22
 """Flux left free between two spectra of `example_spectra` for the labels of the lower one."""
 
 TICK = 0.2
-"""Flux between two ticks of `example_spectra`; shifted flux has no values worth naming."""
+"""Flux between two ticks of `example_spectra`; values of shifted flux are not labelled."""
 
 BEHIND: dict[str, Any] = {"zorder": 1, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
-"""Puts a text over the marks of line cores and under the spectra."""
+"""Style that puts a text over the marks of line cores and under the spectra."""
 
 
 @styled
@@ -76,10 +76,10 @@ def reconstruction(
     made: NDArray[np.floating],
     what: str,
 ) -> "Figure":
-    """Draw a few computed spectra under those that a network made of them, and the differences (the paper's figure 6).
+    """Draw a few computed spectra under those that a network made, and the differences (the paper's figure 6).
 
-    ``labels`` has shape (spectra, labels), ``computed`` and ``made`` (spectra, pixels). ``what`` says how ``made`` came
-    about, in one word: reconstructed (by the autoencoder) or generated (from labels).
+    ``labels`` has shape (spectra, labels), ``computed`` and ``made`` (spectra, pixels). ``what`` is the word for the
+    origin of ``made``: reconstructed (by the autoencoder) or generated (from labels).
     """
     figure = new_figure(f"Computed and {what} spectra", height=0.9 + 2.3 * len(computed))
     panels = figure.subplots(2 * len(computed), sharex=True, height_ratios=[3, 1] * len(computed))

@@ -1,6 +1,6 @@
-"""What all figures share: palette, fonts, and the texts and marks that the data contract gives them.
+"""The common style of figures: palette, fonts, and the texts and marks that follow from the data contract.
 
-Matplotlib takes a second to import: only what draws imports it, so that whoever may draw can import this room at once.
+Matplotlib takes a second to import, so it is imported only for drawing, and this room can be imported at once.
 """
 
 import math
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 COMPUTED, GENERATED = "black", "#D55E00"
 BLUE, GREY = "#0072B2", "#8C8C8C"
-"""Okabe and Ito's palette, told apart by all kinds of colour vision."""
+"""Two colours of Okabe and Ito's palette, which all kinds of colour vision can distinguish."""
 
 ERRORS = "cividis"
-"""The colours of errors: even in lightness, so told apart by all kinds of colour vision."""
+"""Colour map of errors: even in lightness, so all kinds of colour vision can distinguish its colours."""
 
 BLANK = "#EEEEEE"
-"""Of bins without spectra."""
+"""Colour of bins without spectra."""
 
 WIDTH = 9.0
-"""Inches; 1,080 pixels, so that texts are still readable when shown 900 pixels wide."""
+"""Width of a figure in inches: 1,080 pixels, so that texts remain readable when it is shown 900 pixels wide."""
 
 SMALLEST = 1e-7
-"""Flux below which residuals are rounding; keeps a scale of residuals finite."""
+"""Flux below which residuals are rounding errors; it keeps a scale of residuals finite."""
 
 SETTINGS: "dict[RcKeyType, Any]" = {
     "figure.dpi": 120,
@@ -53,7 +54,7 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
-    """Draw a figure with the project's settings and leave the caller's as they are."""
+    """Draw a figure with the project's settings, without changing the caller's."""
 
     @wraps(draw)
     def inner(*args: P.args, **kwargs: P.kwargs) -> "Figure":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-"""Panels side by side, at most."""
+"""Largest number of panels side by side."""
 
 
 @styled

@@ -1,4 +1,4 @@
-"""The labels of one observed spectrum: as the validator infers them, or as least squares finds them."""
+"""The labels of one observed spectrum: inferred by the validator, or fitted by least squares."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,15 +19,15 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import Library, at_rest
 
 INFER_SHARE, FIT_SHARE = 0.9, 0.15
-"""Of the model's axis that a spectrum must cover."""
+"""Smallest shares of the model's axis that a spectrum must cover."""
 
 ROUNDS = 3
-"""Of inferring labels and making the spectrum by them that velocity, continuum and missing pixels are taken from."""
+"""Rounds of inferring labels and generating their spectrum, which sets velocity, continuum and missing pixels."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An emulator, its validator, and the spectra to begin from."""
+    """An emulator, its validator, and the library of spectra from which fits begin."""
 
     emulator: EmulatorLike
     validator: ValidatorLike
@@ -38,8 +38,8 @@ class Pair:
 class Inferred:
     """Labels by the validator, (labels,), with their errors on test spectra of the same noise.
 
-    velocity, velocity_error: km/s, the error 0 where the velocity was given; noise: of one pixel; flux: as the
-    validator saw it, (pixels of its axis,); warnings: for the user.
+    velocity, velocity_error: in km/s, the error 0 if the velocity was given; noise: that of one pixel; flux: the
+    validator's input, (pixels of its axis,); warnings: for the user.
     """
 
     labels: NDArray[np.float64]
@@ -69,7 +69,8 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
     Raises
     ------
     InputError
-        If the spectrum covers too little of the axis, isn't normalised or shows no lines; or as the validator says.
+        If the spectrum covers too little of the axis, isn't normalised or shows no lines, or if the validator refuses
+        it.
     """
     found = _inferred(_near(spectrum, pair, replace(treatment, velocity=None)), pair, None)
     contract = pair.emulator.contract
@@ -80,9 +81,10 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
 
 
 def fit(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment, known: Mapping[str, float]) -> Fitted:
-    """Fit labels, velocity and continuum at once, from the library's nearest spectra and the validator's labels.
+    """Fit labels, velocity and continuum together, starting from the library's nearest spectra and the validator's
+    labels.
 
-    ``known``: labels to keep fixed, by name; a velocity given in ``treatment`` is kept too.
+    ``known``: labels to hold fixed, by name; a velocity given in ``treatment`` is also held fixed.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def fit(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment, known: Map
     fixed = np.array([known.get(name, np.nan) for name in contract.label_names])
     starts = list(beginning.labels)
     if beginning.share >= INFER_SHARE:
-        # A spike that the validator refuses spoils its labels, not a fit.
+        # A spike that the validator refuses prevents its inference, but not a fit.
         with suppress(InputError):
             starts.insert(0, _inferred(beginning, pair, None).labels)
     found = _fitted(beginning, pair.emulator, fixed, starts, None)
@@ -117,7 +119,7 @@ def _fitted(
     starts: Sequence[NDArray[np.float64]],
     velocity: float | None,
 ) -> Solution:
-    """Best fit from starting labels (labels,) each; ``fixed``: NaN for those sought; velocity None: fitted too."""
+    """Best fit from starting labels (labels,) each; ``fixed``: NaN for labels to fit; velocity: None to fit it too."""
     free = np.isnan(fixed)
     spectrum = beginning.spectrum
     forward = Forward(emulator, spectrum.wavelength, beginning.basis, free, velocity is None)
@@ -126,9 +128,10 @@ def _fitted(
 
 
 def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Beginning:
-    """Begin from the spectrum that fits best, where a continuum is to be taken from it.
+    """Begin from the best-fitting spectrum if a continuum is to be derived from it.
 
-    One from the library's nearest spectrum is wrong by a percent, which moves the validator's labels by three errors.
+    A continuum from the library's nearest spectrum is wrong by a percent, which moves the validator's labels by three
+    errors.
     """
     beginning = begin(spectrum, pair.emulator.contract, pair.library, treatment, INFER_SHARE)
     if not beginning.basis.shape[1]:
@@ -139,7 +142,7 @@ def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Begin
 
 
 def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Inferred:
-    """Labels by the validator at a velocity, or at the one that fits the spectrum made by them."""
+    """Labels by the validator at a given velocity, or at the velocity that fits the spectrum generated from them."""
     contract = pair.emulator.contract
     labels = nearest = beginning.labels[0]
     frames: dict[bytes, Solution] = {}

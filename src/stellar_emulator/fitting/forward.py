@@ -13,12 +13,12 @@ from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinat
 from stellar_emulator.observed.velocity import at_rest
 
 SPLINE_DEGREE = 5
-"""Exact to 1e-5 for the sharpest line of six pixels; a cubic spline is to 2e-4."""
+"""Degree of the spline: it is exact to 1e-5 for the sharpest line, six pixels wide; a cubic spline is exact to 2e-4."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """labels: (labels,) in physical units; velocity: km/s; continuum: coefficients, (basis,), empty for none."""
+    """Parameters of a fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none."""
 
     labels: NDArray[np.float64]
     velocity: float
@@ -27,7 +27,8 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Prediction:
-    """At the observed pixels: flux (pixels,); error: of the emulator; slopes (parameters, pixels) by `Forward.free`."""
+    """Prediction at the observed pixels: flux (pixels,), emulator's error, slopes (parameters, pixels) by
+    `Forward.free`."""
 
     flux: NDArray[np.float64]
     error: NDArray[np.float64]
@@ -36,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Made:
-    """What the emulator makes of one set of labels: a spline of flux and slopes, (1 + free labels,), and its error."""
+    """The emulator's result for one set of labels: a spline of flux and slopes, (1 + free labels,), and its error."""
 
     spline: BSpline
     error: NDArray[np.float64]
@@ -46,8 +47,9 @@ class Made:
 class Forward:
     """Predicts one observed spectrum.
 
-    wavelength: observed, (pixels,), in the medium of the contract; basis: of the continuum, (pixels, coefficients);
-    free: which labels are fitted, (labels,); free_velocity: whether the velocity is, in units of `VELOCITY_UNIT`.
+    wavelength: observed, (pixels,), in the medium of the contract; basis: that of the continuum, (pixels,
+    coefficients); free: which labels are fitted, (labels,); free_velocity: whether the velocity is fitted, in units of
+    `VELOCITY_UNIT`.
     """
 
     emulator: EmulatorLike
@@ -58,7 +60,7 @@ class Forward:
     _last: dict[bytes, Made] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     VELOCITY_UNIT = 10.0
-    """km/s; makes slopes of about the size of the labels'."""
+    """Unit of velocity in km/s, which makes its slope about as large as those of the labels."""
 
     @cached_property
     def coordinates(self) -> ScaledLabels:
@@ -66,7 +68,7 @@ class Forward:
 
     @property
     def label_count(self) -> int:
-        """Of those that are fitted."""
+        """Number of labels that are fitted."""
         return int(self.free.sum())
 
     def pack(self, parameters: Parameters) -> NDArray[np.float64]:
@@ -75,7 +77,7 @@ class Forward:
         return np.concatenate([self.coordinates.of(parameters.labels)[self.free], moving, parameters.continuum])
 
     def unpack(self, vector: NDArray[np.float64], fixed: Parameters) -> Parameters:
-        """Inverse of `pack`; what is not free stays as in ``fixed``."""
+        """Inverse of `pack`; parameters that are not free are those of ``fixed``."""
         coordinates = self.coordinates.of(fixed.labels)
         coordinates[self.free] = vector[: self.label_count]
         labels = np.where(self.free, self.coordinates.labels(coordinates), fixed.labels)
@@ -100,7 +102,7 @@ class Forward:
         return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))
 
     def _made(self, labels: NDArray[np.float64]) -> Made:
-        """What the emulator makes of labels; kept for the next call, since where they are fixed all calls want it."""
+        """The emulator's result for labels; it is kept, since all calls need the same one if labels are fixed."""
         key = labels.tobytes()
         if key not in self._last:
             flux = np.concatenate([self.emulator.flux(labels[None]), self._label_slopes(labels)])

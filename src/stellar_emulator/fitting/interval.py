@@ -1,9 +1,9 @@
-"""68 % intervals of labels that know the label box and the vanishing slope of v sin i at 0.
+"""68 % intervals of labels that account for the label box and the vanishing slope of v sin i at 0.
 
-The likelihood is taken as normal in the coordinates of `fitting.scaled_labels` and restricted to the box, inside which
-labels are equally likely beforehand. It is drawn from by hit-and-run sampling (Smith 1984): along random directions in
-turn, in which the unrestricted distribution is the same everywhere, however closely two labels are tied; and along each
-label alone, since no random direction leads out of a corner of the box.
+The likelihood is assumed to be normal in the coordinates of `fitting.scaled_labels`, with a uniform prior in the labels
+inside the box. It is sampled by hit-and-run (Smith 1984): along random directions in turn, in which the unrestricted
+distribution is the same everywhere, however closely two labels are correlated; and along each label alone, since no
+random direction leads out of a corner of the box.
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ from scipy.special import ndtr, ndtri
 from stellar_emulator.fitting.scaled_labels import ScaledLabels
 
 SHARE = 0.6827
-"""Of the draws inside an interval: one standard deviation either side of a normal distribution's mean."""
+"""Share of the draws inside an interval: one standard deviation to either side of a normal distribution's mean."""
 
 CHAINS, SWEEPS, DROPPED = 256, 60, 20
 
 FARTHEST = 8.0
-"""Standard deviations beyond which all of a distribution's tail counts as one point."""
+"""Standard deviations beyond which the tail of a distribution is treated as one point."""
 
 
 def draws(
@@ -52,10 +52,10 @@ def draws(
 
 
 def _likeliest(peak: NDArray[np.float64], whitening: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Where in the box the likelihood is highest, (labels,); whitening: inverse root of its covariance.
+    """Point of the box with the highest likelihood, (labels,); whitening: inverse root of its covariance.
 
-    Not the peak clipped to the box: where two labels are tied, that lies hundreds of standard deviations away, farther
-    than the chains get.
+    This is not the peak clipped to the box: if two labels are correlated, that point lies hundreds of standard
+    deviations away, farther than the chains reach.
     """
     found = lsq_linear(whitening, whitening @ peak, bounds=(0.0, 1.0), method="bvls").x
     return np.asarray(np.clip(found, 0.0, 1.0))
@@ -64,7 +64,7 @@ def _likeliest(peak: NDArray[np.float64], whitening: NDArray[np.floating]) -> ND
 def _steps(
     place: NDArray[np.float64], moves: NDArray[np.float64], along: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """How far each chain moves along one direction, (chains,): a unit normal variate cut off where the box ends."""
+    """Step of each chain along one direction, (chains,): a unit normal variate truncated at the box."""
     with np.errstate(divide="ignore", invalid="ignore"):
         to_lower, to_upper = -place / moves, (1.0 - place) / moves
     nearest = np.where(moves == 0, -np.inf, np.minimum(to_lower, to_upper)).max(axis=1) + along
@@ -81,7 +81,7 @@ def _steps(
 def _flat_in_labels(
     coordinates: ScaledLabels, found: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw labels again so that they, not their coordinates, are equally likely beforehand."""
+    """Resample the draws so that the prior is uniform in the labels, not in their coordinates."""
     labels = coordinates.labels(found)
     slopes = coordinates.slopes(coordinates.inside(labels))
     weight = np.prod(np.abs(slopes / (coordinates.upper - coordinates.lower)), axis=1)

@@ -10,15 +10,15 @@ from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.observed.continuum import chebyshev_basis
 
 SINGULAR = 1e-12
-"""Of the largest eigenvalue: what is smaller is rounding, and its direction undetermined."""
+"""Share of the largest eigenvalue below which an eigenvalue is rounding, and its direction unconstrained."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Least standard deviations of every label, (labels,) each, in its unit; infinite where a spectrum says nothing.
+    """Smallest standard deviations of each label, (labels,), in its unit; infinite if a spectrum does not constrain it.
 
-    alone: if everything else is known; together: if all labels are sought; with_nuisances: if radial velocity and
-    continuum are, too; velocity: of the radial velocity then, km/s.
+    alone: if everything else is known; together: if all labels are unknown; with_nuisances: if radial velocity and
+    continuum are also unknown; velocity: the radial velocity's in that case, in km/s.
     """
 
     alone: NDArray[np.float64]
@@ -36,8 +36,8 @@ def precision(
 ) -> Precision:
     """Limits at ``labels`` (labels,) for a signal-to-noise ratio by pixel of the continuum.
 
-    ``degree``: of the continuum; ``hidden``: pixels left out, (pixels,). The inverse of J W J', where W is the inverse
-    of the noise's variance and J (parameters, pixels) the slopes of the flux.
+    ``degree``: that of the continuum; ``hidden``: masked pixels, (pixels,). The limits follow from the inverse of J W
+    J', where W is the inverse of the noise's variance and J (parameters, pixels) the slopes of the flux.
     """
     contract = emulator.contract
     pixels = contract.wavelength.pixels
@@ -59,7 +59,7 @@ def precision(
 
 
 def _limits(information: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Square roots of the inverse's diagonal, infinite along undetermined directions."""
+    """Square roots of the inverse's diagonal, infinite along unconstrained directions."""
     scale = np.sqrt(np.diag(information))
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))

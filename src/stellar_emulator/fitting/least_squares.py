@@ -12,28 +12,28 @@ from stellar_emulator.fitting.forward import Forward, Parameters
 from stellar_emulator.fitting.interval import draws, interval_round
 
 WEIGHTINGS = 2
-"""Fits in turn, since the emulator's own error depends on the labels found."""
+"""Number of successive fits, since the emulator's own error depends on the fitted labels."""
 
 WEAKEST = 1.0
-"""Precision of a coordinate beforehand, about the box's middle: nearly flat, as wide as two boxes, and finite where the
-spectrum says nothing."""
+"""Precision of a prior on each coordinate about the box's middle: it is nearly flat, as wide as two boxes, and keeps a
+coordinate finite that the spectrum does not constrain."""
 
 CORRELATION_LENGTH = 4.0
-"""Angstrom: standard deviation of the Gaussian that the correlation of the emulator's error falls off by. Measured on
-test spectra after a cubic continuum was taken out: about 100 pixels of 0.1 A err together, so the error moves labels by
-far more than as much noise."""
+"""Standard deviation in Angstrom of the Gaussian by which the correlation of the emulator's error falls off. It was
+measured on test spectra after a cubic continuum was divided out: the errors of about 100 pixels of 0.1 A are
+correlated, so they move labels by far more than noise of the same size."""
 
 VELOCITY_ROOM = 50.0
-"""km/s to either side of the start, so that a pixel neither leaves nor enters the model's axis on the way."""
+"""Range of velocities in km/s about the start, so that no pixel leaves or enters the model's axis during a fit."""
 
 
 @dataclass(frozen=True)
 class Solution:
     """A least-squares fit of one spectrum.
 
-    parameters: best ones; lower, upper: ends of the labels' 68 % intervals, (labels,); covariance: of the labels inside
-    the box, (labels, labels), 0 for fixed ones; velocity_error: km/s, 0 if fixed; chi_square, with its degrees of
-    freedom; model: predicted flux, (pixels,).
+    parameters: the best ones; lower, upper: ends of the labels' 68 % intervals, (labels,); covariance: of the labels
+    inside the box, (labels, labels), 0 for fixed ones; velocity_error: in km/s, 0 if fixed; chi_square, with its
+    degrees of freedom; model: predicted flux, (pixels,).
     """
 
     parameters: Parameters
@@ -54,7 +54,7 @@ class Solution:
 def fit_spectrum(
     forward: Forward, flux: NDArray[np.float64], error: NDArray[np.float64], starts: Sequence[Parameters]
 ) -> Solution:
-    """Minimise chi-square from each start and keep the best; flux, error: (pixels,), error infinite where masked."""
+    """Minimise chi-square from each start and keep the best; flux, error: (pixels,), infinite error if masked."""
     best, best_cost = starts[0], np.inf
     for start in starts:
         found, cost = _minimised(forward, flux, error, start)
@@ -119,7 +119,7 @@ def _solution(forward: Forward, flux: NDArray[np.float64], error: NDArray[np.flo
     squares[np.arange(count), np.arange(count)] += WEAKEST
     inverse = np.linalg.inv(squares)
     inverse += inverse @ _correlated(forward.wavelength, slopes * (weight * predicted.error)) @ inverse
-    # One Newton step without bounds: where the likelihood peaks, even if outside the box.
+    # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
     gradient = slopes @ residual
     gradient[:count] += WEAKEST * (forward.pack(best)[:count] - 0.5)
     peak = forward.pack(best)[:count] - np.linalg.solve(squares, gradient)[:count]
@@ -147,13 +147,13 @@ def _solution(forward: Forward, flux: NDArray[np.float64], error: NDArray[np.flo
 
 
 def _correlated(wavelength: NDArray[np.float64], pulls: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the emulator's error adds to the gradient's covariance by being correlated, (parameters, parameters).
+    """Addition to the gradient's covariance due to the correlation of the emulator's error, (parameters, parameters).
 
-    ``pulls`` (parameters, pixels): of one standard deviation of that error in each pixel. The uncorrelated part is in
-    chi-square already.
+    ``pulls`` (parameters, pixels): effect of one standard deviation of that error in each pixel. The uncorrelated part
+    is already in chi-square.
     """
     length = CORRELATION_LENGTH / float(np.median(np.diff(wavelength)))
-    # The filter's weights sum to 1; as correlations they are 1 at no distance.
+    # The filter's weights sum to 1; as correlations they must be 1 at distance 0.
     smooth = gaussian_filter1d(pulls, length, axis=1, mode="constant") * np.sqrt(2.0 * np.pi) * length
     added = pulls @ (smooth - pulls).T
     return np.asarray((added + added.T) / 2.0)

@@ -1,4 +1,4 @@
-"""From an observed spectrum to where a fit begins: overlap, masks, rough continuum, velocity, nearest spectra."""
+"""Prepares a fit of an observed spectrum: overlap, masks, rough continuum, velocity, nearest spectra."""
 
 from dataclasses import dataclass
 
@@ -13,26 +13,27 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import Library, at_rest
 
 NORMALISED = (0.5, 1.5)
-"""Between which the upper flux of a normalised spectrum lies."""
+"""Bounds of the upper flux of a normalised spectrum."""
 
 UPPER_QUANTILE = 0.9
-"""Of the flux, robust against spikes and near the continuum of all but the coolest stars."""
+"""Quantile of the flux that is robust against spikes and near the continuum of all but the coolest stars."""
 
 LEAST_SEEN = 0.15
-"""Of the model's axis, that masks must leave."""
+"""Smallest share of the model's axis that masks must leave."""
 
 LEAST_GAIN = 50.0
-"""Of chi-square by the best spectrum of the library over a featureless one, below which no star's lines are seen."""
+"""Gain in chi-square of the library's best spectrum over a featureless one, below which no stellar lines are
+detected."""
 
 FEATURELESS = 1.5
-"""Reduced chi-square of a constant, below which there are no other lines either."""
+"""Reduced chi-square of a constant below which the spectrum has no other lines either."""
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """How spectra are treated before labels are sought.
+    """Treatment of spectra before labels are inferred.
 
-    velocity: km/s, None to measure it; degree: of the continuum, None for spectra that are normalised; masks: ranges
+    velocity: in km/s, None to measure it; degree: that of the continuum, None for normalised spectra; masks: ranges
     at rest in the contract's medium.
     """
 
@@ -43,11 +44,11 @@ class Treatment:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where to begin with one spectrum, masks applied and cut to the model's axis.
+    """Start of a fit of one spectrum, which is masked and cut to the model's axis.
 
-    basis: of the continuum, (pixels, degree + 1), or (pixels, 0); continuum: its first coefficients; velocity: in
-    km/s; labels: of the library's nearest spectra, nearest first, (starts, labels); share: of the model's axis that is
-    covered.
+    basis: that of the continuum, (pixels, degree + 1), or (pixels, 0); continuum: its first coefficients; velocity: in
+    km/s; labels: those of the library's nearest spectra, nearest first, (starts, labels); share: covered share of the
+    model's axis.
     """
 
     spectrum: ObservedSpectrum
@@ -81,7 +82,7 @@ def begin(
         basis = np.empty((len(spectrum.wavelength), 0))
         rough = np.ones(len(spectrum.wavelength))
     else:
-        # In the flux's own unit, so that coefficients are about 1 whether it counts photons or ergs.
+        # The basis is in the flux's own unit, so that coefficients are about 1 in any unit of flux.
         basis = _upper(spectrum) * chebyshev_basis(spectrum.wavelength, treatment.degree)
         rough = basis @ upper_envelope(basis, spectrum.flux, spectrum.error)
         if not (rough > 0).all():
@@ -89,7 +90,7 @@ def begin(
     flux, error = spectrum.flux / rough, spectrum.error / rough
     matches = library.matches(spectrum.wavelength, flux, error, starts)
     _require_lines(spectrum, flux, error, library, matches[0].chi_square)
-    # The mask moves with the star, so it takes a first velocity to place it.
+    # The mask moves with the star, so a first velocity is needed to place it.
     velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity
     hidden = masked(at_rest(spectrum.wavelength, velocity), list(treatment.masks))
     if hidden.any():
@@ -111,7 +112,7 @@ def begin(
 
 
 def _covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, least_share: float) -> float:
-    """Share of the axis with usable pixels, which must be at least some."""
+    """Share of the axis with usable pixels, which must reach a minimum."""
     axis = contract.wavelength
     rest = at_rest(spectrum.wavelength[spectrum.usable], velocity)
     inside = rest[(rest >= axis.start) & (rest <= axis.stop)]
@@ -146,7 +147,7 @@ def _require_lines(
 ) -> None:
     """Refuse a spectrum that a constant fits as well as the library's best does, whose chi-square is ``best``."""
     featureless = library.featureless(spectrum.wavelength, flux, error)
-    # A line that no star has may be there: that is for the fit to warn of.
+    # The spectrum may show a line that no star has; the fit then warns.
     if featureless - best < LEAST_GAIN and featureless < FEATURELESS * np.isfinite(error).sum():
         raise InputError(
             f"{spectrum.name} shows no absorption lines (no Ca II triplet): its flux is as near to a constant as to "

@@ -1,4 +1,4 @@
-"""What fitting asks of an emulator and of a validator; `stellar_emulator.Emulator` and `Validator` answer it."""
+"""The interfaces of emulators and validators in fits; `stellar_emulator.Emulator` and `Validator` provide them."""
 
 from typing import Protocol
 
@@ -10,11 +10,11 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.observed.velocity import Library
 
 LIBRARY_SPECTRA = 512
-"""Evenly over the label box: the nearest one is good enough to begin from."""
+"""Number of spectra spread evenly over the label box; the nearest one is a sufficient start."""
 
 
 class EmulatorLike(Protocol):
-    """Labels (n, labels) inside the box to normalised flux (n, pixels), its slopes and its error."""
+    """Maps labels (n, labels) inside the box to normalised flux (n, pixels), its slopes and its error."""
 
     @property
     def contract(self) -> Contract: ...
@@ -26,7 +26,7 @@ class EmulatorLike(Protocol):
 
 
 class ValidatorLike(Protocol):
-    """Normalised flux (n, pixels) to labels (n, labels), their errors, and how far a spectrum is from known ones."""
+    """Maps normalised flux (n, pixels) to labels (n, labels) and their errors, and measures its unfamiliarity."""
 
     @property
     def contract(self) -> Contract: ...
@@ -39,7 +39,7 @@ class ValidatorLike(Protocol):
 
 
 def library(emulator: EmulatorLike, spectra: int = LIBRARY_SPECTRA) -> Library:
-    """Generate spectra evenly over the label box, to begin from."""
+    """Generate spectra evenly over the label box, from which fits begin."""
     contract = emulator.contract
     unit = qmc.Sobol(len(contract.labels), scramble=True, rng=np.random.default_rng(0)).random(spectra)
     labels = np.clip(qmc.scale(unit, contract.lower, contract.upper), contract.lower, contract.upper)

@@ -13,12 +13,12 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.roles import ROLES
 
 SMALLEST = 1e-5
-"""Coordinate below which a slope is taken there: at 0 it may be 0 / 0."""
+"""Smallest coordinate at which a slope is evaluated: at 0 it may be 0 / 0."""
 
 
 @dataclass(frozen=True)
 class ScaledLabels:
-    """Coordinate of a label: (label^power - lower^power) / (upper^power - lower^power). All arrays (labels,)."""
+    """Coordinate of a label: (label^power - lower^power) / (upper^power - lower^power). Arrays have shape (labels,)."""
 
     power: NDArray[np.float64]
     lower: NDArray[np.float64]
@@ -46,7 +46,7 @@ class ScaledLabels:
         return np.asarray(np.where(linear, self.span, self.span / (self.power * base ** (self.power - 1.0))))
 
     def part(self, chosen: NDArray[np.bool_]) -> "ScaledLabels":
-        """Those of some labels, chosen by (labels,)."""
+        """The coordinates of some labels, chosen by (labels,)."""
         return ScaledLabels(self.power[chosen], self.lower[chosen], self.upper[chosen])
 
     def inside(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:

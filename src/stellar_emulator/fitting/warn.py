@@ -1,4 +1,4 @@
-"""What to warn of: shifts that look like the wrong medium, labels at the edge of the box, spectra that nothing fits."""
+"""Warnings: shifts that look like the wrong medium, labels at the edge of the box, spectra that no model fits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,28 +8,28 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import to_vacuum
 
 EDGE = 0.002
-"""Of a label's range: nearer to a bound than that, the spectrum may want to go on beyond it."""
+"""Share of a label's range: nearer to a bound, the best label may lie beyond it."""
 
 MEDIUM_ROOM = 5.0
-"""km/s about the shift of the wrong medium that is taken for it."""
+"""Largest difference in km/s from the shift of the wrong medium that still counts as this shift."""
 
 LEAST_SHIFT = 3.0
-"""km/s; a model that isn't quite the star's may move its lines by that."""
+"""Smallest shift in km/s that is reported; differences between model and star may shift lines by less."""
 
 MANY_DEVIATIONS = 5.0
 
 UNLIKELY = 1.5
-"""Reduced chi-square beyond which the fit is warned of: the errors would be wrong by a fifth, or the model."""
+"""Reduced chi-square above which a fit has a warning: either the errors are wrong by a fifth, or the model is wrong."""
 
 
 def medium_shift(axis: WavelengthAxis) -> float:
-    """Velocity (km/s) as which wavelengths in vacuum appear when they are read as air; the other way it is negative."""
+    """Apparent velocity (km/s) of wavelengths in vacuum that are read as air; in the opposite case it is negative."""
     middle = (axis.start + axis.stop) / 2.0
     return float(SPEED_OF_LIGHT * (to_vacuum(middle) / middle - 1.0))
 
 
 def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected: float | None) -> list[str]:
-    """Warnings about a measured velocity, where the user said which to expect or None for none."""
+    """Warnings about a measured velocity; expected: the one that the user stated, None if none."""
     shift = medium_shift(axis)
     moved = velocity - (0.0 if expected is None else expected)
     for sign, given, true in ((1.0, "air", "vacuum"), (-1.0, "vacuum", "air")):
@@ -47,11 +47,11 @@ def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected
 
 
 def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[np.bool_]) -> list[str]:
-    """Warnings about labels (labels,) at the edge of the box, those that are ``free`` alone."""
+    """Warnings about labels (labels,) at the edge of the box, only for those that are ``free``."""
     span = contract.upper - contract.lower
     warnings = []
     for label, value, width, wanted in zip(contract.labels, labels, span, free, strict=True):
-        # No rotation and no turbulence are ends of nature, not of the grid.
+        # Zero rotation and zero turbulence are physical limits, not limits of the grid.
         natural = label.lower == 0.0 and value - label.lower <= EDGE * width
         if wanted and not natural and min(value - label.lower, label.upper - value) <= EDGE * width:
             warnings.append(
@@ -72,7 +72,7 @@ def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:
 
 
 def about_reconstruction(found: float, limit: float) -> list[str]:
-    """Warnings about a spectrum's distance from those that the validator knows, and the limit for its noise."""
+    """Warnings about a spectrum's distance from the validator's training spectra, with the limit for its noise."""
     if found <= limit:
         return []
     return [

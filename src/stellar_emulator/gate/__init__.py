@@ -1,1 +1,1 @@
-"""The statistical gate: arrays in, a decision out. It knows no registry, no files and no networks."""
+"""The statistical gate: it makes a decision from arrays, without a registry, files or networks."""

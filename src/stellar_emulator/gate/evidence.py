@@ -1,4 +1,4 @@
-"""What the caller found out about models and spectra before the gate: facts that no array tells."""
+"""Facts about models and spectra that the caller collects before the gate, and that arrays do not show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

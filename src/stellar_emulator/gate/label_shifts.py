@@ -1,4 +1,4 @@
-"""The label shift that a flux difference amounts to, as the emulator itself sees it: no validator is asked."""
+"""The label shift that corresponds to a flux difference, by the emulator's own derivatives and without a validator."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.evaluation import Model
 
 STEP = 0.01
-"""Of finite differences, in ranges of a label: the flux must change by far more than float32 rounds."""
+"""Step of finite differences, in ranges of a label: the flux must change by far more than float32 rounding."""
 
 CHUNK_ROWS = 96
 """Spectra at a time; the emulator is asked for two spectra a label for each."""
 
 SINGULAR = 1e-12
-"""Of the largest eigenvalue of J'J: what is smaller is rounding."""
+"""Share of the largest eigenvalue of J'J below which an eigenvalue is rounding."""
 
 
 def label_shifts(

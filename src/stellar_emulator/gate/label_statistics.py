@@ -113,7 +113,7 @@ def _bias(
 def _flux_shift(
     contract: Contract, limits: GateLimits, measured: Measured, share: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """RMS shift over the spectra whose noise would leave a label better known than the box does, and their share."""
+    """RMS shift over the spectra that constrain a label better than the box does, and the share of these spectra."""
     columns = contract.columns(contract.accuracy_labels)
     spread_of_box = ((contract.upper - contract.lower) / np.sqrt(12.0))[columns]
     # Written so that NaN, which a broken emulator leaves, counts as determined and then refuses.

@@ -1,4 +1,5 @@
-"""Sections "judge", "match" and "shift": how well labels are told, and whether generated spectra tell them alike."""
+"""Sections "judge", "match" and "shift": how well labels are inferred, and whether equally well from generated
+spectra."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from stellar_emulator.gate.label_statistics import LabelStatistics
 
 
 def label_criteria(contract: Contract, limits: GateLimits, figures: LabelStatistics) -> list[Criterion]:
-    """Ask for a judge that tells labels, errors that match, and labels that stay where they are."""
+    """Require a judge that constrains labels, errors that match, and labels that do not shift."""
     bias = np.maximum(figures.bias_upper, -figures.bias_lower)
     level = f"{100 * limits.confidence:g} %"
     return [
@@ -31,7 +32,7 @@ def label_criteria(contract: Contract, limits: GateLimits, figures: LabelStatist
 
 
 def smooth_warnings(contract: Contract, limits: GateLimits, figures: LabelStatistics) -> list[str]:
-    """Warn of labels that generated spectra tell significantly better than real ones do."""
+    """Warn of labels that generated spectra constrain significantly better than computed ones do."""
     return [
         f"{label.name}: RMSE ratio {figures.ratio[i]:.3f}, significantly below {limits.smooth_ratio:g}: "
         "generated spectra are smoother than computed ones"

@@ -17,7 +17,7 @@ RUNS_PER_BATCH = 64
 
 
 def expanded(contract: Contract, runs: IntrinsicGrid, seed: int, realisations: int) -> Iterator[Rows]:
-    """Broadened spectra in batches, ``realisations`` consecutive rows a run; one where nothing about them is drawn."""
+    """Broadened spectra in batches, ``realisations`` consecutive rows per run, or one row if no broadening is drawn."""
     convolve, darkening = contract_broadening(contract), limb_darkening(contract, runs)
     realisations = realisations if contract.broadening_labels else 1
     for first in range(0, len(runs.run_id), RUNS_PER_BATCH):
@@ -26,7 +26,7 @@ def expanded(contract: Contract, runs: IntrinsicGrid, seed: int, realisations: i
 
 
 def limb_darkening(contract: Contract, runs: IntrinsicGrid) -> NDArray[np.float64]:
-    """Linear limb darkening of each run, (runs,): its own, else the contract's; 0 where nothing broadens by it.
+    """Linear limb darkening of each run, (runs,): its own, else the contract's; 0 if no broadening depends on it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _batch(
 def assemble_labels(
     contract: Contract, run_labels: NDArray[np.float64], broadening_labels: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Labels in the contract's order, (rows, run labels) and (rows, broadening labels) to (rows, labels)."""
+    """Combine (rows, run labels) and (rows, broadening labels) to (rows, labels) in the contract's order."""
     labels = np.empty((len(run_labels), len(contract.labels)))
     labels[:, contract.columns(contract.run_labels)] = run_labels
     labels[:, contract.columns(contract.broadening_labels)] = broadening_labels

@@ -1,4 +1,4 @@
-"""How a grid fills its label box: cells of label pairs, and which of them are voids.
+"""Coverage of the label box by a grid: cells of label pairs, and which of them are voids.
 
 Cells are equally likely under the contract's sampling density, so a grid that follows it fills them evenly.
 """
@@ -10,23 +10,24 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.roles import Kind
 from stellar_emulator.grid.sampling import warped
 
 SPECTRA_PER_CELL = 12
-"""Due in a cell on average: less than one grid in a hundred then has an empty cell by chance (exp(-12) each)."""
+"""Expected spectra in a cell: less than one grid in a hundred then has an empty cell by chance (exp(-12) each)."""
 
 MOST_CELLS = 10
-"""Across one label."""
+"""Largest number of cells along one label."""
 
 
 @dataclass(frozen=True)
 class PairCoverage:
     """Spectra in each cell of two labels.
 
-    counts: shape (vertical cells, horizontal cells); edges: in physical units, one more than cells. Too few spectra
-    leave one cell, which is no void.
+    counts: shape (vertical cells, horizontal cells); edges: in physical units, one more than cells. With too few
+    spectra there is only one cell, which is no void.
     """
 
     horizontal: Label
@@ -37,7 +38,7 @@ class PairCoverage:
 
     @property
     def voids(self) -> NDArray[np.bool_]:
-        """Cells without a spectrum, though many were due; shape as ``counts``."""
+        """Cells without a spectrum although many were expected; shape as ``counts``."""
         return np.asarray((self.counts == 0) & (self.counts.size > 1))
 
 

@@ -1,6 +1,6 @@
-"""Draws labels in the contract's box: scrambled Sobol sequences, warped where the science needs density.
+"""Draws labels in the contract's box: scrambled Sobol sequences, warped towards regions that need more spectra.
 
-A run's labels depend on the seed and the run's number alone, so a longer grid extends a shorter one.
+A run's labels depend only on the seed and the run's number, so a longer grid extends a shorter one.
 """
 
 import hashlib
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import qmc
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 
 DECIMALS = 4
 """Labels are drawn to this many decimals, so that text, float64 and hashes of them agree."""
@@ -45,7 +46,7 @@ def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], re
 
 def sobol_points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
     """The next points of a sequence in the unit cube, shape (count, dimensions)."""
-    # SciPy warns unless a power of two is drawn; balance matters less here than extending a grid by any number.
+    # SciPy warns unless a power of two is drawn; extending a grid by any number of runs matters more here than balance.
     power = 1 << max(0, (count - 1).bit_length())
     if sequence.num_generated == 0:
         return np.asarray(sequence.random(power)[:count])
@@ -61,7 +62,7 @@ def warped(label: Label, unit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def unwarped(label: Label, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of all draws that lie below some label values: undoes `warped`; values out of bounds count as at them."""
+    """Share of all draws below some label values, the inverse of `warped`; values out of bounds are clipped."""
     share = np.clip((values - label.lower) / (label.upper - label.lower), 0.0, 1.0)
     rate = _rate(label)
     return np.asarray(share if rate == 0.0 else np.expm1(-rate * share) / np.expm1(-rate))
@@ -98,6 +99,6 @@ def _rate(label: Label) -> float:
 def run_hash(labels: NDArray[np.float64]) -> list[str]:
     """SHA-256 of each run's own labels as little-endian float32, for labels of shape (runs, run labels).
 
-    Splits are decided by it, so they don't depend on row order, file or precision.
+    It decides the split, which therefore does not depend on row order, file or precision.
     """
     return [hashlib.sha256(row.tobytes()).hexdigest() for row in np.ascontiguousarray(labels, dtype="<f4")]

@@ -31,7 +31,8 @@ SHARD_RUNS = 1024
 
 PROVENANCE = "provenance.json"
 
-# One page for some 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB pages).
+# One page holds about 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB
+# pages).
 _PAGE_BYTES = 1 << 24
 
 
@@ -39,11 +40,11 @@ _PAGE_BYTES = 1 << 24
 class IntrinsicGrid:
     """Unbroadened spectra of many runs, in the order of the sequence.
 
-    run_id: number in the sequence, shape (runs,); labels: in the contract's order and units, shape (runs, run
-    labels); flux: normalised, on ``contract.intrinsic.wavelength``, float32, shape (runs, bins); continuum: Eddington
-    flux in erg/s/cm^2/A at `intrinsic.continuum_wavelengths`, float32, shape (runs, 32); limb_darkening,
-    atmosphere_distance: as in `intrinsic.IntrinsicSpectrum`, shape (runs,), all three None where unknown; provenance:
-    what ``provenance.json`` says.
+    run_id: number in the sequence, shape (runs,); labels: in the contract's order and units, shape (runs, run labels);
+    flux: normalised, on ``contract.intrinsic.wavelength``, float32, shape (runs, bins); continuum: Eddington flux in
+    erg/s/cm^2/A at `intrinsic.continuum_wavelengths`, float32, shape (runs, 32); limb_darkening, atmosphere_distance:
+    as in `intrinsic.IntrinsicSpectrum`, shape (runs,), all three None if unknown; provenance: the content of
+    ``provenance.json``.
     """
 
     run_id: NDArray[np.int64]
@@ -55,17 +56,17 @@ class IntrinsicGrid:
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def take(self, rows: NDArray[np.int64]) -> "IntrinsicGrid":
-        """Some of the runs, by their place in this grid."""
+        """Some of the runs, by their indices in this grid."""
         known = {name: getattr(self, name)[rows] for name in self.known}
         return IntrinsicGrid(self.run_id[rows], self.labels[rows], self.flux[rows], provenance=self.provenance, **known)
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Those of the `OPTIONAL` columns that there are."""
+        """Those of the `OPTIONAL` columns that this grid has."""
         return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
 
     def spectrum(self, row: int) -> IntrinsicSpectrum:
-        """One run, by its place in this grid."""
+        """One run, by its index in this grid."""
         known = {name: getattr(self, name)[row] for name in self.known}
         scalars = {name: float(value) for name, value in known.items() if name != "continuum"}
         continuum = known["continuum"].astype(float) if "continuum" in known else None
@@ -220,7 +221,7 @@ def check_digest(path: Path, provenance: Mapping[str, object]) -> None:
 
 
 def read_shard(path: Path, contract: Contract) -> IntrinsicGrid:
-    """Read one shard, without its provenance. Raises `InputError` if it is cut short or another contract's."""
+    """Read one shard, without its provenance. Raises `InputError` if it is cut short or belongs to another contract."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

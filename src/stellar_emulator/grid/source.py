@@ -1,4 +1,4 @@
-"""Opens whatever a user calls a grid: the embedded one, a folder that ``synthesize`` wrote, or a file of her own."""
+"""Opens a grid by its name or path: the embedded one, a folder that ``synthesize`` wrote, or a user's own file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -28,19 +28,19 @@ def embedded_folder(contract: Contract, sequence: str = "seed") -> Path:
 
 @dataclass(frozen=True)
 class Source:
-    """A grid of broadened spectra and, where it carries them, the intrinsic spectra that it was made from."""
+    """A grid of broadened spectra and, if available, the intrinsic spectra from which it was made."""
 
     grid: Grid
     intrinsic: IntrinsicGrid | None
 
 
 def open_source(source: str, contract: Contract, scratch: Path) -> Source:
-    """Open a grid by what a user calls it; intrinsic spectra and foreign files are rewritten under ``scratch`` first.
+    """Open a grid by its name or path; intrinsic spectra and foreign files are first rewritten under ``scratch``.
 
     Raises
     ------
     InputError
-        If there is no such grid it holds no spectrum, or its file can't be read.
+        If there is no such grid, it holds no spectrum, or its file can't be read.
     """
     opened = _open(source, contract, scratch)
     if not opened.grid.rows:
@@ -66,7 +66,7 @@ def _open(source: str, contract: Contract, scratch: Path) -> Source:
 
 
 def expand_folder(folder: Path, contract: Contract, scratch: Path) -> Source:
-    """Broaden the intrinsic spectra of a folder into a Parquet grid; the same ones are not broadened twice."""
+    """Broaden the intrinsic spectra of a folder into a Parquet grid; the same spectra are not broadened twice."""
     key = hashlib.sha256("".join([contract.digest, *shard_digests(folder).values()]).encode()).hexdigest()[:12]
     path, intrinsic = scratch / f"grid-{key}.parquet", read_intrinsic_grid(folder, contract)
     if path.is_file():

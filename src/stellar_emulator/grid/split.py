@@ -12,7 +12,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Row numbers of each part, ascending; together they are all rows."""
+    """Row numbers of each part, ascending; together the parts hold all rows."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -25,7 +25,7 @@ class SplitRows:
 def split_rows(contract: Contract, hashes: NDArray[np.str_]) -> SplitRows:
     """Split rows by the hash of their run's labels (see `store.run_hashes`), in the contract's shares.
 
-    The same run lands in the same part in every grid, whatever its row order or size.
+    A run belongs to the same part in every grid, whatever the order or number of its rows.
     """
     unique, inverse = np.unique(hashes, return_inverse=True)
     share = np.array([int(value[:12], 16) / 16**12 for value in unique])[inverse.ravel()]

@@ -1,4 +1,4 @@
-"""Labelled spectra on disk: Parquet, one row a spectrum, read in row groups so that no grid must fit in memory."""
+"""Labelled spectra on disk: Parquet, one row per spectrum, read in row groups so that no grid need fit in memory."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ from stellar_emulator.grid import sampling
 from stellar_emulator.system.files import new_file
 
 ROWS_PER_GROUP = 512
-"""8 MB of 4,000 float32 fluxes: the unit of reading, shuffling and memory."""
+"""Rows of a row group, 8 MB with 4,000 float32 fluxes each: the unit of reading, shuffling and memory."""
 
 FLUX, FLUX_ERROR = "flux", "flux_error"
-"""Columns of flux and, where there are any, of its errors."""
+"""Columns of flux and, if there are any, of its errors."""
 
 _READ_BUFFER = 1 << 20
 
@@ -36,7 +36,8 @@ _DIGEST = b"stellar_emulator_digest"
 class Rows:
     """Some spectra: labels (rows, labels) in physical units, flux (rows, pixels), run_id and weight (rows,).
 
-    flux_error: standard deviation of each flux, shape as flux, infinite where there is no data; None: free of noise.
+    flux_error: standard deviation of each flux, shape as flux, infinite where there are no data; None if the flux is
+    free of noise.
     """
 
     run_id: NDArray[np.int64]
@@ -77,7 +78,7 @@ class Grid:
 
     @property
     def has_errors(self) -> bool:
-        """Whether errors stand beside the flux."""
+        """Whether the grid has errors of the flux."""
         return FLUX_ERROR in self.file.schema_arrow.names
 
     @cached_property
@@ -134,7 +135,7 @@ class Grid:
         return self._digest_of([digest for _, flux in self.batches() for digest in flux_digests(flux)])
 
     def note_digest(self, digests: Sequence[str]) -> str:
-        """Digest from the `flux_digests` of all rows, kept: who has read the flux spares others from reading it."""
+        """Keep the digest that follows from `flux_digests` of all rows, so that no later call reads the flux again."""
         self.__dict__["digest"] = self._digest_of(digests)
         return self.digest
 
@@ -173,8 +174,8 @@ def write_grid(
 ) -> Grid:
     """Write batches of spectra to one Parquet file, atomically, and open it.
 
-    ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux; to ``provenance``
-    the digest of what was written is added. Errors stand beside the flux of all batches, or of none.
+    ``wavelength`` (pixels,) in Angstrom and ``medium`` (air or vacuum) are stored beside the flux; the digest of the
+    written grid is added to ``provenance``. Either all batches have errors of the flux, or none has.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note = {"wavelength": wavelength.tolist(), "unit": "Angstrom", "medium": medium, "provenance": provenance}
@@ -214,7 +215,7 @@ def open_parquet(path: Path, contract: Contract) -> Grid:
     Raises
     ------
     InputError
-        If the file is no Parquet, lacks a column or has another, or says nothing of its wavelengths.
+        If the file is not Parquet, lacks a column or has another, or does not state its wavelengths.
     """
     file = parquet_file(path)
     schema = file.schema_arrow
@@ -239,7 +240,7 @@ def open_parquet(path: Path, contract: Contract) -> Grid:
 
 @dataclass(frozen=True)
 class Note:
-    """What `write_grid` stores beside the columns: wavelength (pixels,) in Angstrom, medium, provenance."""
+    """Metadata that `write_grid` stores beside the columns: wavelength (pixels,) in Angstrom, medium, provenance."""
 
     wavelength: NDArray[np.float64]
     medium: str
@@ -248,7 +249,7 @@ class Note:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what PyArrow raises on damaged data into an `InputError` that names the file."""
+    """Turn errors of PyArrow on damaged data into an `InputError` that names the file."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -257,7 +258,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def parquet_file(path: Path) -> pq.ParquetFile:
-    """Open any Parquet file. Raises `InputError` if it is none, or was cut short."""
+    """Open any Parquet file. Raises `InputError` if it is not Parquet, or was cut short."""
     try:
         # Not memory-mapped: mapped pages would count as resident until a 6 GB grid is 6 GB. Buffered: a user's file may
         # be one huge row group.
@@ -267,7 +268,7 @@ def parquet_file(path: Path) -> pq.ParquetFile:
 
 
 def read_note(path: Path, schema: pa.Schema) -> Note | None:
-    """Read what `write_grid` stored in a file's metadata, None if there is nothing. Raises `InputError` if damaged."""
+    """Read the metadata that `write_grid` stored in a file; None if there are none. Raises `InputError` if damaged."""
     note = (schema.metadata or {}).get(_METADATA)
     if note is None:
         return None
@@ -281,7 +282,7 @@ def read_note(path: Path, schema: pa.Schema) -> Note | None:
 
 
 def grid_schema(contract: Contract, pixels: int, errors: bool = False) -> pa.Schema:
-    """Columns of a grid in order, without metadata; ``errors``: whether they stand beside the flux."""
+    """Columns of a grid in order, without metadata; ``errors``: whether the grid has errors of the flux."""
     labels = [(name, pa.float64()) for name in contract.label_names]
     arrays = [(name, pa.list_(pa.float32(), pixels)) for name in ((FLUX, FLUX_ERROR) if errors else (FLUX,))]
     return pa.schema([("run_id", pa.int64()), *labels, ("weight", pa.float64()), *arrays])
@@ -328,7 +329,7 @@ def _table(schema: pa.Schema, contract: Contract, rows: Rows) -> pa.Table:
 
 
 def _with_first(batches: Iterable[Rows]) -> tuple[Iterator[Rows], Rows | None]:
-    """All batches, and the first of them, by which the columns are known; None: there is none."""
+    """All batches, and the first of them, which determines the columns; None if there is none."""
     rest = iter(batches)
     first = next(rest, None)
     return (rest if first is None else chain([first], rest)), first

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def as_spectra(model: LoadedModel, labels: NDArray[np.float64], flux: NDArray[np.float32]) -> list["Spectrum"]:
     """One spectrum for each row of labels (n, labels) and flux (n, pixels).
 
-    ``meta`` holds the labels by name, the model's ``version`` and the ``medium`` of the wavelengths.
+    ``meta`` contains the labels by name, the model's ``version`` and the ``medium`` of the wavelengths.
 
     Raises
     ------

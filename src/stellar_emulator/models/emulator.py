@@ -23,16 +23,16 @@ from stellar_emulator.saved.fingerprint import require_same_answers
 from stellar_emulator.shipped.resources import DEFAULT
 
 if TYPE_CHECKING:
-    # It takes seconds to import, and generating spectra does without.
+    # It takes seconds to import, and is not needed to generate spectra.
     from specutils import Spectrum
 
 FLUX_TOLERANCE = 2e-5
-"""By which flux may differ from what the trained layers gave when the model was saved: rounding, tables."""
+"""Largest difference of flux from the output of the trained layers when the model was saved: rounding, tables."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Emulator(LoadedModel):
-    """Physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
+    """Maps physical labels to normalised flux on ``contract.wavelength``: ``emulator(teff=5777, logg=4.44, ...)``."""
 
     @classmethod
     def load(cls, where: str | Path | None = None, contract: str | Path = DEFAULT) -> "Emulator":
@@ -45,7 +45,7 @@ class Emulator(LoadedModel):
             registered name, ``champion`` or another alias, a version, ``latest``; or an address such as
             ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN/NAME``.
         contract
-            Data contract whose registered emulator is meant by an alias or version: a file or a shipped name.
+            Data contract to whose registered emulator an alias or version refers: a file or a shipped name.
 
         Raises
         ------
@@ -65,13 +65,14 @@ class Emulator(LoadedModel):
         Parameters
         ----------
         table
-            A pandas or astropy table or a mapping, one column a label; or an array (n, labels) in the contract's order.
+            A pandas or astropy table or a mapping, with one column per label; or an array (n, labels) in the contract's
+            order.
         labels
             Numbers, arrays or `astropy` quantities, broadcast against each other and the table's columns.
 
         Returns
         -------
-        Array of the labels' common shape and, last, the pixels; (pixels,) where all labels are single numbers.
+        Array of the labels' common shape and, last, the pixels; (pixels,) if all labels are single numbers.
 
         Raises
         ------
@@ -82,7 +83,7 @@ class Emulator(LoadedModel):
         return self.flux(columns).reshape(*shape, -1)
 
     def flux(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Flux (n, pixels) of labels (n, labels), whose columns are in the contract's order or as ``names`` says.
+        """Flux (n, pixels) at labels (n, labels), whose columns are in the contract's order or in that of ``names``.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Emulator(LoadedModel):
         return self.network(self._checked(labels, names))
 
     def jacobian(self, labels: ArrayLike) -> NDArray[np.float32]:
-        """Derivatives of the flux by every label in its own unit, (n, labels, pixels), exact, at labels (n, labels).
+        """Exact derivatives of the flux by every label in its own unit, (n, labels, pixels), at labels (n, labels).
 
         Raises `InputError` as `flux`.
         """

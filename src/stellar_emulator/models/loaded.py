@@ -1,4 +1,4 @@
-"""What every loaded model tells of itself: which one it is, what it obeys, on which wavelengths it works."""
+"""The common properties of loaded models: version and digest, contract, wavelengths."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from stellar_emulator.networks.onnx.runtime import OnnxNetwork
 from stellar_emulator.saved.bundle import Bundle
 
 if TYPE_CHECKING:
-    # Astropy takes a second to import, and using a model does without.
+    # Astropy takes a second to import, and is not needed to use a model.
     from astropy.units import Quantity
 
 
 KEPT = 4
-"""Models that a process keeps of those that others sent it, lest each task of a pool load its own again."""
+"""Number of received models that a process keeps, so that the tasks of a pool need not load them again."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedModel:
     """A model's folder that was read, and its network, ready to run.
 
-    It can be hashed, compared (the digest decides), copied, and pickled: what is sent is the folder and the digest, so
-    the process that receives it must see the same folder. Raises `InputError` there if it doesn't.
+    It can be hashed, compared (the digest decides), copied, and pickled. Only the folder and the digest are pickled, so
+    the receiving process must see the same folder; `InputError` is raised there if it does not.
     """
 
     bundle: Bundle
@@ -33,7 +33,7 @@ class LoadedModel:
 
     @classmethod
     def load(cls, where: str | Path | None = None) -> Self:
-        """Load a model. Each kind says what it takes."""
+        """Load a model. Each kind documents its argument."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -66,7 +66,7 @@ class LoadedModel:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Preset, seed, digest of the grid, runs that the model has seen, MLflow's run, as training noted them."""
+        """Preset, seed, digest of the grid, runs that the model has seen, MLflow's run, as recorded by training."""
         return self.bundle.metadata
 
     @property
@@ -76,12 +76,12 @@ class LoadedModel:
 
     @property
     def version(self) -> str:
-        """Registered name and first digits of the digest, to tell in short what model this is."""
+        """Registered name and first digits of the digest, which identify the model in short."""
         return f"{getattr(self.contract.models, self.bundle.kind)} {self.digest[:12]}"
 
     @property
     def wavelength(self) -> "Quantity":
-        """Centres of the pixels, shape (pixels,), in the medium that ``medium`` tells; the caller's own to change."""
+        """Centres of the pixels, shape (pixels,), in the medium ``medium``; the caller may change the array."""
         from astropy.units import Quantity
 
         return Quantity(self.contract.wavelength.pixels, self.contract.wavelength.unit)

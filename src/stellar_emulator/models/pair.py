@@ -1,12 +1,13 @@
-"""What a user calls a model, for every verb and for both classes: the one place that finds its folder.
+"""Finds a model's folder by any of the model's names, for every verb and for both classes.
 
-In this order: a folder that holds a model, or a pair in its folders ``emulator`` and ``validator``; the name of a pair
-that comes with the package; an address in MLflow; ``latest``, a version or an alias of the contract's registered model;
-the name of a registered model, which means its champion, or its newest version where none was promoted. The validator
-of a registered emulator is the one that its version's tag names. Who has a folder called ``3`` writes ``./3``.
+Names are tried in this order: a folder that holds a model, or a pair in its folders ``emulator`` and ``validator``; the
+name of a pair that comes with the package; an address in MLflow; ``latest``, a version or an alias of the contract's
+registered model; the name of a registered model, which means its champion, or its newest version where none was
+promoted. The validator of a registered emulator is the one that its version's tag names. A folder called ``3`` is
+written ``./3``.
 
-Looking makes nothing: MLflow is imported only where it must be asked, and a store that isn't there isn't made. A folder
-that was being replaced when a kill came is put back in its place.
+A search creates nothing: MLflow is imported only if it must be asked, and a missing store is not made. A folder that
+was being replaced when a kill came is put back in its place.
 """
 
 import json
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
 Kind = Literal["emulator", "validator"]
 
 SAME = ("same", "paired")
-"""Words for the validator that belongs to the emulator."""
+"""Words that mean the validator that belongs to the emulator."""
 
 WAYS = "a folder, such as output/train/models, or an address, such as models:/stellar-emulator@champion"
-"""What a message proposes to give instead."""
+"""Other names that a message proposes."""
 
 CHAMPION, LATEST = "champion", "latest"
 
 _REGISTRY_ALONE = (CHAMPION, "previous", LATEST)
-"""Words that mean a registered model and nothing else."""
+"""Words that can only mean a registered model."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A model's folder and, where it is a registered one, its version."""
+    """A model's folder and, if it is a registered one, its version."""
 
     folder: Path
     version: "ModelVersion | None" = None
@@ -54,19 +55,20 @@ def find_model(which: str | Path | None, kind: Kind, contract: str | Path = DEFA
     Parameters
     ----------
     which
-        What a user calls it, as this module's text lists it; None for the pair `DEFAULT` that comes with the package.
+        One of the model's names, as this module's text lists them; None for the pair `DEFAULT` that comes with the
+        package.
     kind
-        What is sought. An address or registered name is of one model, and is refused where it is of the other kind.
+        The kind to find. An address or registered name means one model, and is refused if that is of the other kind.
     contract
-        Data contract whose registered models are meant by aliases and versions: a file, or the name of one that comes
-        with the package.
+        Data contract to whose registered models aliases and versions refer: a file, or the name of one that comes with
+        the package.
 
     Raises
     ------
     InputError
-        If there is no such model; the message says what there is.
+        If there is no such model; the message lists the existing ones.
     SetupError
-        If only the registry can have it, and that can't be asked.
+        If only the registry can have it, and the registry can't be reached.
     """
     found = _find(which, kind, contract)
     if kind == "validator" and found.version is not None and _kind_of(found.folder) == "emulator":
@@ -79,7 +81,7 @@ def find_model(which: str | Path | None, kind: Kind, contract: str | Path = DEFA
 def find_pair(
     emulator: str | Path | None, validator: str | Path = SAME[0], contract: str | Path = DEFAULT
 ) -> tuple[Path, Path]:
-    """Find the folders of an emulator and of a validator, by default (`SAME`) its own. As `find_model`."""
+    """Find the folders of an emulator and of a validator, by default (`SAME`) its own, like `find_model`."""
     found = _find(emulator, "emulator", contract)
     if validator not in SAME:
         return found.folder, find_model(validator, "validator", contract)
@@ -97,7 +99,7 @@ def shipped_names() -> list[str]:
 
 
 def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
-    """Find what a name means, word by word; what is found may be of the other kind. Raises as `find_model`."""
+    """Find the model that a name means, word by word; it may be of the other kind. Raises as `find_model`."""
     text = DEFAULT if which is None else str(which)
     if not text.strip():
         raise InputError(f"no {kind} is named: give {', '.join(shipped_names())} (with the package), {WAYS}")
@@ -109,7 +111,7 @@ def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
     if text.startswith(("models:/", "runs:/")):
         return _at_address(text)
     if isinstance(which, Path) or (text != Path(text).name and _is_folder(text)):
-        return Found(Path(text))  # Loading it tells what it lacks.
+        return Found(Path(text))  # Loading it reports what it lacks.
     if text in _REGISTRY_ALONE or text.isdecimal():
         return _of_contract(text, kind, contract)
     try:
@@ -117,11 +119,11 @@ def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:
     except InputError:
         if not _is_folder(text):
             raise
-        return Found(Path(text))  # Loading it tells what it lacks.
+        return Found(Path(text))  # Loading it reports what it lacks.
 
 
 def _inside(folder: Path, kind: Kind) -> Path | None:
-    """The folder of a model, or the part of a pair's; None where there is neither."""
+    """The folder of a model, or the part of a pair's folder; None if there is neither."""
     try:
         found = (recovered(one) for one in (folder, folder / kind))
         return next((one for one in found if (one / DESCRIPTION).is_file()), None)
@@ -137,7 +139,7 @@ def _is_folder(text: str) -> bool:
 
 
 def _kind_of(folder: Path) -> str:
-    """The kind of model that a folder says to hold; empty where it doesn't, which loading it tells."""
+    """The kind of model that a folder states to hold; empty if it states none, which loading then reports."""
     try:
         return str(json.loads((folder / DESCRIPTION).read_bytes())["kind"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -184,7 +186,7 @@ def _at_address(address: str) -> Found:
 def _of_contract(which: str, kind: Kind, contract: str | Path) -> Found:
     """``latest``, a version or an alias of a contract's registered model.
 
-    An alias is sought on the emulator first, whose tag then names the validator: it is the one pointer to a pair.
+    An alias is looked up on the emulator first, whose tag then names the validator: this alias alone points to a pair.
     """
     models = read_contract(contract).models
     if kind == "validator" and which != LATEST and not which.isdecimal():

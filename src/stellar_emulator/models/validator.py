@@ -1,4 +1,4 @@
-"""The validator as people use it: spectra in, labels out, with their errors and a sign of spectra it does not know."""
+"""The validator as people use it: spectra in, labels out, with their errors and a measure of unfamiliar spectra."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,24 +19,26 @@ from stellar_emulator.saved.fingerprint import require_same_answers
 from stellar_emulator.shipped.resources import DEFAULT
 
 LABEL_TOLERANCE = 1e-3
-"""Of the outputs' size, by which labels may differ from what the trained layers gave when the model was saved.
+"""Largest difference of labels, relative to the outputs' size, from those of the trained layers when the model was
+saved.
 
 Single precision alone moves a faint principal component by 1e-4, and some labels by as much of their size."""
 
 NOISE_MARGIN = 3.0
-"""Standard deviations by which the size of a spectrum's noise may exceed the stated one."""
+"""Standard deviations by which the amplitude of a spectrum's noise may exceed the stated one."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Validator(LoadedModel):
-    """Normalised flux on ``contract.wavelength`` to physical labels."""
+    """Maps normalised flux on ``contract.wavelength`` to physical labels."""
 
     @classmethod
     def load(cls, where: str | Path | None = None, contract: str | Path = DEFAULT) -> "Validator":
-        """Load a validator: the one that comes with the package, or what ``where`` names, as `Emulator.load` reads it.
+        """Load a validator: the one that comes with the package, or the one that ``where`` names, as in
+        `Emulator.load`.
 
-        ``champion``, like other aliases, means the validator of the pair that the emulator's alias points at; a version
-        is one of the validator's own.
+        ``champion``, like other aliases, means the validator of the pair to which the emulator's alias points; a
+        version is one of the validator's own.
         """
         bundle = read_bundle(find_model(where, "validator", contract), "validator")
         network = open_network(bundle.graph, len(bundle.contract.labels))
@@ -48,7 +50,8 @@ class Validator(LoadedModel):
         return self.labels(flux, noise)
 
     def labels(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
-        """Labels (n, labels) in the contract's order of flux (n, pixels) with a given noise (standard deviation).
+        """Infer labels (n, labels), in the contract's order, from flux (n, pixels) with a given noise (standard
+        deviation).
 
         Raises
         ------
@@ -66,7 +69,8 @@ class Validator(LoadedModel):
         Raises
         ------
         InputError
-            If a label is out of bounds, the noise is none, or the model was saved without measured errors.
+            If a label is out of bounds, the noise is not a standard deviation, or the model was saved without measured
+            errors.
         """
         check_noise(self.contract, noise)
         checked = check_labels(self.contract, self.contract.label_names, labels)
@@ -74,7 +78,8 @@ class Validator(LoadedModel):
         return at_labels(self.contract, table, checked)
 
     def reconstruction_error(self, flux: ArrayLike, noise: float = 0.0) -> NDArray[np.float32]:
-        """Root mean square over pixels of what the principal components leave of flux (n, pixels), shape (n,).
+        """Root mean square over pixels of the flux (n, pixels) minus its reconstruction from principal components,
+        shape (n,).
 
         Raises
         ------
@@ -94,8 +99,8 @@ class Validator(LoadedModel):
     def reconstruction_limit(self, noise: float = 0.0) -> float:
         """Reconstruction error beyond which a spectrum with this noise is unlike any of the grid.
 
-        The largest of `reconstruction_quantiles`, and the noise of as many pixels, added in squares. Raises
-        `InputError` for a noise that is none.
+        It is the largest of `reconstruction_quantiles` and the noise, added in quadrature. Raises `InputError` if the
+        noise is not a standard deviation.
         """
         check_noise(self.contract, noise)
         largest = max(self.reconstruction_quantiles.values())

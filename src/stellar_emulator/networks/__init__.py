@@ -1,1 +1,1 @@
-"""The networks: Keras layers built from presets, and the plain dense layers that they become once trained."""
+"""The networks: Keras layers built from presets, and the plain dense layers that they become after training."""

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from stellar_emulator.grid.store import FLUX_ERROR, Grid
 
 ROWS_FITTED = 8192
-"""Training rows of a grid that a basis is fitted to; more change it by less than its own truncation."""
+"""Number of training rows to which a basis is fitted; more rows change it by less than its own truncation."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,11 @@ class Basis:
         return np.asarray((flux - self.mean) @ self.components.T)
 
     def project_noisy(self, flux: NDArray[np.float32], error: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Likeliest coefficients of flux with errors, (n, pixels) each, to (n, k).
+        """Most likely coefficients of flux with errors, (n, pixels) each, to (n, k).
 
-        Least squares by inverse variance, with the coefficients' own variances as prior: what a spectrum does not tell
-        stays at the mean (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eq. 2.8).
+        Least squares by inverse variance, with the coefficients' own variances as prior: a coefficient that a spectrum
+        does not constrain stays at the mean (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eq.
+        2.8).
         """
         weight = np.square(1.0 / error.astype(np.float64))
         components, prior = self.components.astype(np.float64), np.diag(1.0 / np.maximum(self.variance, _LEAST))
@@ -44,7 +45,7 @@ class Basis:
 
 
 _LEAST = 1e-12
-"""Of a component's variance, so that one that never varies stays at 0."""
+"""Smallest variance of a component that is used in divisions, so that a component that never varies stays at 0."""
 
 
 def fit_basis(flux: NDArray[np.float32], components: int, seed: int) -> Basis:
@@ -58,9 +59,9 @@ def fit_basis(flux: NDArray[np.float32], components: int, seed: int) -> Basis:
 
 
 def fit_grid_basis(grid: Grid, rows: NDArray[np.int64], components: int, seed: int) -> Basis:
-    """Principal components of some rows of a grid, at most `ROWS_FITTED` of them drawn at random.
+    """Principal components of some rows of a grid, of which at most `ROWS_FITTED` are drawn at random.
 
-    Pixels without data are taken as the mean of the others.
+    Pixels without data are replaced by the mean of the others.
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.choice(rows, min(len(rows), ROWS_FITTED), replace=False))
@@ -74,8 +75,8 @@ def fit_grid_basis(grid: Grid, rows: NDArray[np.int64], components: int, seed: i
 def project_grid(grid: Grid, basis: Basis, noisy: bool = False) -> NDArray[np.float32]:
     """Coefficients of every row of a grid, streamed, shape (rows, k).
 
-    noisy: by the errors beside the flux, where the grid has any; without it, what an observed spectrum is projected by,
-    but that pixels without data count as the mean.
+    noisy: use the errors of the flux, if the grid has any. Without it, spectra are projected as observed ones are,
+    except that pixels without data are replaced by the mean.
     """
     coefficients = np.empty((grid.rows, len(basis.components)), dtype=np.float32)
     for group, (rows, flux) in enumerate(grid.batches()):
@@ -89,5 +90,5 @@ def project_grid(grid: Grid, basis: Basis, noisy: bool = False) -> NDArray[np.fl
 
 
 def filled(flux: NDArray[np.float32], known: NDArray[np.bool_], mean: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Flux whose pixels without data are the mean (pixels,) of others."""
+    """Flux in which pixels without data are replaced by the mean (pixels,) of others."""
     return flux if known.all() else np.where(known, flux, mean).astype(np.float32)

@@ -1,4 +1,5 @@
-"""Coordinates of labels along which spectra change evenly: given to a teacher, and to networks whose preset says so."""
+"""Coordinates of labels along which spectra change evenly: inputs of teachers and, if the preset says so, of
+networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 
 Shape = Literal["itself", "reciprocal", "power"]
 
@@ -20,7 +21,7 @@ SHAPES: dict[Shape, Callable[[NDArray[np.floating]], NDArray[np.floating]]] = {
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A label as it is, its reciprocal, or ten to its power; column: the label's place among all labels."""
+    """A label itself, its reciprocal, or ten to its power; column: the label's index among all labels."""
 
     shape: Shape
     column: int
@@ -39,10 +40,11 @@ def own_coordinates(labels: Sequence[Label]) -> Coordinates:
 
 
 def physical_coordinates(labels: Sequence[Label]) -> Coordinates:
-    """Coordinates of all labels, those of one shape side by side.
+    """Coordinates of all labels, with those of one form side by side.
 
-    Populations follow Boltzmann's exponentials of 1 / T, opacities the abundance itself, not its logarithm: beside
-    itself, a logarithmic label (dex) enters as a power of ten, another that is positive as its reciprocal.
+    Populations depend on exponentials of 1 / T, and opacities on the abundance itself rather than its logarithm.
+    Besides itself, a logarithmic label (dex) therefore enters as a power of ten, and any other positive label as its
+    reciprocal.
     """
     found: dict[Shape, list[int]] = {"itself": [], "reciprocal": [], "power": []}
     for column, label in enumerate(labels):

@@ -13,14 +13,14 @@ Array = NDArray[np.float32]
 
 
 def silu(x: Array) -> Array:
-    """Times the logistic function of itself."""
+    """The input times its logistic function."""
     from scipy.special import expit
 
     return np.asarray(x * expit(x))
 
 
 def gelu(x: Array) -> Array:
-    """Times the cumulative normal distribution of itself, in the input's precision."""
+    """The input times its cumulative normal distribution, in the input's precision."""
     from scipy.special import erf
 
     return np.asarray(0.5 * x * (1.0 + erf(x / np.sqrt(2.0).astype(x.dtype))))
@@ -51,7 +51,7 @@ class DenseLayer:
 class DenseChain:
     """Dense layers one after the other.
 
-    coordinates: of the inputs, which the first layer is given; empty: the inputs as they are.
+    coordinates: those of the inputs that the first layer takes; empty if it takes the inputs themselves.
     """
 
     layers: tuple[DenseLayer, ...]
@@ -64,11 +64,12 @@ class DenseChain:
         return x
 
     def given(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """What the first layer is given of the inputs."""
+        """The values that the first layer takes, computed from the inputs."""
         return along(self.coordinates, x) if self.coordinates else x
 
     def __add__(self, after: "DenseChain") -> "DenseChain":
-        """This chain, then ``after``; linear layers that meet stay two, since a narrow waist costs less."""
+        """This chain, followed by ``after``; adjoining linear layers are not merged, since a narrow waist costs
+        less."""
         return DenseChain(self.layers + after.layers, self.coordinates)
 
     @property
@@ -80,7 +81,7 @@ class DenseChain:
 
     @property
     def outputs(self) -> int:
-        """Number of values that it gives."""
+        """Number of values that it returns."""
         return int(self.layers[-1].kernel.shape[1])
 
     @property
@@ -95,7 +96,7 @@ def linear_map(kernel: NDArray[np.floating], bias: NDArray[np.floating]) -> Dens
 
 
 def scale_inputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
-    """The chain whose first layer is given x * scale + shift, folded into its kernel."""
+    """The chain applied to x * scale + shift, which is folded into the first kernel."""
     first = chain.layers[0]
     kernel = first.kernel.astype(np.float64)
     folded = _layer(kernel * scale[:, np.newaxis], first.bias + shift @ kernel, first.activation)
@@ -112,7 +113,7 @@ def scale_outputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[
 
 
 def from_keras(model: Any) -> DenseChain:
-    """The dense layers of a Keras model in order; layers that only act in training (dropout) fall away."""
+    """The dense layers of a Keras model in order; layers that act only in training (dropout) are omitted."""
     dense = [layer for layer in model.layers if type(layer).__name__ == "Dense"]
     return DenseChain(tuple(_from_dense(layer) for layer in dense))
 

@@ -11,10 +11,10 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.dense import DenseChain
 
 LIMB_DARKENING_WEIGHT = 0.05
-"""Of limb darkening beside flux in the loss: an error of 0.01 there moves flux by some 1e-4."""
+"""Weight of limb darkening relative to flux in the loss: an error of 0.01 in it changes flux by about 1e-4."""
 
 COMPONENT_ROUNDING = 8.0 * 2.0**-24
-"""Of the summed sizes of a principal component's terms, by which two computations of it may differ.
+"""Relative rounding of a principal component: two computations may differ by this times the summed sizes of its terms.
 
 Terms of either sign have partial sums that stay near the root r of their squares' sum. The roundings of all n of them
 add up to about sqrt(n) r units, and sqrt(n) r is the sum of sizes. The factor is a margin.
@@ -25,14 +25,14 @@ add up to about sqrt(n) r units, and sqrt(n) r is the sum of sizes. The factor i
 class EmulatorNetwork:
     """Decoder(label network(labels)): broadening is learned like everything else (Gebran 2024).
 
-    chain: physical labels (n, labels) in the contract's order to flux (n, pixels).
+    chain: maps physical labels (n, labels) in the contract's order to flux (n, pixels).
     """
 
     chain: DenseChain
 
     @property
     def multiply_adds(self) -> int:
-        """Of one spectrum."""
+        """Multiply-adds for one spectrum."""
         return self.chain.weights
 
     def __call__(self, labels: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -41,9 +41,10 @@ class EmulatorNetwork:
 
 @dataclass(frozen=True)
 class ExactEmulatorNetwork:
-    """Decoder(label network(run labels)), then rotation, instrument and the like as the convolutions that they are.
+    """Decoder(label network(run labels)), followed by rotation, instrument and other broadening as exact convolutions.
 
-    chain: physical run labels (n, run labels) to Fourier modes and, last, weighted limb darkening (n, 2 modes + 1).
+    chain: maps physical run labels (n, run labels) to Fourier modes and, last, weighted limb darkening (n, 2 modes +
+    1).
     """
 
     chain: DenseChain
@@ -52,7 +53,7 @@ class ExactEmulatorNetwork:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one spectrum, broadening included."""
+        """Multiply-adds for one spectrum, broadening included."""
         return self.chain.weights + self.broadening.multiply_adds
 
     @property
@@ -70,7 +71,7 @@ class ExactEmulatorNetwork:
 
 
 def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwork:
-    """The emulator of the exact family: a contract's own broadening after a trained chain.
+    """The emulator of the exact family: a trained chain, followed by the contract's own broadening.
 
     Raises
     ------
@@ -84,8 +85,8 @@ def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwor
 class ValidatorNetwork:
     """Principal components, then one head for all labels or one for each.
 
-    projection: flux (n, pixels) to standardised coefficients; heads: coefficients to physical labels, their outputs
-    side by side in the contract's order.
+    projection: maps flux (n, pixels) to standardised coefficients; heads: map coefficients to physical labels, their
+    outputs side by side in the contract's order.
     """
 
     projection: DenseChain
@@ -95,7 +96,7 @@ class ValidatorNetwork:
         return self._labels(self.projection(np.asarray(flux, dtype=np.float32)))
 
     def rounding(self, flux: NDArray[np.floating]) -> NDArray[np.float64]:
-        """How far single precision may move labels, (n, labels): through faint components, each alone, in squares."""
+        """Changes of labels due to single precision, (n, labels): the root of the summed squares over components."""
         (layer,) = self.projection.layers
         exact = np.asarray(flux, dtype=np.float64)
         components: NDArray[Any] = self.projection(exact)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def build_label_network(labels: int, latent: int, preset: LabelNetwork) -> keras
 
 
 def build_validator(inputs: int, outputs: int, preset: ValidatorSettings) -> keras.Sequential:
-    """Principal components to labels (Table 4); one output where each label has a network of its own."""
+    """Principal components to labels (Table 4); one output if each label has a network of its own."""
     layers = [
         keras.layers.Dense(width, activation=preset.activation, kernel_initializer=preset.initializer)
         for width in preset.hidden

@@ -1,4 +1,4 @@
-"""An exact emulator on another wavelength axis: the same trained networks, another matrix from modes to pixels."""
+"""An exact emulator on another wavelength axis: the same trained networks with another matrix from modes to pixels."""
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
@@ -23,7 +23,7 @@ def on_axis(
         )
     served = exact_emulator(network.chain, contract)
     same = {
-        # As text: axes that have kept their arrays can't be compared.
+        # The axes are compared as text, because axes with cached arrays can't be compared.
         "intrinsic axis": (str(network.contract.intrinsic), str(contract.intrinsic)),
         "sharpest resolution": (network.broadening.sharpest, served.broadening.sharpest),
         "run labels": tuple(

@@ -22,10 +22,11 @@ class _Frozen(BaseModel):
 
 
 class Training(_Frozen):
-    """How one network is fitted.
+    """Settings by which one network is fitted.
 
-    ``loss``: ``mean_squared_error``, over all values of all examples alike; ``root_mean_squared_error``: of each
-    example, then their mean, so that the few worst examples weigh less, and the many that are nearly right more.
+    ``loss``: ``mean_squared_error`` averages over all values of all examples; ``root_mean_squared_error`` takes the
+    root for each example and then the mean, so that the few worst examples have less weight, and the many that are
+    nearly right have more.
     """
 
     loss: Loss = "mean_squared_error"
@@ -48,7 +49,7 @@ class Training(_Frozen):
 
 
 class Autoencoder(_Frozen):
-    """Flux to latent values and back (Table 2 of Gebran 2024); the decoder mirrors nothing, it is given."""
+    """Flux to latent values and back (Table 2 of Gebran 2024); the decoder need not mirror the encoder."""
 
     encoder: tuple[Width, ...]
     latent: Width
@@ -82,7 +83,7 @@ class TeacherSettings(_Frozen):
 class ValidatorSettings(_Frozen):
     """Principal components of the flux to labels (Table 4).
 
-    One is trained for each of the ``seeds``: the first is the registered validator, all of them are the gate's judges.
+    One is trained for each of the ``seeds``: the first is the registered validator, and all are the gate's judges.
     """
 
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1)
@@ -95,13 +96,13 @@ class ValidatorSettings(_Frozen):
 
 
 class Preset(_Frozen):
-    """Everything that decides a training besides grid and seed.
+    """All settings of a training besides grid and seed.
 
     ``family``: ``learned`` broadening, as in the paper: all labels enter the network; ``exact``: the networks emulate
     intrinsic spectra from the run's own labels, rotation and instrument are a fixed last layer.
     ``basis``: number of principal components in which autoencoder and label network work (the projections are fixed
     first and last layers); absent (learned family only): they work on the pixels themselves.
-    ``inputs``: what the label network is given: the ``labels`` themselves, or ``coordinates`` along which spectra
+    ``inputs``: inputs of the label network, either the ``labels`` themselves, or ``coordinates`` along which spectra
     change evenly (among them 1 / T and powers of ten of logarithmic labels; see `networks.coordinates`).
     ``teacher``: a Gaussian process between the runs (exact family only); absent: networks learn from the runs alone.
     ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
@@ -133,13 +134,13 @@ class Preset(_Frozen):
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that ship with the package."""
+    """Names of the presets that come with the package."""
     folder = resources.files("stellar_emulator.networks") / "presets"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def preset_text(preset: Preset) -> str:
-    """A preset as `read_preset` reads it from a file."""
+    """Text of a preset in the form that `read_preset` reads from a file."""
     return yaml.safe_dump(preset.model_dump(mode="json", exclude_none=True), sort_keys=False)
 
 

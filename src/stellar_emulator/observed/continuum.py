@@ -5,13 +5,13 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 
 ROUNDS = 8
-"""Of dropping what lies below the continuum found before."""
+"""Rounds in which pixels below the previous continuum are dropped."""
 
 BELOW, ABOVE = 1.5, 4.0
-"""Standard deviations beyond which a pixel is taken for a line, or for a spike."""
+"""Standard deviations beyond which a pixel counts as part of a line, or as a spike."""
 
 LEAST_SPREAD = 1e-9
-"""Of the largest flux: rounding."""
+"""Smallest spread relative to the largest flux; less is rounding."""
 
 
 def chebyshev_basis(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
@@ -23,7 +23,7 @@ def chebyshev_basis(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.
 def continuum_over(
     basis: NDArray[np.float64], model: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Coefficients (degree + 1,) with which continuum times ``model`` is nearest to ``flux``, all (pixels,)."""
+    """Coefficients (degree + 1,) for which continuum times ``model`` is nearest to ``flux``, all (pixels,)."""
     weight = 1.0 / error
     design = basis * (model * weight)[:, None]
     return np.asarray(np.linalg.lstsq(design, np.where(weight > 0, flux, 0.0) * weight, rcond=None)[0])
@@ -32,7 +32,7 @@ def continuum_over(
 def upper_envelope(
     basis: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """First guess of a continuum's coefficients, without any model: a fit from which lines drop out, round by round."""
+    """First guess of a continuum's coefficients without any model: a fit from which lines are removed in rounds."""
     usable = np.isfinite(error)
     kept = usable & (flux >= np.quantile(flux[usable], 0.3))
     coefficients: NDArray[np.floating] = np.zeros(basis.shape[1])

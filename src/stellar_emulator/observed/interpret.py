@@ -1,4 +1,4 @@
-"""Turns raw tables into observed spectra: which column is what, unit and medium, missing and impossible values."""
+"""Turns raw tables into observed spectra: identifies columns, unit and medium, and missing and impossible values."""
 
 import json
 import re
@@ -18,23 +18,24 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum, noise_of
 from stellar_emulator.observed.units import fitting_unit, in_angstrom
 
 FEWEST = 50
-"""Pixels with a flux; a spectrum of fewer says nothing."""
+"""Smallest number of pixels with a flux; fewer constrain nothing."""
 
 NUMERIC = "fiuUSO"
-"""Kinds of arrays that may hold numbers; others, such as complex numbers and dates, would be cast to some."""
+"""Kinds of arrays that may hold numbers; others, such as complex numbers and dates, would be cast to numbers."""
 
 SMALLEST, LARGEST = 1e-37, 1e37
-"""About what single precision holds; squares of numbers far beyond it are none."""
+"""Approximate range of single precision; squares of numbers far beyond it would overflow."""
 
 LEAST_NOISE = 1e-6
-"""Of the flux, which no spectrum is free of."""
+"""Smallest noise relative to the flux; no spectrum has less."""
 
 FILE_MEDIA = {"awav": "air", "wave": "vacuum", "air": "air", "vacuum": "vacuum", "vac": "vacuum"}
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What the user states over what files do; None: the files say. signal_to_noise: of spectra without errors."""
+    """The user's statements, which override those of files; None leaves it to the file. signal_to_noise: for spectra
+    without errors."""
 
     unit: str | None = None
     medium: Medium | None = None
@@ -42,9 +43,10 @@ class Stated:
 
 
 def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterator[ObservedSpectrum | InputError]:
-    """Spectra of a table near a contract's ``axis``: one, one for each row of arrays, or one for each source's rows.
+    """Spectra of a table near a contract's ``axis``: one, or one for each row of arrays, or one for the rows of each
+    source.
 
-    A spectrum that can't be used comes as the error that says why, so that the others of its file can be.
+    A spectrum that can't be used is returned as an error with the reason, so that the others of its file can be used.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterato
 
 @dataclass(frozen=True)
 class _Piece:
-    """One spectrum's numbers as they stand in the file; wavelength None: the file holds none."""
+    """One spectrum's numbers as they are in the file; wavelength None: the file has none."""
 
     name: str
     wavelength: NDArray[np.float64] | None
@@ -106,7 +108,7 @@ def _by_row(column: NDArray[Any]) -> bool:
 
 
 def _of_row(table: RawTable, name: str, column: NDArray[Any], row: int, rows: int) -> NDArray[np.float64]:
-    """A row's own numbers, or those that all rows share."""
+    """The numbers of one row, or those that all rows share."""
     if not _by_row(column):
         return column
     if len(column) != rows:
@@ -117,7 +119,7 @@ def _of_row(table: RawTable, name: str, column: NDArray[Any], row: int, rows: in
 
 
 def _numbers(table: RawTable, name: str) -> NDArray[Any]:
-    """A column as an array of numbers or of arrays of numbers; text of the form "[1.0, NaN]" is one."""
+    """A column as an array of numbers or of arrays of numbers; text of the form "[1.0, NaN]" is an array."""
     column = table.columns[name]
     if column.dtype.kind in "US" and len(column) and re.match(r"\s*[\[({]", str(column[0])):
         column = np.array([_array(table, name, str(cell)) for cell in column] + [None], dtype=object)[:-1]
@@ -193,7 +195,7 @@ def _too_few(name: str, pixels: int) -> InputError:
 
 
 def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray[np.float64], str | None]:
-    """Wavelengths and their unit, None where nobody states it."""
+    """Wavelengths and their unit, None if neither file nor user states it."""
     if piece.wavelength is not None:
         column = table.column(WAVELENGTH) or WAVELENGTH[0]
         return piece.wavelength, stated.unit or table.units.get(column) or table.stated("wavelength_unit", "cunit1")
@@ -270,7 +272,7 @@ def _trimmed(
     error: NDArray[np.float64],
     notes: list[str],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Cut missing pixels off both ends, and note those that are missing inside."""
+    """Cut missing pixels off both ends, and note missing pixels inside."""
     usable = np.isfinite(error)
     if usable.sum() < FEWEST:
         raise _too_few(name, int(usable.sum()))

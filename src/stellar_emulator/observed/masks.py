@@ -1,4 +1,4 @@
-"""Masks: features that a user leaves out, named as in the contract or given as ranges of wavelength."""
+"""Masks: features that a user excludes, named as in the contract or given as ranges of wavelength."""
 
 import re
 
@@ -47,7 +47,7 @@ def parse_masks(contract: Contract, text: str) -> list[tuple[float, float]]:
 
 
 def masked(rest: NDArray[np.float64], ranges: list[tuple[float, float]]) -> NDArray[np.bool_]:
-    """Pixels at these wavelengths at rest that lie in any range, shape (pixels,)."""
+    """Pixels, given by their wavelengths at rest, that lie in any of the ranges, shape (pixels,)."""
     inside = np.zeros(len(rest), dtype=bool)
     for lower, upper in ranges:
         inside |= (rest >= lower) & (rest <= upper)

@@ -1,4 +1,4 @@
-"""What a file holds, before anything is known about it: named columns with their units, and the file's metadata."""
+"""The raw content of a file, before it is interpreted: named columns with their units, and the file's metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class RawTable:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, names: tuple[str, ...]) -> str | None:
-        """Find the column that has one of some names, whatever its case."""
+        """Find a column by any of several names, whatever its case."""
         for wanted in names:
             for name in self.columns:
                 if name.lower() == wanted:
@@ -33,7 +33,7 @@ class RawTable:
         return None
 
     def needed(self, names: tuple[str, ...]) -> str:
-        """Find a column as `column`.
+        """Find a column like `column`, which must exist.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class RawTable:
         return ""
 
     def stated(self, *names: str) -> str | None:
-        """Find what the metadata state under the first of some names that is there, as text; whatever its case."""
+        """Find the value in the metadata, as text, of the first of several names that exists, whatever its case."""
         by_name = {str(name).lower(): value for name, value in self.metadata.items()}
         for name in names:
             if name in by_name:

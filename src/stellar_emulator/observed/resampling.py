@@ -1,4 +1,4 @@
-"""Resampling that conserves flux: a pixel's new value is the mean of the flux over it."""
+"""Resampling that conserves flux: the new value of a pixel is the mean of the flux over the pixel."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,10 @@ def resampled(
     """Flux and its error, (pixels,) each, on other pixels given by their ``wanted`` centres.
 
     The integral of the flux up to each edge is interpolated by a cubic spline and differenced, so that the integral
-    over whole pixels is conserved and well-sampled lines keep their shape, which sharing flux by overlap does not do:
-    that smooths by up to a pixel. The error is the overlap's root mean square, times the square root of old over new
-    width where pixels are merged; errors of neighbours are correlated where they are not. Where a new pixel touches
-    one of infinite error, or lies beyond the old ones, its error is infinite and its flux 0.
+    over whole pixels is conserved and well-sampled lines keep their shape; sharing flux by overlap would smooth by up
+    to a pixel. The error is the overlap's root mean square, times the square root of old over new width where pixels
+    are merged; where they are not, errors of neighbours are correlated. If a new pixel touches one of infinite error,
+    or lies beyond the old ones, its error is infinite and its flux 0.
     """
     edges, borders = pixel_edges(centres), pixel_edges(wanted)
     usable = np.isfinite(error)

@@ -1,4 +1,4 @@
-"""An observed spectrum as everything after the reading of files sees it."""
+"""An observed spectrum, in the form in which all later steps use it."""
 
 from dataclasses import dataclass, replace
 
@@ -20,8 +20,8 @@ class ObservedSpectrum:
     """One spectrum; all arrays have shape (pixels,).
 
     wavelength: ascending, Angstrom, in ``medium`` and the observer's frame; flux: any scale, 0 where unusable; error:
-    one standard deviation, infinite where the flux is missing or masked; notes: what was assumed on the way, for the
-    user to read.
+    one standard deviation, infinite where the flux is missing or masked; notes: the assumptions made while reading it,
+    for the user.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ObservedSpectrum:
 def noise_of(flux: NDArray[np.float64]) -> float:
     """Standard deviation of one pixel's noise, from second differences of the finite flux (pixels,).
 
-    Lines are smooth over three pixels where the spectrum is well sampled, so what remains is noise, as long as that of
+    Lines are smooth over three pixels where the spectrum is well sampled, so the remainder is noise, if that of
     neighbouring pixels is independent.
     """
     finite = flux[np.isfinite(flux)]

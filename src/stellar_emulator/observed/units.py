@@ -1,4 +1,4 @@
-"""Wavelength units: what a file or a user states, or the one unit in which a spectrum lies on a contract's axis."""
+"""Wavelength units: as a file or a user states them, or the only unit that puts a spectrum on a contract's axis."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,16 +7,16 @@ from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.errors import InputError
 
 ANGSTROMS = {"Angstrom": 1.0, "nm": 10.0, "um": 1e4, "m": 1e10}
-"""In one of each unit that is tried."""
+"""Angstroms in each of the units that are tried."""
 
 
 def in_angstrom(name: str, wavelength: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
-    """Wavelengths of a unit, given as its name, in Angstrom.
+    """Convert wavelengths to Angstrom from a unit, given by its name.
 
     Raises
     ------
     InputError
-        If the unit is no length that astropy knows.
+        If the unit is not a length in astropy.
     """
     if unit in ANGSTROMS:
         return wavelength * ANGSTROMS[unit]
@@ -29,7 +29,7 @@ def in_angstrom(name: str, wavelength: NDArray[np.float64], unit: str) -> NDArra
 
 
 def fitting_unit(wavelength: NDArray[np.float64], axis: WavelengthAxis) -> str | None:
-    """Find the unit in which wavelengths lie near the axis; units are so far apart that one fits at most."""
+    """Find the unit in which wavelengths lie near the axis; units are so far apart that at most one fits."""
     room = 0.02 * axis.start
     for unit, angstroms in ANGSTROMS.items():
         inside = (wavelength * angstroms > axis.start - room) & (wavelength * angstroms < axis.stop + room)

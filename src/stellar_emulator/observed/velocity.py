@@ -1,4 +1,4 @@
-"""Radial velocities: Doppler shifts, and the velocity at which a library of spectra matches an observed one best."""
+"""Radial velocities: Doppler shifts, and the velocity at which a library of spectra best matches an observed one."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +10,16 @@ from scipy.fft import irfft, next_fast_len, rfft
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 
 FASTEST = 600.0
-"""km/s; few stars of the Galaxy are faster."""
+"""Largest velocity in km/s that is tried; few stars of the Galaxy are faster."""
 
 
 def observed_at(rest: NDArray[np.float64], velocity: float) -> NDArray[np.float64]:
-    """Wavelengths at which an observer sees ``rest``, for a radial velocity in km/s (receding: positive)."""
+    """Observed wavelengths of ``rest``, for a radial velocity in km/s (positive if receding)."""
     return rest * (1.0 + velocity / SPEED_OF_LIGHT)
 
 
 def at_rest(observed: NDArray[np.float64], velocity: float) -> NDArray[np.float64]:
-    """Wavelengths at rest of those observed. The inverse of `observed_at`."""
+    """Wavelengths at rest from observed ones: the inverse of `observed_at`."""
     return observed / (1.0 + velocity / SPEED_OF_LIGHT)
 
 
@@ -34,7 +34,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Library:
-    """Normalised spectra at known labels, to begin from. labels: (rows, labels); flux: (rows, pixels) on ``axis``."""
+    """Normalised spectra from which fits begin. labels: (rows, labels); flux: (rows, pixels) on ``axis``."""
 
     axis: WavelengthAxis
     labels: NDArray[np.float64]
@@ -42,18 +42,18 @@ class Library:
 
     @cached_property
     def step(self) -> float:
-        """km/s between two points of the logarithmic axis on which shifts are tried."""
+        """Step in km/s of the logarithmic axis on which shifts are tried."""
         return self.axis.finest_velocity
 
     @cached_property
     def grid(self) -> NDArray[np.float64]:
-        """That axis: Angstrom, as wide as the contract's, equal steps in velocity."""
+        """That axis in Angstrom, as wide as the contract's, with equal steps in velocity."""
         points = int(np.log(self.axis.stop / self.axis.start) / (self.step / SPEED_OF_LIGHT))
         return np.asarray(self.axis.start * np.exp(np.arange(points) * self.step / SPEED_OF_LIGHT))
 
     @cached_property
     def length(self) -> int:
-        """Of the Fourier transforms, long enough that no shift up to `FASTEST` wraps round."""
+        """Length of the Fourier transforms: no shift up to `FASTEST` wraps round."""
         return int(next_fast_len(len(self.grid) + self.most_steps, real=True))
 
     @property
@@ -62,7 +62,7 @@ class Library:
 
     @cached_property
     def _transforms(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Of every spectrum's absorption and of its square, conjugated, (rows, frequencies) each."""
+        """Conjugated transforms of each spectrum's absorption and of its square, (rows, frequencies) each."""
         absorption = np.stack([np.interp(self.grid, self.axis.pixels, 1.0 - flux) for flux in self.flux])
         return rfft(absorption, self.length).conj(), rfft(absorption**2, self.length).conj()
 
@@ -71,8 +71,8 @@ class Library:
     ) -> list[Match]:
         """The ``count`` best spectra, best first, each at its own best velocity between -`FASTEST` and `FASTEST`.
 
-        flux and error: (pixels,), normalised; pixels of infinite error count for nothing, and beyond the contract's
-        axis a spectrum is taken as continuum.
+        flux and error: (pixels,), normalised; pixels of infinite error are ignored, and a spectrum beyond the
+        contract's axis counts as continuum.
         """
         share, absorption = self._on_grid(wavelength, flux, error)
         linear, square = self._transforms
@@ -88,7 +88,7 @@ class Library:
     def featureless(
         self, wavelength: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
     ) -> float:
-        """Chi-square of the best constant, to compare with that of `matches`; arguments as there."""
+        """Chi-square of the best constant, for comparison with that of `matches`, with the same arguments."""
         share, absorption = self._on_grid(wavelength, flux, error)
         return float(np.sum(share * (absorption - np.average(absorption, weights=share)) ** 2))
 
@@ -98,7 +98,7 @@ class Library:
         """Weight and absorption, 1 - flux, of each point of the grid."""
         weight = 1.0 / error**2
         usable = weight > 0
-        # Nearest pixel, so that a masked pixel stays masked and weights are not smeared.
+        # The nearest pixel is used, so that a masked pixel stays masked and weights are not smeared.
         nearest = np.searchsorted((wavelength[1:] + wavelength[:-1]) / 2.0, self.grid)
         inside = (self.grid >= wavelength[0]) & (self.grid <= wavelength[-1])
         share = np.where(inside, weight[nearest], 0.0) * _pixels_per_point(wavelength, self.grid)

@@ -1,4 +1,4 @@
-"""Collects what the gate must know and no spectrum tells: where models and grids come from, and who saw which runs."""
+"""Collects the evidence that spectra do not show: the origin of models and grids, and runs seen by each model."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a registered model carries to run elsewhere: the package's own code, and the pins of all it imports."""
+"""Code and requirements with which a registered model runs elsewhere: a copy of the package, and exact versions."""
 
 import shutil
 from importlib.metadata import distribution, version
@@ -9,10 +9,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "pyyaml")
-"""What the code of a registered model imports."""
+"""Packages that the code of a registered model imports."""
 
 _LEFT_OUT = {"shipped": {"contracts", "pairs", "grids", "CITATION.cff"}, "explorer": {"static"}}
-"""By folder, what a served model does without: it has a contract and networks of its own."""
+"""Parts, by folder, that a served model does not need: it has its own contract and networks."""
 
 
 def package_folder() -> Path:
@@ -30,9 +30,9 @@ def copied_code(scratch: Path) -> Path:
 
 
 def pins() -> list[str]:
-    """Requirements of `PACKAGES` and of all that these ask for, each pinned to what is installed here.
+    """Requirements of `PACKAGES` and of their dependencies, each pinned to the version that is installed here.
 
-    So an environment that is made for the model in a year is the one that it was registered from.
+    An environment that is made for the model a year later therefore equals the one in which it was registered.
     """
     found: set[str] = set()
     coming = [Requirement(package) for package in PACKAGES]

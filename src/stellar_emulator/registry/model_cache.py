@@ -25,12 +25,12 @@ def cached(digest: str) -> Path | None:
 
 
 def keep(digest: str, downloaded: Path) -> Path:
-    """Copy a model's folder to its place, at once or not at all, and return that.
+    """Copy a model's folder to its place in the cache, complete or not at all, and return that place.
 
     Raises
     ------
     InputError
-        If the folder holds another model, is damaged, or lacks the signature that is asked for: nothing is kept then.
+        If the folder holds another model, is damaged, or lacks a required signature; nothing is kept then.
     """
     found = read_bundle(downloaded).digest
     if found != digest:
@@ -39,7 +39,7 @@ def keep(digest: str, downloaded: Path) -> Path:
 
 
 def _folder(digest: str) -> Path:
-    """Place of a model; what a registry says becomes part of a path only if it can be nothing but a digest."""
+    """Place of a model; text from a registry becomes part of a path only if it is a digest."""
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise InputError(f"the registry's tags name {digest[:80]!r} as a model's digest, which is no SHA-256")
     return cache_folder() / "models" / digest

@@ -1,4 +1,4 @@
-"""Writes what an evaluation found: the files and figures of ``output``, and the same to MLflow."""
+"""Writes the results of an evaluation as files and figures to ``output``, and the same to MLflow."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def publish(
 
 
 def _metrics(contract: Contract, evaluation: Evaluation) -> dict[str, float]:
-    """The figures of merit that runs are compared by."""
+    """The figures of merit by which runs are compared."""
     metrics = {f"ratio.{name}": value for name, value in ratios(contract, evaluation.accuracy).items()}
     for row in evaluation.accuracy:
         if row.region == BOX and row.signal_to_noise is None:

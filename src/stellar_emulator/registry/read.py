@@ -1,4 +1,4 @@
-"""Registered versions back into folders of models: of a remote registry, copies that this machine keeps."""
+"""Reads registered versions back as folders of models; from a remote registry, as copies that this machine keeps."""
 
 import json
 import re
@@ -18,32 +18,32 @@ BUNDLE = "bundle"
 """Name of the artifact, inside a registered model, that holds the bundle."""
 
 JUDGE = "judge_"
-"""Begins the names of the artifacts of a registered validator that hold its siblings of other seeds."""
+"""Prefix of the names of artifacts of a registered validator that hold its siblings of other seeds."""
 
 _ARTIFACT = re.compile(rf"{BUNDLE}|{JUDGE}[0-9]{{1,3}}")
 
 VALIDATOR_VERSION = "validator_version"
-"""Tag of an emulator's version: the validator that it makes a pair with."""
+"""Tag of an emulator's version, which names the validator of its pair."""
 
 MODELS, RUNS = "models:/", "runs:/"
-"""How addresses of MLflow begin, each whole in itself."""
+"""Prefixes of MLflow's addresses, which need no further name."""
 
 REMOTE = ("http://", "https://", "databricks")
-"""How addresses of stores begin whose models are downloaded, and kept then."""
+"""Prefixes of addresses of stores from which models are downloaded and kept."""
 
 _QUOTABLE = re.compile(r"[^'/]+")
 
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow calls a model, and an alias, that a store doesn't have."""
+"""MLflow's error codes for a model, and an alias, that a store does not have."""
 
 
 def resolve(name: str, which: str) -> Path:
-    """Find the bundle of a model: a local folder, of a remote registry a downloaded copy.
+    """Find the bundle of a model: a local folder, or a downloaded copy from a remote registry.
 
     Parameters
     ----------
     name
-        Of the registered model.
+        Name of the registered model.
     which
         ``latest``, a version number, an alias, a whole address such as ``models:/NAME/3`` or ``models:/NAME@champion``,
         an address of a run's model such as ``runs:/RUN/NAME``, or a bundle's own folder.
@@ -65,7 +65,7 @@ def resolve(name: str, which: str) -> Path:
 def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
     """Find the bundles of a registered validator and of its siblings of other seeds, itself first.
 
-    Parameters and errors are those of `resolve`, but a local folder is no registered model.
+    Parameters and errors are those of `resolve`, but a local folder is refused.
     """
     artifacts = _artifacts(find_version(name, which))
     siblings = sorted((artifact for artifact in artifacts if artifact.startswith(JUDGE)), key=lambda a: (len(a), a))
@@ -73,7 +73,7 @@ def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
 
 
 def find_version(name: str, which: str) -> "ModelVersion":
-    """Find one version of a registered model. As `resolve`, but a run's model or a folder is none."""
+    """Find one version of a registered model, like `resolve`, but without runs' models and folders."""
     if address := re.fullmatch(r"models:/([^@/]+)[@/](.+)", which):
         name, which = address.groups()
     elif which.startswith(MODELS):
@@ -86,9 +86,9 @@ def find_version(name: str, which: str) -> "ModelVersion":
 
 
 def version_at(address: str) -> "ModelVersion | None":
-    """The registered version at an address such as ``models:/NAME/3``; of ``runs:/RUN/NAME`` the one that came of it.
+    """The registered version at an address such as ``models:/NAME/3``, or the one registered from ``runs:/RUN/NAME``.
 
-    None for a run's model that isn't registered. Raises `InputError` as `resolve`.
+    It is None for a run's model that is not registered. Raises `InputError` as `resolve`.
     """
     import mlflow
 
@@ -103,9 +103,9 @@ def version_at(address: str) -> "ModelVersion | None":
 
 
 def aliased(name: str, alias: str) -> "ModelVersion | None":
-    """The version of a registered model that has an alias; None where there is no such model or alias.
+    """The version of a registered model that has an alias; None if there is no such model or alias.
 
-    Raises `InputError` where there is no store, `SetupError` where it doesn't answer.
+    Raises `InputError` if there is no store, `SetupError` if it doesn't answer.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -121,9 +121,9 @@ def aliased(name: str, alias: str) -> "ModelVersion | None":
 
 
 def registered_names() -> list[str]:
-    """Names of all registered models that have versions; none where there is no store yet.
+    """Names of all registered models that have versions; none if there is no store yet.
 
-    Raises `SetupError` where the store doesn't answer.
+    Raises `SetupError` if the store doesn't answer.
     """
     import mlflow
 
@@ -135,12 +135,12 @@ def registered_names() -> list[str]:
 
 
 def bundle_of(version: "ModelVersion") -> Path:
-    """Folder of a version's model; of a remote registry, a copy that was downloaded once. Raises as `resolve`."""
+    """Folder of a version's model; from a remote registry, a copy that is downloaded once. Raises as `resolve`."""
     return _artifacts(version)[BUNDLE]
 
 
 def _artifacts(version: "ModelVersion") -> dict[str, Path]:
-    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
+    """Folders inside a registered model, by artifact; from a remote registry, copies that are downloaded once."""
     remote = store_address().startswith(REMOTE)
     if remote and (copies := _copies(version)):
         return copies
@@ -167,7 +167,7 @@ def _version(name: str, which: str, versions: Sequence[int], store: str) -> "Mod
 
 
 def _downloaded(uri: str) -> dict[str, Path]:
-    """Folders of a model that MLflow knows by its address, by artifact."""
+    """Folders of a model at an address of MLflow, by artifact."""
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
@@ -183,7 +183,7 @@ def _downloaded(uri: str) -> dict[str, Path]:
 
 
 def _inside(model: Path, artifact: str, content: Mapping[str, object]) -> Path:
-    """Folder of an artifact as MLmodel states it. Raises `InputError` if that leads out of the model."""
+    """Folder of an artifact, as MLmodel states it. Raises `InputError` if it lies outside the model."""
     stated = str(content.get("path", ""))
     if not _ARTIFACT.fullmatch(artifact) or not (model / stated).resolve().is_relative_to(model.resolve()):
         raise InputError(
@@ -193,7 +193,7 @@ def _inside(model: Path, artifact: str, content: Mapping[str, object]) -> Path:
 
 
 def _known_artifacts(tags: Mapping[str, str]) -> list[str]:
-    """Artifacts whose digests a version's tags hold; other tags of any name are somebody else's."""
+    """Artifacts whose digests are in a version's tags; all other tags belong to somebody else."""
     judges = [tag.removeprefix(digest_tag("")) for tag in tags if tag.startswith(digest_tag(JUDGE))]
     return [
         artifact for artifact in [BUNDLE, *judges] if digest_tag(artifact) in tags and _ARTIFACT.fullmatch(artifact)
@@ -209,13 +209,13 @@ def _copies(version: "ModelVersion") -> dict[str, Path]:
 
 
 def _require_registered(version: "ModelVersion", artifacts: Mapping[str, Path]) -> None:
-    """Refuse bundles that are not those whose digests were noted at registration; loading checks them by the byte."""
+    """Refuse bundles whose digests are not those recorded at registration; loading checks their bytes."""
     for artifact, folder in artifacts.items():
         tag = digest_tag(artifact)
         try:
             digest = str(json.loads((folder / DESCRIPTION).read_bytes())["digest"])
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # Loading tells what is wrong with it.
+            continue  # Loading it reports the fault.
         if version.tags.get(tag) != digest:
             noted = version.tags.get(tag, "nothing")
             raise InputError(

@@ -1,4 +1,4 @@
-"""Folders of models into registered versions."""
+"""Registers folders of models as versions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class Registered:
 def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
     """Register an emulator's bundle under its contract's name, as an output of the active run if there is one.
 
-    The signature takes one double column for each label and gives flux of shape (n, pixels).
+    Its signature has one double column for each label as input, and flux of shape (n, pixels) as output.
 
     Raises
     ------
     InputError
-        If the folder holds no sound emulator.
+        If the folder holds no intact emulator.
     """
     bundle = read_bundle(folder, "emulator")
     contract = bundle.contract
@@ -52,9 +52,9 @@ def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
 
 
 def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence[Path] = ()) -> Registered:
-    """Register a validator's bundle; its signature takes flux (n, pixels) and gives one column for each label.
+    """Register a validator's bundle; its signature has flux (n, pixels) as input and one column per label as output.
 
-    siblings: bundles of the validators of other seeds, which judge beside it. Otherwise as `register_emulator`.
+    siblings: bundles of the validators of other seeds, which also judge. Otherwise like `register_emulator`.
     """
     bundle = read_bundle(folder, "validator")
     judges = {f"{JUDGE}{number}": path for number, path in enumerate(siblings, start=2)}
@@ -67,7 +67,7 @@ def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence
 
 
 def describe(registered: Registered, text: str) -> None:
-    """Put Markdown on a version's page in the registry."""
+    """Write Markdown on a version's page in the registry."""
     mlflow.MlflowClient().update_model_version(registered.name, str(registered.version), text)
 
 

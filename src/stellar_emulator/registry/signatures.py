@@ -1,4 +1,4 @@
-"""What MLflow is told of a model's input, output and params; bounds are checked by the model itself."""
+"""MLflow's signatures of models: input, output and params; the model itself checks bounds."""
 
 import numpy as np
 from mlflow.models import ModelSignature
@@ -7,11 +7,11 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from stellar_emulator.contract.contract import Contract
 
 ENCODINGS = ("json", "base64")
-"""Numbers as JSON has them, or single-precision ones as text of a third of the length and no cost to read."""
+"""Encodings of numbers: JSON, or single precision as base64, which is a third as long and takes no time to read."""
 
 
 def emulator_signature(contract: Contract) -> ModelSignature:
-    """One double column for each label, to flux (n, pixels); the params' defaults leave the whole axis as JSON."""
+    """One double column for each label to flux (n, pixels); by default, params select the whole axis as JSON."""
     axis = contract.wavelength
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.double, name) for name in contract.label_names]),

@@ -10,7 +10,7 @@ from stellar_emulator.training.fit_network import Report
 
 
 class Stages:
-    """Opens a child run for each network that is asked for, ends the one before, and logs their epochs."""
+    """Opens a child run for each requested network, ends the previous one, and logs epochs as they end."""
 
     def __init__(self) -> None:
         self._open = ExitStack()

@@ -1,4 +1,4 @@
-"""What a job writes to MLflow: runs within runs, settings, metrics, files, datasets, and where it all came from."""
+"""Writes the records of a job to MLflow: nested runs, settings, metrics, files, datasets and provenance."""
 
 import os
 import platform
@@ -25,13 +25,13 @@ from stellar_emulator.registry.tracking_store import connect as connect
 from stellar_emulator.registry.tracking_store import reachable
 
 SETTING = "cfg."
-"""Begins the name of every logged setting: `mlflow run` logs MLproject's parameters itself, as raw text."""
+"""Prefix of the name of each logged setting: `mlflow run` itself logs MLproject's parameters, as raw text."""
 
 OUTPUT = "output"
-"""Tag of a job's run: machine and folder that it writes to."""
+"""Tag of a job's run: its machine and output folder."""
 
 GOES_ON = "goes_on"
-"""Tag, of a run that `mlflow run` has opened, with the id of the earlier run that its job took up."""
+"""Tag of a run opened by `mlflow run`, with the id of the earlier run that its job resumes."""
 
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
@@ -58,7 +58,7 @@ class TrackedRun:
         self.log_steps([(step, metrics)])
 
     def log_steps(self, steps: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-        """Log metrics of several steps at once, which costs a store no more than one."""
+        """Log metrics of several steps at once, which takes a store no longer than one step."""
         now = int(1000 * time.time())
         entries = [Metric(name, float(value), now, step) for step, metrics in steps for name, value in metrics.items()]
         for start in range(0, len(entries), _METRICS_AT_ONCE):
@@ -75,15 +75,15 @@ class TrackedRun:
         mlflow.MlflowClient().set_terminated(self.run_id, status)
 
     def log_json(self, content: Any, path: str) -> None:
-        """Keep a mapping or list as a JSON file among the run's artifacts."""
+        """Store a mapping or list as a JSON file among the run's artifacts."""
         mlflow.MlflowClient().log_dict(self.run_id, content, path)
 
     def log_text(self, content: str, path: str) -> None:
-        """Keep a text as a file among the run's artifacts."""
+        """Store a text as a file among the run's artifacts."""
         mlflow.MlflowClient().log_text(self.run_id, content, path)
 
     def log_file(self, file: Path, folder: str | None = None) -> None:
-        """Keep a file, or a folder and all in it, among the run's artifacts."""
+        """Store a file, or a folder with its content, among the run's artifacts."""
         client = mlflow.MlflowClient()
         if file.is_dir():
             client.log_artifacts(self.run_id, str(file), folder)
@@ -91,7 +91,8 @@ class TrackedRun:
             client.log_artifact(self.run_id, str(file), folder)
 
     def log_dataset(self, name: str, digest: str, source: Path, context: str) -> None:
-        """Log the grid that the run reads: its whole digest (SHA-256) as a tag, MLflow's 36 characters of it beside."""
+        """Log the grid that the run reads: its full digest (SHA-256) as a tag, and the 36 characters of MLflow's
+        own."""
         origin = LocalArtifactDatasetSource(str(source))
         # MLflow's own class leaves `profile` abstract, without harm.
         described = MetaDataset(origin, name=name, digest=digest[:_DATASET_DIGEST])  # type: ignore[abstract]
@@ -101,7 +102,7 @@ class TrackedRun:
             try:
                 mlflow.MlflowClient().log_inputs(self.run_id, [DatasetInput(dataset, tags)])
                 return
-            except MlflowException:  # another run logs the same dataset for the first time: then it is there
+            except MlflowException:  # another run has just logged the same dataset for the first time
                 if attempt == _ATTEMPTS:
                     raise
                 time.sleep(random.random())
@@ -114,10 +115,10 @@ class TrackedRun:
 
 @contextmanager
 def start_job(name: str, output: Path, earlier: str | None = None) -> Iterator[TrackedRun]:
-    """Start the run of a job that holds the lock of the folder ``output``, or take up an earlier one.
+    """Start the run of a job that holds the lock of the folder ``output``, or resume an earlier one.
 
-    Nobody else works there, so runs that a killed job of that folder left as running are ended as killed.
-    ``earlier``: id of the run to take up, where the store still has it.
+    No other job uses that folder, so runs that a killed job of the folder left as running are ended as killed.
+    ``earlier``: id of the run to resume, if the store still has it.
     """
     connect()
     place = f"{platform.node()}:{output.resolve()}"
@@ -140,7 +141,7 @@ def take_up_run(run_id: str) -> Iterator[TrackedRun]:
 
 
 def find_child(parent: str, tags: Mapping[str, str]) -> TrackedRun | None:
-    """The child of a run that carries some tags."""
+    """The child of a run that has certain tags."""
     client = mlflow.MlflowClient()
     experiment = client.get_run(parent).info.experiment_id
     wanted = {MLFLOW_PARENT_RUN_ID: parent, **tags}
@@ -150,7 +151,7 @@ def find_child(parent: str, tags: Mapping[str, str]) -> TrackedRun | None:
 
 
 def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> TrackedRun:
-    """Let the child of a run that carries some tags run again, or create it."""
+    """Resume the child of a run that has certain tags, or create it."""
     client, found = mlflow.MlflowClient(), find_child(parent, tags)
     if found is not None:
         client.update_run(found.run_id, status="RUNNING")
@@ -161,7 +162,7 @@ def take_up_child(parent: str, name: str, tags: Mapping[str, str]) -> TrackedRun
 
 
 def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """All tags of finished runs that carry the given ones, by run id, newest first."""
+    """All tags of finished runs that have the given ones, by run id, newest first."""
     connect()
     client = mlflow.MlflowClient()
     wanted = " AND ".join(["attributes.status = 'FINISHED'", *(f"tags.`{name}` = '{tags[name]}'" for name in tags)])
@@ -172,7 +173,7 @@ def finished_runs(tags: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def logged_json(run_id: str, path: str) -> Any:
-    """Content of a JSON file among a run's artifacts, None where there is none that can be read."""
+    """Content of a JSON file among a run's artifacts, None if there is none that can be read."""
     try:
         return mlflow.artifacts.load_dict(f"runs:/{run_id}/{path}")
     except (MlflowException, OSError):
@@ -180,7 +181,7 @@ def logged_json(run_id: str, path: str) -> Any:
 
 
 def logged_text(run_id: str, path: str) -> str | None:
-    """Content of a text file among a run's artifacts, None where there is none that can be read."""
+    """Content of a text file among a run's artifacts, None if there is none that can be read."""
     try:
         return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
     except (MlflowException, OSError):
@@ -206,9 +207,9 @@ def _end_interrupted(place: str) -> None:
 
 @contextmanager
 def start_run(name: str) -> Iterator[TrackedRun]:
-    """Start a run: a child of the active one, or the one that `mlflow run` has opened, or one of its own.
+    """Start a run: a child of the active one, or the one that `mlflow run` has opened, or a new one.
 
-    A run that is no child carries the tags of `provenance`. An exception ends the run as failed.
+    A run that is not a child has the tags of `provenance`. An exception ends the run as failed.
     """
     connect()
     child = mlflow.active_run() is not None
@@ -225,7 +226,7 @@ def _opened(name: str, child: bool) -> mlflow.ActiveRun:
 
 
 def provenance() -> dict[str, str]:
-    """Git commit of these sources (where they lie in a checkout), Python, machine and versions, for tags."""
+    """Git commit of these sources (if they are in a checkout), Python, machine and versions, for tags."""
     tags = {}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):  # of another extra than this job needs
@@ -236,7 +237,7 @@ def provenance() -> dict[str, str]:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """Commit of a folder's checkout, with ``-dirty`` where files differ; None where git does not track the folder."""
+    """Commit of a folder's checkout, with ``-dirty`` if files differ; None if git does not track the folder."""
     try:
         tracked = _git(folder, "ls-files", ".")
         return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") if tracked else None

@@ -1,6 +1,6 @@
-"""Opens the tracking store: one process at a time where it is new, its files beside it, its faults in one line.
+"""Opens the tracking store: one process at a time if it is new, with its files beside it and its faults in one line.
 
-MLflow takes seconds to import: what asks the store imports it, so that whoever may ask can import this module at once.
+MLflow takes seconds to import, so functions that need the store import it, and this module can be imported at once.
 """
 
 import fcntl
@@ -16,12 +16,12 @@ from stellar_emulator.system.cache import cache_folder
 from stellar_emulator.system.extras import missing
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
-"""Tracking store and registry in the current folder, for users who name none by MLFLOW_TRACKING_URI."""
+"""Tracking store and registry in the current folder, used if MLFLOW_TRACKING_URI names none."""
 
 SQLITE = "sqlite:///"
 
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-"""Variable that tells MLflow where a new database keeps its files; it takes the current folder otherwise."""
+"""Variable with the folder of a new database's files; MLflow takes the current folder otherwise."""
 
 _NOISY = ("alembic", "mlflow")
 
@@ -46,7 +46,7 @@ def connect() -> str:
 
 
 def connect_to_read(name: str) -> str:
-    """The same for a job that only reads what is known of a registered model, and makes no store.
+    """The same for a job that only reads a registered model; it makes no store.
 
     Raises `InputError` if there is none.
     """
@@ -57,14 +57,14 @@ def connect_to_read(name: str) -> str:
 
 
 def store_address() -> str:
-    """Address of the store that was named, or else `DEFAULT_STORE`, whether it is there or not."""
+    """Address of the store that was named, or else `DEFAULT_STORE`, whether it exists or not."""
     import mlflow
 
     return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else DEFAULT_STORE
 
 
 def open_store(uri: str) -> None:
-    """Make a store ready that is a file of SQLite, once a process; others are left to their server.
+    """Prepare a store that is a file of SQLite, once per process; other stores are left to their server.
 
     Raises
     ------
@@ -82,13 +82,13 @@ def open_store(uri: str) -> None:
 
 
 def store_exists(uri: str) -> bool:
-    """Whether a store may hold anything: a file of SQLite that isn't there can't, and opening it would make it."""
+    """Whether a store may hold anything: a missing file of SQLite can't, and opening it would create it."""
     return not uri.startswith(SQLITE) or _file(uri).exists()
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn what MLflow and its database raise, where a store does not answer, into a `SetupError`."""
+    """Turn errors of MLflow and its database, if a store does not answer, into a `SetupError`."""
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -111,24 +111,24 @@ def _file(uri: str) -> Path:
 
 @contextmanager
 def _files_beside(file: Path) -> Iterator[None]:
-    """Let MLflow take the database's folder for files; the store that it makes meanwhile, and keeps, remembers it."""
+    """Let MLflow use the database's folder for files; a store that it creates meanwhile keeps this setting."""
     os.environ[ARTIFACT_ROOT] = str(file.parent / "mlruns")
     try:
         yield
     finally:
-        # Elsewhere MLflow takes the variable for a sign that it runs inside a server.
+        # In other contexts MLflow would conclude from the variable that it runs inside a server.
         del os.environ[ARTIFACT_ROOT]
 
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Hold a lock of this machine on a database, for MLflow makes its tables without one."""
+    """Hold a lock of this machine on a database, since MLflow creates its tables without one."""
     name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
     place = cache_folder() / "stores" / f"{name}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         stream = place.open("w")
-    except OSError:  # a home that can't be written to: nobody else will open the store just now
+    except OSError:  # the home folder can't be written to: assume that no other process opens the store now
         yield
         return
     with stream, suppress(FileNotFoundError):

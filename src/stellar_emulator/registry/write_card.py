@@ -1,4 +1,4 @@
-"""Writes the model card of a pair: beside its files, into its run, and in short onto its pages in the registry."""
+"""Writes the model card of a pair beside its files, into its run, and in short form onto its pages in the registry."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def facts(
     metadata: Mapping[str, Mapping[str, Any]],
     pair: Iterable[register.Registered],
 ) -> Facts:
-    """What a card of a registered pair states; ``hashes``: of each row's run, shape (rows,)."""
+    """Content of a card of a registered pair; ``hashes``: those of each row's run, shape (rows,)."""
     return Facts(
         models={registered.uri: registered.digest for registered in pair},
         spectra={part: len(split[part]) for part in PARTS},
@@ -48,7 +48,7 @@ def write_card(
 ) -> None:
     """Write ``model_card.md`` to ``output``, log it to a run, and describe both registered versions in short.
 
-    The run keeps it without figures too, for who ships the pair.
+    The run also keeps the card without figures, for shipping the pair.
     """
     path = output / NAME
     write_file(path, model_card(contract, stated, evaluation.accuracy, evaluation.flux_error, figures))

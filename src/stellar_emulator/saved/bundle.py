@@ -1,10 +1,10 @@
 """Trained models on disk, one folder each.
 
 A folder holds ``contract.yaml``, ``model.onnx``, ``fingerprint.npz`` (some inputs with their outputs), ``measured.npz``
-(what the test set told, see `evaluation.measured`; absent where nothing was measured) and ``model.json``: kind, layers,
-what the first is given, where each weight stands in ``model.onnx``, metadata, package version, SHA-256 of the other
-files and of itself. Nothing is pickled, and no weight is stored twice. Reading a folder needs NumPy alone, answering
-from it ONNX Runtime too.
+(errors on the test set, see `evaluation.measured`; absent if nothing was measured) and ``model.json``: kind, layers,
+inputs of the first layer, position of each weight in ``model.onnx``, metadata, package version, SHA-256 of the other
+files and of itself. Nothing is pickled, and no weight is stored twice. Reading a folder needs only NumPy; running its
+model also needs ONNX Runtime.
 """
 
 import hashlib
@@ -40,17 +40,17 @@ FINGERPRINT = "fingerprint.npz"
 MEASURED = "measured.npz"
 
 FORMAT = 3
-"""Raised when folders written from then on can't be read by older versions."""
+"""Number of the format; it is raised when older versions can't read new folders."""
 
 OLDEST_FORMAT = 2
-"""Folders without coordinates, whose networks are given their inputs as they are."""
+"""Oldest format that is read: its folders have no coordinates, and its networks take their inputs directly."""
 
 FINGERPRINT_ROWS = 3
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model's folder that was read and found to be as it was saved; ``digest`` names this very model."""
+    """A model's folder that was read and is unchanged since it was saved; ``digest`` identifies this model."""
 
     folder: Path
     description: Mapping[str, Any] = field(repr=False, compare=False)
@@ -73,18 +73,18 @@ class Bundle:
     def fingerprint(self) -> Arrays:
         """``inputs`` (n, inputs) and the ``outputs`` (n, outputs) that the trained layers gave for them.
 
-        Of a validator, also how far ``rounding`` may move each output.
+        A validator also has ``rounding``, the change of each output that rounding may cause.
         """
         return _arrays(self.folder / FINGERPRINT)
 
     @property
     def measured(self) -> Arrays:
-        """What the test set told of this model.
+        """Errors of this model on its test set.
 
         Raises
         ------
         InputError
-            If nothing was measured, as with the judges of the gate.
+            If nothing was measured, as for the judges of the gate.
         """
         if MEASURED not in self.description["files"]:
             raise InputError(f"{self.folder} holds no measured errors of its model: take one that `train` registered")
@@ -106,9 +106,9 @@ def save_emulator(
     metadata: Mapping[str, Any],
     measured: Arrays | None = None,
 ) -> None:
-    """Write an emulator's folder at once or not at all; a model's folder already there is replaced.
+    """Write an emulator's folder, complete or not at all; an existing folder of a model is replaced.
 
-    metadata: anything JSON can hold; measured: as `evaluation.measured.emulator_measures` gives it.
+    metadata: anything that JSON can hold; measured: the result of `evaluation.measured.emulator_measures`.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def save_validator(
     metadata: Mapping[str, Any],
     measured: Arrays | None = None,
 ) -> None:
-    """Write a validator's folder. As `save_emulator`, with `evaluation.measured.validator_measures`."""
+    """Write a validator's folder, like `save_emulator`, with `evaluation.measured.validator_measures`."""
     widths = [network.projection.inputs, sum(head.outputs for head in network.heads)]
     _check_widths(contract, widths, [contract.wavelength.count, len(contract.labels)])
     parts = {"projection": network.projection} | {f"head{number}": head for number, head in enumerate(network.heads)}
@@ -150,8 +150,8 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
     Raises
     ------
     InputError
-        If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
-        Likewise if it is not signed and a public key is named, see `saved.signing`.
+        If it is not such a folder or is of another kind, or if one of its files is missing or was changed; the message
+        names it. Likewise if it is not signed and a public key is named, see `saved.signing`.
     """
     folder = recovered(Path(folder))
     try:
@@ -207,7 +207,7 @@ def _chains(bundle: Bundle) -> dict[str, DenseChain]:
 def _known_spectra(projection: DenseChain) -> NDArray[np.float64]:
     """Spectra whose principal components, standardised, lie between -1 and 1, shape (rows, pixels).
 
-    Of others the heads were never asked, and answer with numbers that blow up rounding.
+    The heads were not trained on other spectra, and would amplify their rounding.
     """
     (layer,) = projection.layers
     kernel, bias = layer.kernel.astype(np.float64), layer.bias.astype(np.float64)
@@ -241,7 +241,8 @@ def _save(
         "metadata": dict(metadata),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    # As it will be read back: JSON turns tuples into lists and keys into text, and the digest must not notice.
+    # Converted as it will be read back: JSON turns tuples into lists and keys into text, which must not change the
+    # digest.
     description = json.loads(json.dumps(description, allow_nan=False))
     description["digest"] = _digest(description)
     files[DESCRIPTION] = (json.dumps(description, indent=1) + "\n").encode()
@@ -249,7 +250,7 @@ def _save(
 
 
 def _places(graph: bytes, parts: Mapping[str, DenseChain]) -> dict[str, int]:
-    """Where the bytes of each weight begin in the graph's file, which holds them as little-endian single precision."""
+    """First byte of each weight in the graph's file, which holds weights in little-endian single precision."""
     return {
         f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
         for part, chain in parts.items()
@@ -259,7 +260,7 @@ def _places(graph: bytes, parts: Mapping[str, DenseChain]) -> dict[str, int]:
 
 
 def _npz(arrays: Arrays) -> bytes:
-    """Arrays as an NPZ file in single precision, whose bytes depend on them alone."""
+    """Arrays as an NPZ file in single precision, whose bytes depend only on the arrays."""
     stream = io.BytesIO()
     single: dict[str, Any] = {name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()}
     np.savez_compressed(stream, **single)
@@ -281,7 +282,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _require_own_files(folder: Path, stated: Mapping[str, str]) -> None:
-    """Refuse a folder that holds or states anything but the files of a model, so that nothing unhashed is ever read."""
+    """Refuse a folder that holds or states anything but the files of a model, so that no unhashed file is ever read."""
     allowed = {CONTRACT, GRAPH, FINGERPRINT, MEASURED}
     if wrong := sorted(set(stated) - allowed):
         raise InputError(f"{folder / DESCRIPTION} states files that no model has ({wrong[0][:80]!r}): do not use it")
@@ -307,7 +308,7 @@ def _check_file(path: Path, expected: str) -> None:
 
 
 def _digest(description: Mapping[str, Any]) -> str:
-    """SHA-256 of everything that a description states, the other files' digests among it."""
+    """SHA-256 of everything that a description states, including the digests of the other files."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 

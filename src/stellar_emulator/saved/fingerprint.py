@@ -1,4 +1,4 @@
-"""Whether a loaded network still answers as it did when it was saved, whatever runs it now."""
+"""The check that a loaded network still gives the outputs that it gave when it was saved, whatever runs it now."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ Network = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 def require_same_answers(bundle: Bundle, network: Network, tolerance: float) -> None:
     """Compare a network's outputs with those that were saved beside it; it takes a few milliseconds.
 
-    tolerance: of the largest output in each column, or of 1 where that is smaller; more where the model blows up
-    rounding.
+    tolerance: relative to the largest output in each column, or to 1 if that is smaller; it is larger where the model
+    amplifies rounding.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Signatures of model folders, by the package model-signing (OpenSSF): who holds the key vouches for every byte.
+"""Signatures of model folders, by the package model-signing (OpenSSF): the holder of the key vouches for every byte.
 
-A private key named by ``STELLAR_EMULATOR_SIGNING_KEY`` signs each model that is saved. Where a public key is named by
-``STELLAR_EMULATOR_PUBLIC_KEY``, no model is read that its holder did not sign: at promotion, loading and serving.
-Digests alone tell what was changed by accident; who can write to the registry can write a digest too.
+A private key named by ``STELLAR_EMULATOR_SIGNING_KEY`` signs each model that is saved. If
+``STELLAR_EMULATOR_PUBLIC_KEY`` names a public key, models that its holder did not sign are refused at promotion,
+loading and serving. Digests alone reveal accidental changes; anyone who can write to the registry can also write a
+digest.
 """
 
 import os
@@ -19,7 +20,7 @@ SIGNATURE = "model.sig"
 
 
 def sign(folder: Path) -> None:
-    """Sign a model's folder, where a private key is named.
+    """Sign a model's folder if a private key is named.
 
     Raises
     ------
@@ -38,14 +39,15 @@ def sign(folder: Path) -> None:
 
 
 def require_signed(folder: Path) -> None:
-    """Refuse a model's folder that the holder of the public key did not sign, where one is named.
+    """Refuse a model's folder that the holder of the public key did not sign, if such a key is named.
 
     Raises
     ------
     SetupError
         If model-signing is not installed, or the key can't be read.
     InputError
-        If the folder has no signature, another key's, or holds other files than were signed; the message names them.
+        If the folder has no signature or that of another key, or holds files that were not signed; the message names
+        them.
     """
     key = os.environ.get(PUBLIC_KEY)
     if not key:

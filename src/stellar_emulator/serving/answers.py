@@ -19,7 +19,7 @@ EMULATOR_PARAMS = ("encoding", "wavelength_min", "wavelength_max")
 VALIDATOR_PARAMS = ("noise",)
 
 _SLACK = 1e-3
-"""Of the narrowest pixel, by which a bound may miss the pixel that is meant: 8400 + 3999 * 0.1 is above 8799.9."""
+"""Share of the narrowest pixel by which a bound may miss the pixel that is meant: 8400 + 3999 * 0.1 exceeds 8799.9."""
 
 
 @dataclass(frozen=True)

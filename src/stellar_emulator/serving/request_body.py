@@ -1,4 +1,4 @@
-"""Reads the body of a request, in any of MLflow's forms, without coercing, dropping or guessing anything."""
+"""Reads the body of a request, in any of MLflow's forms, and checks it without coercing or dropping anything."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 
 MAXIMUM_BYTES = 64 * 2**20
-"""Of a request's body."""
+"""Largest size of a request's body."""
 
 MAXIMUM_ROWS = 2048
-"""Spectra in one request: an answer's memory is bounded, and others need not wait long."""
+"""Largest number of spectra in one request, which bounds an answer's memory and the time that others wait."""
 
 JSON = "application/json"
 CSV = "text/csv"

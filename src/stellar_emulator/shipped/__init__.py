@@ -1,1 +1,1 @@
-"""What comes with the package, found by `resources`."""
+"""The files that come with the package; `resources` finds them."""

@@ -1,6 +1,6 @@
-"""Finds what comes with the package: data contracts, pairs of models, embedded grids, citations.
+"""Finds the files that come with the package: data contracts, pairs of models, embedded grids, citations.
 
-In a checkout this folder links to where they lie; a wheel holds copies, of all but the grids.
+In a checkout this folder has links to them; a wheel holds copies of all but the grids.
 """
 
 from importlib.resources import files
@@ -9,7 +9,7 @@ from pathlib import Path
 CONTRACTS, PAIRS, GRIDS, CITATION = "contracts", "pairs", "grids", "CITATION.cff"
 
 DEFAULT = "gaia_rvs"
-"""Name of the contract and of the pair that are meant where none is named."""
+"""Name of the contract and of the pair that are used if none is named."""
 
 
 def resource(*parts: str) -> Path:

@@ -1,1 +1,1 @@
-"""What the package asks of the machine: locks, folders that it keeps, messages. It knows nothing of spectra."""
+"""What the package needs from the machine: files, locks, the cache, messages. Nothing here depends on spectra."""

@@ -9,15 +9,15 @@ from stellar_emulator.system.files import take_place
 
 
 def cache_folder() -> Path:
-    """Folder of all others: ``$STELLAR_EMULATOR_CACHE`` or ``~/.cache/stellar-emulator``."""
+    """Folder that contains all the others: ``$STELLAR_EMULATOR_CACHE`` or ``~/.cache/stellar-emulator``."""
     chosen = os.environ.get("STELLAR_EMULATOR_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "stellar-emulator"
 
 
 def filled(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Return a folder that ``make`` has filled, now or before; it comes into being at once or not at all.
+    """Return a folder that ``make`` has filled, now or before; it appears complete or not at all.
 
-    ``make`` is given a path to make, whose own folder is scratch space.
+    ``make`` receives the path that it must create; the folder around that path is scratch space.
     """
     if folder.is_dir():
         return folder

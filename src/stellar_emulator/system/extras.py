@@ -1,4 +1,4 @@
-"""Tells which extra of the package brings a Python package that a verb or method lacks."""
+"""Finds the extra of the package that provides a Python package which a verb or method lacks."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ _PUBLISHED_AS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-"""Packages whose name on an index isn't that of their module."""
+"""Names on the package index of modules that are published under another name."""
 
 
 @contextmanager
@@ -29,9 +29,9 @@ def named_extras() -> Iterator[None]:
 
 
 def missing(module: str, extra: str | None = None) -> SetupError:
-    """What to raise where a module can't be imported; the message says what to install.
+    """Make the error for a module that can't be imported; the message says what to install.
 
-    extra: the one that brings all that is wanted; by default the smallest that brings the module's package.
+    extra: the extra to name; by default the smallest one that provides the module's package.
     """
     package = module.partition(".")[0]
     extra = extra or extra_of(package)
@@ -43,7 +43,7 @@ def missing(module: str, extra: str | None = None) -> SetupError:
 
 
 def extra_of(package: str) -> str | None:
-    """The smallest extra that asks for a package, as the installed metadata has them; None if none does."""
+    """The smallest extra that requires a package, according to the installed metadata; None if none does."""
     try:
         lines = requires("stellar-emulator") or []
     except PackageNotFoundError:

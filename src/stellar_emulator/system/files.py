@@ -1,7 +1,7 @@
-"""THE atomic write: a file or folder is there as it was, or as it shall be, whenever a kill or a power cut comes.
+"""The atomic write: whenever a kill or a power cut comes, a file or folder is in its old state or in its new one.
 
-What is new is written beside its place, brought to the disk, and then given its name. A folder that takes another
-one's place needs two steps, old one aside, new one in; between them `recovered` finds the old one.
+New content is written beside its place, flushed to the disk, and then given its name. To replace a folder takes two
+steps: the old one is set aside, the new one takes its place; between them `recovered` finds the old one.
 """
 
 import json
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 ATTEMPTS = 10
-"""To put a folder in the place of another one."""
+"""Attempts to put a folder in the place of another one before giving up."""
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give a place beside ``path``, with its suffix, to write a file to, which becomes ``path`` if nothing is raised.
+    """Provide a place beside ``path``, with its suffix, for a file that becomes ``path`` if nothing is raised.
 
-    What earlier processes of this machine left unfinished there is removed; other machines may share the folder.
+    Unfinished files of earlier processes of this machine are removed; other machines may share the folder.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}@{_machine()}.partial{path.suffix}")
     for left in path.parent.glob(f".{_literal(path.stem)}.*.partial{_literal(path.suffix)}"):
@@ -43,7 +43,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def settle(partial: Path, path: Path) -> None:
-    """Bring a finished file to the disk and give it its name, in the place of an older file."""
+    """Flush a finished file to the disk and give it its name, in the place of an older file."""
     _sync(partial)
     partial.rename(path)
     _sync(path.parent)
@@ -51,9 +51,9 @@ def settle(partial: Path, path: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path``, which takes its place, contents and all, if nothing is raised.
+    """Provide an empty folder beside ``path``, which takes its place with its contents if nothing is raised.
 
-    For one process at a time. What an earlier one left unfinished is removed, or put back.
+    Only one process may do so at a time. The unfinished folder of an earlier process is removed, or put back.
     """
     recovered(path)
     partial, old = path.with_name(f".{path.name}.partial"), _aside(path)
@@ -72,9 +72,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def take_place(made: Path, path: Path) -> None:
-    """Bring a finished folder, contents and all, to the disk and give it its name, which nothing has yet.
+    """Flush a finished folder with its contents to the disk and give it a name that is not taken yet.
 
-    Raises `OSError` if something has.
+    Raises `OSError` if the name is taken.
     """
     _sync_all(made)
     made.rename(path)
@@ -90,9 +90,9 @@ def recovered(path: Path) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file of ours; None where there is none, or a power cut or a full disk has emptied it.
+    """Content of a JSON file of ours; None if it does not exist, or was emptied by a power cut or a full disk.
 
-    Files that are written by this module are whole; those of older versions and of others may not be.
+    Files that this module writes are complete; those of older versions and of other programs may not be.
     """
     try:
         return json.loads(path.read_bytes())
@@ -105,7 +105,7 @@ def _aside(path: Path) -> Path:
 
 
 def _discard(old: Path, partial: Path) -> None:
-    """Remove a folder that was set aside; what a kill leaves of it has a name that nobody takes for a whole one."""
+    """Remove a folder that was set aside; what a kill leaves of it has a name that marks it as incomplete."""
     if old.exists():
         old.rename(partial)
         shutil.rmtree(partial, ignore_errors=True)
@@ -126,14 +126,14 @@ def _swap(partial: Path, path: Path, old: Path) -> None:
 
 
 def _sync_all(folder: Path) -> None:
-    """Bring a folder and all in it to the disk."""
+    """Flush a folder and its contents to the disk."""
     for found in sorted(folder.rglob("*"), reverse=True):
         _sync(found)
     _sync(folder)
 
 
 def _sync(path: Path) -> None:
-    """Bring a file's content, or a folder's names, to the disk."""
+    """Flush a file's content, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -147,7 +147,7 @@ def _machine() -> str:
 
 
 def _runs(number: str) -> bool:
-    """Whether a process of this machine has a number; True for what is none of its numbers."""
+    """Whether a process of this number runs on this machine; True if the text is not a process number of it."""
     if not number.isdecimal():
         return True
     try:
@@ -160,5 +160,5 @@ def _runs(number: str) -> bool:
 
 
 def _literal(text: str) -> str:
-    """A text as a pattern of file names that fits it alone."""
+    """A text as a pattern of file names that matches only this text."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)

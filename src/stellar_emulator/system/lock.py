@@ -1,4 +1,4 @@
-"""One process at a time in an output folder."""
+"""The lock of an output folder, which admits one process at a time."""
 
 import fcntl
 import os

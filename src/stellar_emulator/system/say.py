@@ -1,8 +1,8 @@
-"""Tells the user what goes on, on standard error: standard output is for answers."""
+"""Messages on progress, written to standard error: standard output is reserved for results."""
 
 import sys
 
 
 def say(message: str) -> None:
-    """Tell the user what goes on."""
+    """Write a message on progress."""
     print(f"stellar-emulator: {message}", file=sys.stderr, flush=True)

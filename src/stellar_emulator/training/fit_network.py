@@ -1,4 +1,4 @@
-"""Fits one Keras network: early stopping, best weights, progress, and going on after a kill."""
+"""Fits one Keras network: keeps its best weights, shows progress, and resumes after a kill."""
 
 import json
 import math
@@ -17,37 +17,38 @@ from tqdm import tqdm
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Loss, Training
 from stellar_emulator.system.files import new_file, read_json, settle, write_file
+from stellar_emulator.training.early_stopping import best_epoch, is_over
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], None]
 
 BEST, LATEST, PARTIAL = "best.weights.h5", "latest.weights.h5", "partial.weights.h5"
-"""Weights of the best epoch so far, of the last one, and those being written, each with the optimizer's state."""
+"""Files of weights: best epoch so far, last epoch, and epoch being written, each with the optimizer's state."""
 
 CLOCK = "clock.json"
-"""Seconds spent on a fit that has not ended."""
+"""File that holds the seconds spent on a fit that has not ended."""
 
 STEPS_AT_ONCE = 16
-"""Steps between returns to Python: for networks of this size the way there and back takes as long as the step."""
+"""Steps between returns to Python: for networks of this size a return takes as long as a step."""
 
 WORTH_COMPILING = 1000
-"""Steps of a fit from which on compiling with XLA, some seconds, is won back."""
+"""Number of steps above which a fit gains more from XLA than its compilation costs, some seconds."""
 
 
 def root_mean_squared_error(wanted: Any, made: Any) -> Any:
-    """Of each example, tensors (n, values) to (n,); Keras takes their mean."""
-    # Without the little more, the root's slope would be infinite where an example is hit exactly.
+    """Root mean squared error of each example, tensors (n, values) to (n,); Keras takes their mean."""
+    # Without the small constant, the root's slope would be infinite where an example is reproduced exactly.
     return keras.ops.sqrt(keras.ops.mean(keras.ops.square(made - wanted), axis=-1) + 1e-12)
 
 
 def weighted_mean_squared_error(wanted: Any, made: Any) -> Any:
-    """Of each example, tensors (n, values + weights) and (n, values) to (n,): `training.space` gives the weights."""
+    """Weighted error of each example, tensors (n, values + weights) and (n, values) to (n,); see `training.space`."""
     values = made.shape[-1]
     return keras.ops.mean(wanted[..., values:] * keras.ops.square(made - wanted[..., :values]), axis=-1)
 
 
 def weighted_root_mean_squared_error(wanted: Any, made: Any) -> Any:
-    """As `root_mean_squared_error`, by weights."""
+    """Like `root_mean_squared_error`, but weighted."""
     return keras.ops.sqrt(weighted_mean_squared_error(wanted, made) + 1e-12)
 
 
@@ -55,21 +56,21 @@ WEIGHTED_LOSSES: dict[Loss, Any] = {
     "mean_squared_error": weighted_mean_squared_error,
     "root_mean_squared_error": weighted_root_mean_squared_error,
 }
-"""The same as `LOSSES` for targets that have weights beside them."""
+"""The same as `LOSSES`, for targets that include weights."""
 
 LOSSES: dict[Loss, Any] = {
     "mean_squared_error": "mean_squared_error",
     "root_mean_squared_error": root_mean_squared_error,
 }
-"""Losses of presets as Keras takes them."""
+"""Losses of presets in the form that Keras takes."""
 
 MUON_OUTER_DECAY = 0.004
-"""Weight decay of what Muon leaves to AdamW, Keras's own; what it trains itself has none."""
+"""Weight decay of the layers that Muon leaves to AdamW (Keras's default); its own layers have none."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit leaves: metrics by epoch (``loss``, ``val_loss``), the epoch whose weights were kept, and its time."""
+    """The result of a fit: metrics by epoch (``loss``, ``val_loss``), epoch whose weights were kept, and its time."""
 
     history: History
     best_epoch: int
@@ -89,12 +90,12 @@ def fit(
     report: Report,
     seconds: float | None = None,
 ) -> Fit:
-    """Fit ``model`` in place to its preset's loss and restore its best weights on validation.
+    """Fit ``model`` in place to its preset's loss and restore the weights that were best on the validation runs.
 
-    training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the
-    state after every epoch: the same call goes on where a killed one stopped, and returns at once where one ended.
-    ``report`` is told the metrics of every epoch, those before a kill included. ``seconds``: the fit ends when they are
-    spent, and a falling learning rate with it; at least one epoch is run.
+    training and validation: a pair of arrays (inputs, targets) or a `keras.utils.PyDataset`. ``folder`` keeps the state
+    after every epoch: the same call resumes a killed fit, and returns at once if the fit has ended. ``report`` receives
+    the metrics of every epoch, including those before a kill. ``seconds``: time limit of the fit, within which a
+    falling learning rate reaches its end; at least one epoch is run.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def fit(
         _replay(done.history, report)
         return done
     record = _Record(folder, settings, report, str(model.name))
-    # A dataset shuffles itself: Keras would take its batches in random order, from another chunk of the grid each.
+    # A dataset shuffles itself: Keras would take its batches in random order, each from another chunk of the grid.
     streamed = isinstance(training, keras.utils.PyDataset)
     fixed = {"shuffle": False} if streamed else {"batch_size": settings.batch_size, "validation_batch_size": 4096}
     inputs, targets = (training, None) if streamed else training
@@ -138,26 +139,26 @@ def fit(
 def compile_for(
     model: keras.Model, settings: Training, steps: int, streamed: bool, paced: bool = False, weighted: bool = False
 ) -> None:
-    """Compile ``model`` for a fit of so many steps an epoch, as `fit` does.
+    """Compile ``model`` for a fit with a number of steps per epoch, as `fit` does.
 
-    paced: others set its learning rate; weighted: targets have weights beside them.
+    paced: the learning rate is set elsewhere; weighted: targets include weights.
     """
     losses = WEIGHTED_LOSSES if weighted else LOSSES
-    # Batches of a dataset come in many sizes, each of which XLA would compile anew.
+    # Batches of a dataset have many sizes, and XLA would compile each of them anew.
     long = not streamed and steps * settings.epochs >= WORTH_COMPILING
     fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
     model.compile(optimizer=_optimizer(model, settings, None if paced else steps), loss=losses[settings.loss], **fast)
 
 
 def _has_weights(model: keras.Model, training: Any) -> bool:
-    """Whether targets are wider than what the model makes."""
+    """Whether targets are wider than the model's output, and so include weights."""
     if isinstance(training, keras.utils.PyDataset):
         return bool(getattr(training, "weighted", False))
     return bool(training[1].shape[-1] > model.output_shape[-1])
 
 
 def _restore(model: keras.Model, latest: Path, steps: int) -> int:
-    """Take up the weights and the optimizer of a killed fit; return how many epochs are behind them."""
+    """Restore the weights and the optimizer of a killed fit; return the number of epochs that it had completed."""
     if not latest.is_file():
         return 0
     model.optimizer.build(model.trainable_variables)
@@ -166,7 +167,7 @@ def _restore(model: keras.Model, latest: Path, steps: int) -> int:
 
 
 def _kept(path: Path) -> Any:
-    """Content of a file of a fit. Raises `InputError`, which says what to do, where a power cut has emptied it."""
+    """Content of a file of a fit. Raises `InputError` with the remedy if a power cut has emptied it."""
     content = read_json(path)
     if content is None:
         raise InputError(f"{path} is damaged: delete {path.parent}, and the same command trains this network anew")
@@ -186,7 +187,7 @@ def _steps(training: Any, settings: Training) -> int:
 
 
 def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
-    """The optimizer of a preset; without the ``steps`` of an epoch its learning rate is left to `_Pace`."""
+    """The optimizer of a preset; without the ``steps`` of an epoch `_Pace` sets its learning rate."""
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine" and steps is not None:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
@@ -201,7 +202,7 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
 
 
 def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
-    """Muon of a model's inner kernels; first and last layer, and all that is no matrix, are left to its AdamW."""
+    """Muon for a model's inner kernels; its AdamW trains first and last layer and weights that are not matrices."""
     memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
     outer = [rf"(^|/){re.escape(layer.name)}/" for layer in (model.layers[0], model.layers[-1])]
     return keras.optimizers.Muon(
@@ -215,7 +216,7 @@ def _replay(history: History, report: Report) -> None:
 
 
 class _Record(keras.callbacks.Callback):
-    """Keeps history and best weights on disk, shows progress, and stops after ``patience`` epochs without gain."""
+    """Keeps history and best weights on disk, shows progress, and ends the fit when early stopping does."""
 
     def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
         super().__init__()
@@ -227,19 +228,16 @@ class _Record(keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Time spent so far; of epochs that a kill cut short nothing is known."""
+        """Time spent so far, without epochs that a kill cut short."""
         return self.before + time.monotonic() - self.began
 
     @property
     def best_epoch(self) -> int:
-        return int(np.argmin(self.history["val_loss"]))
+        return best_epoch(self.history["val_loss"])
 
     @property
     def stopped(self) -> bool:
-        epochs = len(self.history.get("val_loss", []))
-        return bool(epochs) and (
-            epochs >= self.settings.epochs or epochs - 1 - self.best_epoch >= self.settings.patience
-        )
+        return is_over(self.history.get("val_loss", []), self.settings)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.bar = tqdm(total=self.settings.epochs, desc=self.name, unit="epoch", mininterval=2.0)
@@ -273,9 +271,10 @@ class _Record(keras.callbacks.Callback):
 
 
 class _Pace(keras.callbacks.Callback):
-    """Ends a fit in time: no epoch begins that would not end, and a cosine reaches zero with the time or the epochs.
+    """Ends a fit in time: no epoch begins that would exceed it, and a cosine reaches zero when the time or the epochs
+    end.
 
-    The learning rate is constant within an epoch: what the cosine has fallen to in the epoch's middle.
+    The learning rate is constant within an epoch, at the value of the cosine in the epoch's middle.
     """
 
     def __init__(self, settings: Training, seconds: float, record: _Record) -> None:
@@ -294,6 +293,6 @@ class _Pace(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.compiled:
             self.last_epoch = self.record.seconds - self.began
-        self.compiled = True  # by the first epoch, whose time says nothing of those to come
+        self.compiled = True  # in the first epoch, whose time therefore does not predict that of later ones
         if self.record.seconds + self.last_epoch > self.seconds:
             self.model.stop_training = True

@@ -1,8 +1,8 @@
 """The space in which autoencoder and chain are trained: the pixels themselves, or principal components of the flux.
 
-Both hide whether flux lies in memory or streams from disk, and both know how to fold themselves into a dense chain.
-Where errors stand beside the flux, targets have their weights as further columns, inverse variances over their mean:
-one for each pixel, or one for a spectrum of which components are fitted. `fit_network` takes them into the loss.
+Both hide whether flux is in memory or streams from disk, and both can be folded into a dense chain. If the grid has
+errors of the flux, targets have weights as further columns, inverse variances over their mean: one for each pixel, or
+one for each spectrum if components are fitted. `fit_network` applies them in the loss.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from stellar_emulator.networks.dense import DenseChain, linear_map
 Array = NDArray[np.float32]
 
 BYTES_IN_MEMORY = 128 * 2**20
-"""Flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size. Principal
+"""Bytes of flux held at once while training on pixels; a larger grid is read in shuffled chunks of this size. Principal
 components that take more are not copied for Keras."""
 
 
@@ -31,35 +31,35 @@ ROWS_ENCODED = 8192
 
 
 class Space(Protocol):
-    """Targets of a training, one for each example, with the maps between them and what the model finally gives."""
+    """Targets of a training, one for each example, with the maps between them and the model's final output."""
 
     @property
     def width(self) -> int: ...
 
     @property
     def row_weights(self) -> Array | None:
-        """Of each example as a whole, (n, 1), None where all weigh the same."""
+        """Weight of each example as a whole, (n, 1); None if all have the same weight."""
 
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
-        """What Keras fits: (inputs or targets, targets) of one part; ``inputs`` are those of all examples."""
+        """The data that Keras fits: (inputs or targets, targets) of one part; ``inputs`` are those of all examples."""
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
         """An encoder's output for every example."""
 
     def enter(self, chain: DenseChain) -> DenseChain:
-        """A chain that starts in this space, started from physical values instead."""
+        """Convert a chain that starts in this space to one that starts from physical values."""
 
     def leave(self, chain: DenseChain) -> DenseChain:
-        """A chain that ends in this space, continued to physical values."""
+        """Continue a chain that ends in this space to physical values."""
 
 
 @dataclass(frozen=True)
 class BasisSpace:
     """Principal components, divided by one common scale so that their mean variance is 1.
 
-    The error of a spectrum there is that of its flux up to a constant, since the components are orthonormal; all
-    coefficients (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs. They are left
-    as they are, and divided as they are asked for: a second array of that size may not fit.
+    The error of a spectrum in this space is that of its flux up to a constant, since the components are orthonormal.
+    All coefficients (rows, components) of a grid fit in memory, so one pass over the flux serves all epochs. They are
+    stored undivided, and divided on access, since a second array of that size may not fit.
     """
 
     basis: Basis
@@ -87,7 +87,8 @@ class BasisSpace:
         return (targets if inputs is None else inputs[rows], weighted(targets, self.row_weights, rows))
 
     def encode(self, encode: Callable[[Array], Array]) -> Array:
-        # In pieces: the widest layer's output for all rows of a large grid takes several times their own memory.
+        # Rows are encoded in pieces: the widest layer's output for all rows of a large grid takes several times their
+        # memory.
         starts = range(0, len(self.coefficients), ROWS_ENCODED)
         return np.concatenate([encode(self._targets(slice(first, first + ROWS_ENCODED))) for first in starts])
 
@@ -119,7 +120,7 @@ def row_weights(grid: Grid, split: SplitRows) -> Array | None:
 
 
 def inverse_variance(error: Array) -> NDArray[np.float64]:
-    """Of errors, 0 where they are infinite."""
+    """Inverse variance of errors, 0 where they are infinite."""
     return np.asarray(np.square(1.0 / error.astype(np.float64)))
 
 
@@ -130,14 +131,15 @@ def weighted(targets: Array, weights: Array | None, rows: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class Known:
-    """Of spectra with errors: mean flux of each pixel where there is data, (pixels,), and the mean inverse variance."""
+    """Statistics of spectra with errors: mean flux of each pixel that has data, (pixels,), and mean inverse
+    variance."""
 
     mean: Array
     weight: float
 
 
 def known_pixels(grid: Grid, rows: NDArray[np.int64]) -> Known:
-    """What is `Known` of some rows of a grid with errors, read group by group."""
+    """Compute `Known` for some rows of a grid with errors, read group by group."""
     total, count, weight = np.zeros(grid.pixels), np.zeros(grid.pixels), 0.0
     for group in range(grid.file.num_row_groups):
         first, last = grid.group_starts[group : group + 2]
@@ -151,7 +153,7 @@ def known_pixels(grid: Grid, rows: NDArray[np.int64]) -> Known:
 
 
 def known_flux(known: Known, flux: Array, error: Array) -> tuple[Array, Array]:
-    """Flux whose pixels without data are the mean, and its weights, (n, pixels) each."""
+    """Flux in which pixels without data are replaced by the mean, and its weights, (n, pixels) each."""
     return filled(flux, np.isfinite(error), known.mean), (inverse_variance(error) / known.weight).astype(np.float32)
 
 
@@ -177,7 +179,7 @@ class PixelSpace:
 
     @cached_property
     def known(self) -> Known | None:
-        """Of the training part; None for a grid without errors."""
+        """Statistics of the training part; None for a grid without errors."""
         return known_pixels(self.grid, self.split.train) if self.grid.has_errors else None
 
     def examples(self, part: str, inputs: Array | None, batch_size: int) -> Any:
@@ -199,9 +201,9 @@ class PixelSpace:
 
 
 class TargetBatches(keras.utils.PyDataset):
-    """Shuffled batches of targets in memory, gathered as they are asked for: given arrays, Keras copies them twice.
+    """Shuffled batches of targets in memory, gathered when requested, because Keras copies arrays twice.
 
-    targets: gives those of some rows. With ``seed`` None the order is that of ``rows``.
+    targets: returns the targets of some rows. With ``seed`` None the order is that of ``rows``.
     """
 
     def __init__(
@@ -235,8 +237,9 @@ class TargetBatches(keras.utils.PyDataset):
 class FluxBatches(keras.utils.PyDataset):
     """Shuffled batches of flux: row groups gathered into chunks, chunks in random order, rows shuffled inside each.
 
-    Memory holds one chunk. With ``seed`` None the order is that of the grid. Where all rows fit in one chunk they
-    are read once. Which groups share a chunk is drawn once: Keras wants as many batches in every epoch.
+    Memory holds one chunk. With ``seed`` None the order is that of the grid. If all rows fit in one chunk, they are
+    read once. The groups that share a chunk are drawn once, since Keras requires the same number of batches in every
+    epoch.
     """
 
     def __init__(
@@ -290,7 +293,7 @@ class FluxBatches(keras.utils.PyDataset):
     def _load(self, chunk: int) -> None:
         if chunk == self._loaded:
             return
-        self._flux = np.empty((0, self.grid.pixels), dtype=np.float32)  # let go of the last chunk first
+        self._flux = np.empty((0, self.grid.pixels), dtype=np.float32)  # release the last chunk first
         self._targets = self._flux
         self._flux = self._targets = self.grid.take(self._rows[chunk])
         if self.known is not None:

@@ -1,7 +1,7 @@
-"""A Gaussian process between the training runs, from which networks of the exact family learn beside the runs.
+"""A Gaussian process that interpolates between the training runs; networks of the exact family also learn from it.
 
-With some thousands of runs a network's error is that of interpolating between them, and a Gaussian process
-interpolates smooth functions of few labels better; but it needs all runs for each prediction, and networks don't.
+With some thousands of runs a network's error is dominated by the interpolation between them. A Gaussian process
+interpolates smooth functions of few labels better, but unlike a network it needs all runs for each prediction.
 """
 
 import time
@@ -18,7 +18,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
 from tqdm import tqdm
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
@@ -27,24 +27,24 @@ from stellar_emulator.system.files import new_file
 Array = NDArray[np.float32]
 
 RUNS_LEARNED = 12288
-"""Runs of a larger grid that the process learns, drawn by seed: its covariance matrix takes 8 bytes a pair."""
+"""Largest number of runs that the process learns, drawn by seed: its covariance matrix takes 8 bytes per pair."""
 
 RUNS_SCALED = 768
 COMPONENTS_SCALED = 8
-"""Runs and leading components by whose likelihood the length scales are chosen."""
+"""Numbers of runs and of leading components whose likelihood determines the length scales."""
 
 LENGTHS = (0.05, 100.0)
 """Bounds of the length scales, in units of half a coordinate's range."""
 
 ROWS_PREDICTED = 2048
-"""Predictions made at once, for whose covariances with all runs there must be memory."""
+"""Predictions made at once; their covariances with all runs must fit in memory."""
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a teacher says: labels scaled to [-1, 1], shape (n, labels), and their targets, shape (n, components).
+    """A teacher's predictions: labels scaled to [-1, 1], shape (n, labels), and their targets, shape (n, components).
 
-    error: mean squared error of its targets on the validation runs; seconds: spent on learning the training runs.
+    error: mean squared error of its targets on the validation runs; seconds: time spent on learning the training runs.
     """
 
     labels: Array
@@ -54,7 +54,7 @@ class Lessons:
 
 
 def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
-    """Learn the training runs, then say what ``count`` labels between them would give.
+    """Learn the training runs, then predict targets at ``count`` label vectors between them.
 
     labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
     """
@@ -67,7 +67,7 @@ def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: Split
 
 
 def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
-    """Lessons as a file has them; where there is none yet they are made and written to it, at once or not at all."""
+    """Read lessons from a file; if there is none yet, make them and write the file, complete or not at all."""
     if not path.is_file():
         made = make()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,15 +105,16 @@ class Teacher:
 
 
 def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
-    """Labels evenly over the box, scaled to [-1, 1], shape (count, labels)."""
+    """Labels spread evenly over the box, scaled to [-1, 1], shape (count, labels)."""
     sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
     return np.asarray(2.0 * sobol_points(sequence, count) - 1.0, dtype=np.float32)
 
 
 def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:
-    """The kernel whose length scales and noise make some targets (runs, components), of equal weight, likeliest.
+    """The kernel whose length scales and noise maximise the likelihood of some targets (runs, components) of equal
+    weight.
 
-    A smooth part, and one with kinks, which the networks of the atmospheres' structures have (leaky ReLU).
+    It has a smooth part, and one with kinks like those of the networks of the atmospheres' structures (leaky ReLU).
     """
     spread = np.maximum(targets.std(axis=0), np.finfo(np.float32).tiny)
     scales, shares = np.ones(points.shape[1]), (1e-4, 1e4)

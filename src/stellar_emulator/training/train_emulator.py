@@ -1,4 +1,4 @@
-"""Trains the emulator of a preset: autoencoder, label network and, where the preset says so, the chain of both."""
+"""Trains the emulator of a preset: autoencoder, label network and, if the preset asks for it, the chain of both."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.broadening.broadening import contract_broadening
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.evaluation import Reconstruction
 from stellar_emulator.grid.expand import limb_darkening
@@ -43,21 +44,23 @@ from stellar_emulator.training.teacher import Lessons, kept_lessons, teach
 
 Array = NDArray[np.float32]
 LEAST_SECONDS = 1e-3
-"""For fits whose time others have spent: each still runs one epoch."""
+"""Seconds for fits whose time has been used up by others, so that each still runs one epoch."""
 
 LESSONS = "lessons.npz"
-"""What a teacher says, kept in a training's folder."""
+"""File of a teacher's predictions in the folder of a training."""
 
 StageReport = Callable[[str], Report]
-"""Given a network's name, returns what is told each of its epochs."""
+"""Given a network's name, returns the function that receives each of its epochs."""
 
 
 @dataclass(frozen=True)
 class TrainedEmulator:
-    """network: labels to flux; encoder and decoder as trained, before fine-tuning; fits by stage.
+    """An emulator with its networks and the course of its training.
+
+    network: maps labels to flux; encoder and decoder: as trained, before fine-tuning; fits: by stage.
 
     The encoder reads flux (learned family) or modes and limb darkening of a run (exact family); the decoder gives them.
-    Networks that were trained elsewhere come without them, and without fits.
+    Networks that were trained elsewhere have neither encoder, decoder nor fits.
     """
 
     network: EmulatorNetwork | ExactEmulatorNetwork
@@ -68,10 +71,11 @@ class TrainedEmulator:
 
 @dataclass(frozen=True)
 class Examples:
-    """What the networks of one family learn from: labels scaled to [-1, 1], what they are, and targets.
+    """The examples from which networks of one family learn: scaled labels, the coordinates they stand for, and targets.
 
-    given: labels, or coordinates of them, scaled to [-1, 1], shape (n, inputs); coordinates: which; empty: the labels.
-    wrap: makes the family's emulator of a chain from physical inputs to physical targets.
+    given: labels, or coordinates of them, scaled to [-1, 1], shape (n, inputs); coordinates: these coordinates, empty
+    for the labels themselves. wrap: makes the family's emulator from a chain that maps physical inputs to physical
+    targets.
     """
 
     given: Array
@@ -83,10 +87,10 @@ class Examples:
 
 
 class Fitting:
-    """Fits the networks of one training, one after the other, and keeps what each left.
+    """Fits the networks of one training, one after the other, and keeps the result of each.
 
-    folder: keeps their states; report: is told their epochs; epochs: planned by all of them; seconds: for all of them
-    together. Each gets its share of the time by its planned epochs, from what those before it left.
+    folder: keeps their states; report: receives their epochs; epochs: sum of their planned epochs; seconds: time for
+    all of them together. Each gets a share of the remaining time in proportion to its planned epochs.
     """
 
     def __init__(self, folder: Path, report: StageReport, epochs: int = 0, seconds: float | None = None) -> None:
@@ -118,12 +122,12 @@ def train_emulator(
     folder: Path,
     report: StageReport,
 ) -> TrainedEmulator:
-    """Train the emulator of a preset; ``folder`` keeps its state, so that a killed training goes on.
+    """Train the emulator of a preset; ``folder`` keeps its state, so that a killed training can resume.
 
     Raises
     ------
     InputError
-        If the preset broadens exactly and the grid carries no intrinsic spectra.
+        If the preset broadens exactly and the grid has no intrinsic spectra.
     """
     keras.utils.set_random_seed(seed)
     fitting = Fitting(folder, report)
@@ -149,13 +153,13 @@ def train_emulator(
 
 
 def train_on(examples: Examples, preset: Preset, fitting: Fitting) -> TrainedEmulator:
-    """Train autoencoder and label network on examples and, where the preset says so, the chain of both."""
+    """Train autoencoder and label network on examples and, if the preset asks for it, the chain of both."""
     encoder, decoder = build_autoencoder(examples, preset.autoencoder)
     fit_autoencoder(examples, encoder, decoder, preset.autoencoder, fitting)
     label_network = build_label_network(examples, preset)
     fit_label_network(examples, encoder, label_network, preset.label_network, fitting)
     whole = layers.chain([label_network, decoder], "chain")
-    # As trained before fine-tuning, which changes the decoder.
+    # Kept as trained, before fine-tuning changes the decoder.
     encoding, decoding = from_keras(encoder), from_keras(decoder)
     if preset.fine_tuning is not None:
         fit_chain(examples, whole, preset.fine_tuning, fitting)
@@ -170,7 +174,7 @@ def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> S
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:
-    """One example a spectrum of a grid: all its labels, its flux."""
+    """One example for each spectrum of a grid, with all its labels and its flux."""
     given, coordinates = _given(unit_labels(contract.labels, grid.labels), contract.labels, inputs)
     return Examples(given, contract.labels, coordinates, space, split, EmulatorNetwork)
 
@@ -184,7 +188,7 @@ def exact_examples(
     inputs: Inputs,
     lessons: Lessons | None = None,
 ) -> Examples:
-    """One example a run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening.
+    """One example for each run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening.
 
     coefficients: of all runs in the basis, (runs, components); lessons: further examples to train on.
     """
@@ -202,7 +206,7 @@ def exact_examples(
 
 
 def _given(unit: Array, labels: tuple[Label, ...], inputs: Inputs) -> tuple[Array, Coordinates]:
-    """What a label network is given of labels scaled to [-1, 1], and which coordinates these are."""
+    """Inputs of a label network, computed from labels scaled to [-1, 1], and the coordinates that they are."""
     if inputs == "labels":
         return unit, ()
     return scaled_coordinates(labels, unit).astype(np.float32), physical_coordinates(labels)
@@ -211,7 +215,7 @@ def _given(unit: Array, labels: tuple[Label, ...], inputs: Inputs) -> tuple[Arra
 def exact_lessons(
     intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: TeacherSettings, seed: int
 ) -> Lessons:
-    """What a teacher makes of the training runs' coefficients in a basis, (runs, components)."""
+    """Predictions of a teacher that has learned the training runs' coefficients in a basis, (runs, components)."""
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
     return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
 
@@ -224,9 +228,9 @@ def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:
 def reconstruct(
     trained: TrainedEmulator, contract: Contract, intrinsic: IntrinsicGrid | None, part: Rows
 ) -> Reconstruction | None:
-    """What the autoencoder of a training makes of computed spectra; the exact family broadens them afterwards.
+    """Computed spectra as the autoencoder of a training reproduces them; the exact family broadens them afterwards.
 
-    None for networks that come without their autoencoder.
+    The result is None for networks without their autoencoder.
     """
     if trained.encoder is None or trained.decoder is None:
         return None
@@ -247,25 +251,25 @@ def intrinsic_targets(contract: Contract, intrinsic: IntrinsicGrid) -> Array:
 
 
 def unit_labels(labels: tuple[Label, ...], values: NDArray[np.float64]) -> Array:
-    """Values scaled from the labels' bounds to [-1, 1], shape (n, labels)."""
+    """Scale values from the labels' bounds to [-1, 1], shape (n, labels)."""
     return scaled(own_coordinates(labels), labels, values).astype(np.float32)
 
 
 def build_autoencoder(examples: Examples, preset: Autoencoder) -> tuple[keras.Sequential, keras.Sequential]:
-    """Encoder and decoder of the examples' targets."""
+    """Build encoder and decoder for the examples' targets."""
     width = examples.space.width
     return layers.build_encoder(width, preset), layers.build_decoder(width, preset)
 
 
 def build_label_network(examples: Examples, preset: Preset) -> keras.Sequential:
-    """Label network from what the examples are given to the autoencoder's latent values."""
+    """Build the label network, from the examples' inputs to the autoencoder's latent values."""
     return layers.build_label_network(examples.given.shape[1], preset.autoencoder.latent, preset.label_network)
 
 
 def fit_autoencoder(
     examples: Examples, encoder: keras.Sequential, decoder: keras.Sequential, preset: Autoencoder, fitting: Fitting
 ) -> None:
-    """Fit both halves to give back the targets."""
+    """Fit both halves to reproduce the targets."""
     space, batch = examples.space, preset.training.batch_size
     training, validation = (space.examples(part, None, batch) for part in ("train", "validation"))
     fitting(layers.chain([encoder, decoder], "autoencoder"), training, validation, preset.training)
@@ -295,7 +299,7 @@ def fit_chain(examples: Examples, whole: keras.Sequential, settings: Training, f
 def trained_emulator(
     examples: Examples, encoding: DenseChain, decoding: DenseChain, chain: DenseChain, fitting: Fitting
 ) -> TrainedEmulator:
-    """Networks of the examples' space and scaled labels as what takes and gives physical values."""
+    """Convert networks on scaled labels and the examples' space to an emulator on physical values."""
     lower, upper = bounds(examples.coordinates or own_coordinates(examples.labels), examples.labels)
     scale, shift = 2.0 / (upper - lower), -(upper + lower) / (upper - lower)
     space = examples.space

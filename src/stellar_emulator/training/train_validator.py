@@ -18,12 +18,12 @@ from stellar_emulator.training.fit_network import Fit, fit
 from stellar_emulator.training.train_emulator import StageReport, unit_labels
 
 LEAST_SPREAD = np.float32(1e-4)
-"""Of a component beside the first. What varies less is rounding, not to be blown up to what the others are."""
+"""Smallest spread of a component relative to the first. Smaller variations are rounding and must not be scaled up."""
 
 
 @dataclass(frozen=True)
 class TrainedValidator:
-    """network: flux to labels; basis: its principal components; fits by stage."""
+    """A validator. network: maps flux to labels; basis: its principal components; fits: by stage."""
 
     network: ValidatorNetwork
     basis: Basis
@@ -33,7 +33,7 @@ class TrainedValidator:
 def train_judges(
     grid: Grid, split: SplitRows, contract: Contract, preset: ValidatorSettings, folder: Path, report: StageReport
 ) -> tuple[TrainedValidator, ...]:
-    """Train one validator for each seed that the preset pins; the first is the one to register."""
+    """Train one validator for each seed of the preset; the first is the one to register."""
 
     def trained(seed: int) -> TrainedValidator:
         seeded = folder / f"judge_{seed}"

@@ -1,1 +1,1 @@
-"""Keras Tuner's search for presets: what is searched, how a trial is trained and measured, and what is chosen."""
+"""Keras Tuner's search for presets: the search space, the training and measurement of a trial, and the choice."""

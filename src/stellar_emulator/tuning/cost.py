@@ -1,4 +1,4 @@
-"""What one spectrum costs once a network is trained."""
+"""The cost of one spectrum from a trained network."""
 
 import time
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNe
 from stellar_emulator.networks.onnx.export import emulator_onnx
 
 REPEATS = 60
-"""Spectra timed; the fastest counts, since whatever else the machine does can only slow one down."""
+"""Number of spectra that are timed; the fastest counts, since other load on the machine can only slow one down."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """multiply_adds: of one spectrum, broadening included; milliseconds: of one spectrum, alone."""
+    """Cost of one spectrum, broadening included, in multiply-adds and in milliseconds if computed alone."""
 
     multiply_adds: int
     milliseconds: float

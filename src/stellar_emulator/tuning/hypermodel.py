@@ -1,4 +1,4 @@
-"""What is searched: from Keras Tuner's hyperparameters to a preset, and from a preset to the nearest of them."""
+"""The search space: from Keras Tuner's hyperparameters to a preset, and from a preset to the nearest ones."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 INPUTS: tuple[Inputs, ...] = get_args(Inputs)
 DROPOUTS = (0.0, 0.02, 0.1, 0.3)
 BETAS = (0.99, 0.999)
-"""What the hyperparameters may be; numbers ascend, of words the first is the default."""
+"""Values of the hyperparameters; numbers ascend, and the first of several words is the default."""
 
 DEPTHS_AUTOENCODER, DEPTHS_LABELS = (1, 3), (2, 5)
 RATES, DECAYS = (2e-4, 1e-2), (1e-3, 1e-1)
@@ -37,7 +37,7 @@ PREPARED = 0.05
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The presets of one search; ``base`` gives what is not searched."""
+    """The presets of one search; ``base`` has the values that are not varied."""
 
     target: Target
     base: Preset
@@ -45,7 +45,7 @@ class SearchSpace:
     epochs: int
 
     def preset(self, hp: Any) -> Preset:
-        """Ask for every hyperparameter of the target and make a preset of them."""
+        """Request each hyperparameter of the target and make a preset from them."""
         return _PRESETS[self.target](self, hp)
 
     def hypermodel(self) -> "PresetModel":
@@ -69,7 +69,7 @@ class PresetModel(keras_tuner.HyperModel):
 
 
 def with_epochs(preset: Preset, target: Target, epochs: int) -> Preset:
-    """A preset with ``epochs`` in the target's last fit, its other fits in proportion; patience is never less."""
+    """A preset with ``epochs`` in the target's last fit, and its other fits in proportion; patience never falls."""
     share = epochs / last_fit(preset, target).epochs
     return preset.model_copy(
         update={
@@ -81,7 +81,7 @@ def with_epochs(preset: Preset, target: Target, epochs: int) -> Preset:
 
 
 def last_fit(preset: Preset, target: Target) -> Training:
-    """The fit that a trial of some target ends with."""
+    """The last fit of a trial of some target."""
     if target == "autoencoder":
         return preset.autoencoder.training
     if target == "chain" and preset.fine_tuning is not None:
@@ -97,7 +97,7 @@ def planned_epochs(preset: Preset, target: Target) -> int:
 
 
 def with_run_epochs(preset: Preset, run: Mapping[str, int]) -> Preset:
-    """A preset with the epochs that its fits ran, by their networks' names: alone, they anneal as they did."""
+    """A preset with the epochs that its fits ran, by their networks' names, so that learning rates fall as they did."""
     fits = _fits(preset)
     ran = {name: fits[name].model_copy(update={"epochs": epochs}) for name, epochs in run.items()}
     update: dict[str, object] = {
@@ -155,7 +155,7 @@ def _family_and_basis(space: SearchSpace, hp: Any) -> tuple[Family, int]:
 
 
 def _teacher(space: SearchSpace, family: Family) -> TeacherSettings | None:
-    """Not searched: trials of the exact family have the base's."""
+    """The teacher is not varied: trials of the exact family have that of the base."""
     return space.base.teacher if family == "exact" else None
 
 

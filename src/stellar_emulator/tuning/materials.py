@@ -1,4 +1,4 @@
-"""What all trials of a search read, prepared once: principal components, targets, and the spectra that judge."""
+"""Data that all trials of a search share, prepared once: principal components, targets, and validation spectra."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,13 +32,13 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Projected:
-    """The largest basis that a trial may ask for, and every example's coefficients in it."""
+    """The largest basis that a trial may use, and the coefficients of every example in it."""
 
     basis: Basis
     coefficients: Array
 
     def first(self, components: int) -> tuple[Basis, Array]:
-        """The leading components alone, with the coefficients in them."""
+        """Only the leading components, with their coefficients."""
         basis = self.basis
         leading = Basis(basis.mean, basis.components[:components], basis.variance[:components])
         return leading, self.coefficients[:, :components]
@@ -47,8 +47,8 @@ class _Projected:
 class Materials:
     """Training and validation runs of a grid as trials need them; nothing is taken from test runs.
 
-    Principal components are fitted once, to the largest number that a trial may ask for: fewer are the leading ones.
-    So are the lessons of a teacher, which ``folder`` keeps.
+    Principal components are fitted once, to the largest number that a trial may use; smaller numbers are the leading
+    ones. The lessons of a teacher are also made once, and kept in ``folder``.
     """
 
     def __init__(self, source: Source, contract: Contract, split: SplitRows, seed: int, folder: Path) -> None:
@@ -57,11 +57,11 @@ class Materials:
 
     @cached_property
     def validation(self) -> Rows:
-        """The spectra that judge every trial."""
+        """The spectra by which every trial is judged."""
         return read_part(self.source.grid, self.split.validation, self.contract.sampling.seed)
 
     def examples(self, preset: Preset) -> Examples:
-        """What the networks of a preset learn from."""
+        """The examples from which the networks of a preset learn."""
         if preset.family == "exact":
             assert self.source.intrinsic is not None
             basis, coefficients = self._exact.first(preset.basis or 1)
@@ -85,7 +85,7 @@ class Materials:
         return _Projected(basis, basis.project(targets))
 
     def _taught(self, teacher: TeacherSettings, components: int) -> Lessons:
-        """What a teacher says, in the leading components."""
+        """A teacher's predictions, in the leading components."""
         if teacher not in self._lessons:
             assert self.source.intrinsic is not None
             given = (self.source.intrinsic, self.contract, self._exact.coefficients, teacher, self.seed)

@@ -20,11 +20,11 @@ from stellar_emulator.tuning.plan import Plan
 from stellar_emulator.tuning.trial import RESULT, read_result
 
 FACTOR = 3
-"""By which Hyperband divides trials, and multiplies epochs, from one round to the next."""
+"""Factor by which Hyperband divides trials, and multiplies epochs, from one round to the next."""
 
 CURIOSITY = 1.0
-"""Standard deviations by which the Gaussian process hopes for less than it expects; with 2.6, Keras Tuner's default,
-tens of trials are all spent on corners of so many dimensions."""
+"""Standard deviations below the expected error at which the Gaussian process ranks candidates (Keras Tuner's beta);
+with 2.6, its default, tens of trials are all spent on corners of so many dimensions."""
 
 OBJECTIVE = "flux_mae"
 
@@ -32,8 +32,8 @@ OBJECTIVE = "flux_mae"
 class Budgeted(keras_tuner.Oracle):
     """Keeps a search within its budget and its state whole; mixed into each of Keras Tuner's oracles.
 
-    given: hyperparameters of the first trials; on_end: told the id of each trial that ended. Keras Tuner itself writes
-    its files in place, and takes up again a trial that ended while its own file was being written: neither would
+    given: hyperparameters of the first trials; on_end: receives the id of each trial that ended. Keras Tuner itself
+    writes its files in place, and repeats a trial that ended while its own file was being written; neither would
     survive a kill at any moment.
     """
 
@@ -44,7 +44,7 @@ class Budgeted(keras_tuner.Oracle):
 
     def __init__(self, plan: Plan, **settings: Any) -> None:
         self.plan, self.before, self.began = plan, 0.0, time.monotonic()
-        # Failures never end a search: it goes on with the next trial.
+        # Failures never end a search, which continues with the next trial.
         super().__init__(
             objective=keras_tuner.Objective(OBJECTIVE, "min"),
             seed=max(1, plan.seed),  # Keras Tuner takes 0 for no seed
@@ -55,7 +55,7 @@ class Budgeted(keras_tuner.Oracle):
 
     @property
     def seconds(self) -> float:
-        """Time spent on the search, between kills and restarts."""
+        """Time spent on the search, without the time between a kill and a restart."""
         return self.before + time.monotonic() - self.began
 
     @property
@@ -84,7 +84,7 @@ class Budgeted(keras_tuner.Oracle):
 
     @keras_tuner.synchronized  # type: ignore[untyped-decorator]
     def take_back(self, tuner_id: str) -> None:
-        """Put the trial of a worker that is no more back in the queue."""
+        """Return the trial of a worker that has died to the queue."""
         self.tuner_ids.discard(tuner_id)
         trial = self.ongoing_trials.pop(tuner_id, None)
         if trial is not None:
@@ -109,13 +109,13 @@ class Budgeted(keras_tuner.Oracle):
         return Path(self._get_oracle_fname())
 
     def resume(self) -> None:
-        """Take up the state that an interrupted search left, if there is one.
+        """Resume from the state of an interrupted search, if there is one.
 
-        A state with a damaged file is given up: trials are then drawn anew, the same, and those that ended are not
+        A state with a damaged file is discarded: the same trials are then drawn anew, and those that ended are not
         trained again.
         """
         started = self._started()
-        # A trial that the state doesn't know was never begun: it is drawn again, the same.
+        # A trial that is not in the state was never begun; the same trial is drawn again.
         for file in self._state_file.parent.glob("trial_*/trial.json"):
             if file.parent.name.removeprefix("trial_") not in started:
                 file.unlink()
@@ -124,7 +124,7 @@ class Budgeted(keras_tuner.Oracle):
             self._settle_interrupted()
 
     def _started(self) -> set[str]:
-        """Trials of a state that is whole."""
+        """Trials of an intact state."""
         if not self._state_file.is_file():
             return set()
         state = read_json(self._state_file)
@@ -144,7 +144,7 @@ class Budgeted(keras_tuner.Oracle):
         return Path(self._get_trial_dir(trial)) / "trial.json"
 
     def _settle_interrupted(self) -> None:
-        """Of the trials that were going on: those that had ended stay ended, the others begin again."""
+        """Settle trials that were running: those that had ended stay ended, and the others begin again."""
         queue = self._retry_queue
         interrupted = list(dict.fromkeys(queue))
         queue.clear()
@@ -162,11 +162,11 @@ class _Random(Budgeted, RandomSearchOracle):
 
 
 class _Bayesian(Budgeted, BayesianOptimizationOracle):
-    """A Gaussian process of the error's logarithm: of the error itself, one bad trial would hide all differences."""
+    """A Gaussian process of the error's logarithm: with the error itself, one bad trial would hide all differences."""
 
     def _vectorize_trials(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         places, errors = super()._vectorize_trials()
-        # Of trials that are going on it holds what the process, which knows logarithms, expects: a number below 0.
+        # For running trials it holds the value that the process, which models logarithms, expects: a number below 0.
         return places, np.where(errors > 0.0, np.log(np.maximum(errors, sys.float_info.min)), errors)
 
 

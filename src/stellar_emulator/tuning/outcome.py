@@ -1,4 +1,4 @@
-"""What a search found: verdicts, the front of error against cost, and the point chosen on it."""
+"""The outcome of a search: verdicts, the front of error against cost, and the point chosen on it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +8,7 @@ from stellar_emulator.errors import RefusedError
 from stellar_emulator.tuning.trial import TrialResult, TrialVerdict, read_result
 
 TIE = 0.02
-"""Errors that differ by less than this share are even: the cheaper network is chosen."""
+"""Errors that differ by less than this share count as equal, and the cheaper network is chosen."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class SearchOutcome:
 
 
 def read_trials(folder: Path, order: Iterable[str]) -> tuple[TrialResult, ...]:
-    """Results of the trials of a search's folder in an order of ids, those that later trials went on from promoted."""
+    """Results of the trials in a search's folder, in order of ids; those from which later trials continued are
+    promoted."""
     found = [read_result(folder / f"trial_{trial}") for trial in order]
     ended = [result for result in found if result is not None]
     continued = {result.earlier for result in ended}
@@ -52,13 +53,13 @@ def find_outcome(trials: Sequence[TrialResult]) -> SearchOutcome:
         raise RefusedError(f"none of {len(trials)} trials could be trained; the last one: {reason}")
     front = pareto_front(trained)
     best = min(_error(trial) for trial in front)
-    # The front falls with the cost: the first within a tie is the cheapest.
+    # The error falls along the front as the cost rises, so the first within a tie is the cheapest.
     chosen = next(trial for trial in front if _error(trial) <= (1.0 + TIE) * best)
     return SearchOutcome(tuple(trials), front, chosen)
 
 
 def pareto_front(trials: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
-    """Trials that no other one beats in both error and milliseconds, cheapest first."""
+    """Trials that no other trial beats in both error and milliseconds, cheapest first."""
     front: list[TrialResult] = []
     for trial in sorted(trials, key=lambda trial: (_cost(trial), _error(trial))):
         if not front or _error(trial) < _error(front[-1]):
@@ -67,7 +68,7 @@ def pareto_front(trials: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
 
 
 def table_rows(outcome: SearchOutcome) -> list[dict[str, object]]:
-    """One flat row a trial, for a file."""
+    """One flat row per trial, for a file."""
     front = {trial.trial for trial in outcome.front}
     return [
         {
@@ -88,7 +89,7 @@ def table_rows(outcome: SearchOutcome) -> list[dict[str, object]]:
 
 
 def outcome_table(outcome: SearchOutcome) -> str:
-    """The table that people read: the given presets and the front, the chosen point marked."""
+    """The table for readers: the given presets and the front, the chosen point marked."""
     head = (
         f"{'trial':<8}{'preset':<10}{'family':<9}{'verdict':<11}{'MAE':>10}{'hard':>10}{'cores':>10}{'ms':>8}"
         f"{'weights':>12}{'minutes':>9}"
@@ -98,7 +99,7 @@ def outcome_table(outcome: SearchOutcome) -> str:
 
 
 def summary(outcome: SearchOutcome) -> str:
-    """What the search gained, in one line for each given preset."""
+    """The gain of the search, in one line for each given preset."""
     lines = []
     for trial in _given(outcome):
         gain = _error(outcome.chosen) / _error(trial)

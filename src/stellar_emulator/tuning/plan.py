@@ -1,4 +1,4 @@
-"""What a search is asked for: the networks, the algorithm and the budget."""
+"""The plan of a search: the networks, the algorithm and the budget."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ ALGORITHMS: tuple[Algorithm, ...] = ("hyperband", "bayesian", "random")
 
 @dataclass(frozen=True)
 class Plan:
-    """One search. trials: at most; epochs: of a trial's last fit, at most; minutes: of all; trial_minutes: of one."""
+    """One search. Limits are trials, epochs of a trial's last fit, minutes of all trials and trial_minutes of one."""
 
     target: Target
     algorithm: Algorithm
@@ -27,7 +27,7 @@ class Plan:
     seed: int
 
     def check(self) -> None:
-        """Refuse a budget in which no trial has room. Raises `InputError`."""
+        """Refuse a budget that is too small for one trial. Raises `InputError`."""
         if self.trial_minutes > self.minutes:
             raise InputError(
                 f"trial_minutes = {self.trial_minutes:g} is more than minutes = {self.minutes:g}, the whole search: "
@@ -35,6 +35,7 @@ class Plan:
             )
 
     def key(self, *others: str) -> str:
-        """Names the search in its folder: another budget of trials or minutes goes on, anything else is another one."""
+        """Name of the search in its folder: other trials or minutes continue it; any other change makes another
+        search."""
         own = [self.target, self.algorithm, self.epochs, self.trial_minutes, self.seed]
         return hashlib.sha256(json.dumps([*own, *others]).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""How a trial trains each target of a search, and what it gives of the validation spectra."""
+"""The training of each target of a search in a trial, and its output for the validation spectra."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from stellar_emulator.tuning.plan import Target
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained target. parameters: trained ones that a spectrum needs; flux: of the validation spectra."""
+    """A trained target. parameters: number of them that a spectrum needs; flux: that of the validation spectra."""
 
     emulator: TrainedEmulator
     parameters: int
@@ -39,15 +39,15 @@ class Trained:
 class Workshop:
     """Trains presets for one target, on the same materials.
 
-    shared: folder of the autoencoder that all label networks learn from; only the target ``label_network`` has one.
-    Lessons of a teacher are the materials'.
+    shared: folder of the autoencoder from which all label networks learn; only the target ``label_network`` has one.
+    The lessons of a teacher belong to the materials.
     """
 
     def __init__(self, target: Target, materials: Materials, base: Preset, shared: Path) -> None:
         self.target, self.materials, self.base, self.shared = target, materials, base, shared
 
     def train(self, preset: Preset, fitting: Fitting, start: Path | None) -> Trained:
-        """Train the target; ``start``: folder of an earlier trial's fits, whose last weights this one goes on from."""
+        """Train the target; ``start``: folder of an earlier trial's fits, from whose last weights to continue."""
         keras.utils.clear_session(free_memory=True)
         keras.utils.set_random_seed(self.materials.seed)
         examples = self.materials.examples(preset)
@@ -58,7 +58,7 @@ class Workshop:
         return self._chain(examples, preset, fitting, start)
 
     def prepare(self) -> None:
-        """Train what the trials share: the base's teacher, and the autoencoder that label networks learn from."""
+        """Train the parts that trials share: the base's teacher, and the autoencoder for label networks."""
         if self.base.teacher is None and self.target != "label_network":
             return
         keras.utils.set_random_seed(self.materials.seed)
@@ -71,7 +71,7 @@ class Workshop:
         _go_on(layers.chain([encoder, decoder], "autoencoder"), start)
         fit_autoencoder(examples, encoder, decoder, preset.autoencoder, fitting)
         decoding = from_keras(decoder)
-        # A network from labels to flux needs a label network: what costs nothing and knows nothing stands for it.
+        # A network from labels to flux needs a label network, for which an untrained one without cost stands here.
         inputs, latent = examples.given.shape[1], preset.autoencoder.latent
         unlearned = linear_map(np.zeros((inputs, latent)), np.zeros(latent))
         emulator = trained_emulator(examples, from_keras(encoder), decoding, unlearned + decoding, fitting)
@@ -112,7 +112,7 @@ class Workshop:
         return Trained(emulator, _parameters(chain), emulator.network(self.materials.validation.labels))
 
     def _shared_autoencoder(self, examples: Examples) -> tuple[keras.Sequential, keras.Sequential]:
-        """The base preset's autoencoder: trained by the first who asks, read from its folder by all others."""
+        """The base preset's autoencoder: the first caller trains it, and all others read it from its folder."""
         encoder, decoder = build_autoencoder(examples, self.base.autoencoder)
         fitting = Fitting(self.shared, lambda name: lambda epoch, metrics: None)
         fit_autoencoder(examples, encoder, decoder, self.base.autoencoder, fitting)

@@ -1,4 +1,4 @@
-"""Keras Tuner's chief and workers: who this process is, workers on this machine, and a chief that none can hang."""
+"""Keras Tuner's chief and workers: the role of this process, workers on this machine, and a chief that can't hang."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ from typing import Any, Literal
 from stellar_emulator.errors import InputError, SetupError
 
 TUNER_ID, ORACLE_IP, ORACLE_PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
-"""Keras Tuner's own environment variables; an id with ``chief`` in it is the chief's."""
+"""Keras Tuner's own environment variables; an id that contains ``chief`` is that of the chief."""
 
 RESTARTS = 10
-"""Times that a worker which was killed is started again."""
+"""Number of times that a killed worker is started again."""
 
 FAREWELL = 30.0
-"""Seconds that a chief waits, after the last trial, for workers of other machines to ask for the next and leave."""
+"""Seconds that a chief waits after the last trial for workers of other machines to ask for the next one and leave."""
 
 _WATCHED = """
 import os, sys, threading
@@ -30,13 +30,13 @@ threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start
 from stellar_emulator.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-"""A worker that ends with the process that started it, whose end of the pipe closes however that one dies."""
+"""Code of a worker that ends with its parent process: the parent's end of the pipe closes however it dies."""
 
 Role = Literal["alone", "chief", "worker"]
 
 
 def role(environment: Mapping[str, str]) -> Role:
-    """What Keras Tuner's variables make of this process.
+    """The role of this process according to Keras Tuner's variables.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def role(environment: Mapping[str, str]) -> Role:
 
 @contextmanager
 def chief_environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """Make this process a chief: by variables that are set already, else on a free port of this machine."""
+    """Make this process a chief, by variables that are already set, or else on a free port of this machine."""
     if role(environment) == "chief":
         yield
         return
@@ -86,7 +86,8 @@ def _ended(process: "subprocess.Popen[bytes]") -> None:
 class LocalWorkers:
     """Worker processes on this machine, each with its share of the cores, and started again if it is killed.
 
-    words: of the command that they run; logs: folder of what they print; environment: variables beside this process's.
+    words: those of the command that they run; logs: folder of their output; environment: variables besides this
+    process's.
     """
 
     words: Sequence[str]
@@ -107,7 +108,7 @@ class LocalWorkers:
             _ended(process)
 
     def revive(self, oracle: Any) -> None:
-        """Let go of workers that are done, and start again those that were killed.
+        """Remove workers that have finished, and restart those that were killed.
 
         Raises
         ------
@@ -130,7 +131,7 @@ class LocalWorkers:
     def _replace(self, name: str, by: str, oracle: Any) -> None:
         self.restarts[name] = self.restarts.get(name, 0) + 1
         if self.restarts[name] <= RESTARTS:
-            self._start(name)  # Keras Tuner gives a worker that asks under its old name its old trial.
+            self._start(name)  # A worker that asks under its old name gets its old trial from Keras Tuner.
             return
         oracle.take_back(name)
         if not self.running and not oracle.stopped:
@@ -159,9 +160,10 @@ class LocalWorkers:
 
 
 def lead(tuner: Any, oracle: Any, local: LocalWorkers, longest: float) -> None:
-    """Be the chief until all trials ended: Keras Tuner's own server answers, and what workers leave undone is queued.
+    """Act as chief until all trials have ended: Keras Tuner's server answers, and unfinished trials of workers are
+    queued.
 
-    longest: seconds that a trial may take; one of another machine's worker that takes longer is given to the next.
+    longest: seconds that a trial may take; a trial of another machine's worker that takes longer is given to the next.
 
     Raises
     ------
@@ -198,7 +200,7 @@ def _serve(tuner: Any, failures: list[BaseException]) -> None:
 
 
 class _Overdue:
-    """Finds workers whose trial goes on for too long."""
+    """Finds workers whose trial takes too long."""
 
     def __init__(self, longest: float) -> None:
         self.longest = longest

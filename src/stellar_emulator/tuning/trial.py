@@ -1,4 +1,4 @@
-"""What is kept of one trial, in a file of its own, so that it is trained once whatever ends the search."""
+"""The record of one trial, in a file of its own, so that it is trained once however the search ends."""
 
 import json
 import math
@@ -12,17 +12,17 @@ from stellar_emulator.system.files import read_json, write_file
 from stellar_emulator.tuning.hypermodel import Value
 
 TrialVerdict = Literal["completed", "pruned", "promoted", "failed"]
-"""pruned: stopped by the algorithm before its last epoch; promoted: so too, but a later trial went on from there."""
+"""pruned: stopped by the algorithm before its last epoch; promoted: likewise, but a later trial continued from it."""
 
 RESULT = "result.json"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a trained trial reached on validation runs, and what one spectrum costs.
+    """The errors of a trained trial on validation runs, and the cost of one spectrum.
 
-    mae: mean absolute error of flux, weighted to the uniform box; hard_mae: of the hard region (NaN without spectra
-    there); core_mae, hard_core_mae: inside line cores.
+    mae: mean absolute error of flux, weighted to the uniform box; hard_mae: that of the hard region (NaN without
+    spectra there); core_mae, hard_core_mae: those inside line cores.
     """
 
     mae: float
@@ -38,9 +38,9 @@ class Figures:
 class TrialResult:
     """One trial that ended.
 
-    origin: ``paper`` or ``default`` for a given preset, else ``searched``; earlier: trial whose weights it went on
-    from; values: Keras Tuner's hyperparameters; preset: as it was trained, with the epochs that were run; seconds: of
-    it all; fit_seconds: of them inside fits; figures: None for a failed one.
+    origin: ``paper`` or ``default`` for a given preset, else ``searched``; earlier: trial from whose weights it
+    continued; values: Keras Tuner's hyperparameters; preset: as it was trained, with the epochs that were run; seconds:
+    time of the whole trial; fit_seconds: part of it inside fits; figures: None if it failed.
     """
 
     trial: str
@@ -56,13 +56,13 @@ class TrialResult:
 
 
 def write_result(folder: Path, result: TrialResult) -> None:
-    """Write ``result.json`` at once or not at all."""
+    """Write ``result.json``, complete or not at all."""
     content = {**asdict(result), "preset": result.preset.model_dump(mode="json")}
     write_file(folder / RESULT, json.dumps(content, indent=1))
 
 
 def read_result(folder: Path) -> TrialResult | None:
-    """The result in a trial's folder, None where the trial has not ended, or its file is damaged."""
+    """The result in a trial's folder, None if the trial has not ended or its file is damaged."""
     content: dict[str, Any] | None = read_json(folder / RESULT)
     if content is None:
         return None

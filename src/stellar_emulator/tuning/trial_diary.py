@@ -1,4 +1,4 @@
-"""Tells MLflow of a search's trials: one child run each, under the run of the search."""
+"""Logs a search's trials to MLflow: one child run each, under the run of the search."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -20,7 +20,7 @@ REASON = "reason"
 
 
 class TrialDiary:
-    """Keeps each trial's hyperparameters, epochs, figures and verdict; a trial that was killed goes on in its run."""
+    """Keeps each trial's hyperparameters, epochs, figures and verdict; a trial that was killed continues in its run."""
 
     def __init__(self, parent: str) -> None:
         self.parent = parent
@@ -35,7 +35,7 @@ class TrialDiary:
             self.run.end("KILLED")
 
     def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport:
-        """Open a trial's run and return what logs the epochs of its networks as ``NETWORK.loss`` and so on."""
+        """Open a trial's run and return the function that logs its networks' epochs, as ``NETWORK.loss`` and so on."""
         with reachable():
             self.run = run = tracking.take_up_child(self.parent, f"trial {trial}", {TRIAL: trial})
             run.log_settings({**values, "family": preset.family})

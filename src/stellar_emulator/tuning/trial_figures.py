@@ -1,4 +1,4 @@
-"""What a trained trial is judged by: its flux errors on validation runs, and its costs."""
+"""The figures by which a trained trial is judged: its flux errors on validation runs, and its costs."""
 
 import numpy as np
 

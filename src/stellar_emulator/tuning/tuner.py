@@ -1,4 +1,4 @@
-"""The tuner: runs each trial that Keras Tuner's oracle asks for, and keeps what it gave."""
+"""The tuner: runs each trial that Keras Tuner's oracle requests, and keeps its result."""
 
 import shutil
 import time
@@ -30,17 +30,17 @@ from stellar_emulator.tuning.trial import TrialResult, read_result, write_result
 from stellar_emulator.tuning.trial_figures import measure
 
 NETWORKS = "networks"
-"""Folder, inside a trial's, of its fits."""
+"""Folder of a trial's fits, inside the trial's folder."""
 
 STARTS = 5
-"""Times that a trial is begun: one that ends its process each time (it takes too much memory, say) has failed."""
+"""Number of times that a trial is begun: one whose process ends each time (for lack of memory, say) has failed."""
 
 ORIGIN = "origin"
-"""Key, among a given trial's hyperparameters, of the name of its preset."""
+"""Key of the name of a given trial's preset, among its hyperparameters."""
 
 
 class Diary(Protocol):
-    """Who is told of trials: `begin` before each (again after a kill), `end` after it."""
+    """The log of trials: `begin` is called before each (again after a kill), `end` after it."""
 
     def begin(self, trial: str, preset: Preset, values: Mapping[str, Value]) -> StageReport: ...
 
@@ -49,7 +49,7 @@ class Diary(Protocol):
 
 @dataclass(frozen=True)
 class _Task:
-    """What one trial is to do. earlier: trial that it goes on from; share: of a whole trial's epochs and time."""
+    """The task of one trial. earlier: trial from which it continues; share: part of a whole trial's epochs and time."""
 
     trial: str
     values: Mapping[str, Value]
@@ -60,10 +60,10 @@ class _Task:
 
 
 class PresetTuner(keras_tuner.Tuner):
-    """Trains presets under a time cap and measures the flux that they give of validation runs.
+    """Trains presets under a time cap and measures the flux that they generate for validation runs.
 
-    given: presets of the first trials, by name. Where Keras Tuner's environment variables name a chief, this asks that
-    one's oracle for trials. All tuners of a search share ``folder``.
+    given: presets of the first trials, by name. Where Keras Tuner's environment variables name a chief, this tuner asks
+    the chief's oracle for trials. All tuners of a search share ``folder``.
     """
 
     oracle: Any  # a `Budgeted` one, or what asks a chief's
@@ -84,7 +84,7 @@ class PresetTuner(keras_tuner.Tuner):
         )
 
     def _populate_initial_space(self) -> None:
-        """Fill the oracle's space, queue the given presets, and take up what an interrupted search left."""
+        """Fill the oracle's space, queue the given presets, and resume the state of an interrupted search."""
         super()._populate_initial_space()
         space = self.oracle.hyperparameters.space
         self.oracle.given = [{**self.space.values(preset, space), ORIGIN: name} for name, preset in self.given.items()]
@@ -92,12 +92,12 @@ class PresetTuner(keras_tuner.Tuner):
             self.oracle.resume()
 
     def save(self) -> None:  # type: ignore[override]  # Keras Tuner's tuners take no file either
-        """Keep the oracle's state alone: the tuner has none, and `_populate_initial_space` finds it."""
+        """Save only the oracle's state: the tuner has none, and `_populate_initial_space` finds it."""
         if not self._is_worker():
             self.oracle.save()
 
     def _try_run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """As Keras Tuner's, but what is no fault of the trial ends the search."""
+        """Like Keras Tuner's method, but an error that is not the trial's ends the search."""
         try:
             self._run_and_update_trial(trial)
             trial.status = TrialStatus.COMPLETED
@@ -115,7 +115,7 @@ class PresetTuner(keras_tuner.Tuner):
             result = self._run(task, self.diary.begin(task.trial, task.preset, task.values))
             self.diary.end(result)
             write_result(folder, result)
-        if self.plan.algorithm != "hyperband":  # whose later trials go on from these weights
+        if self.plan.algorithm != "hyperband":  # later trials continue from these weights
             shutil.rmtree(folder / NETWORKS, ignore_errors=True)
         if result.figures is None:
             raise FailedTrialError(result.reason)
@@ -135,7 +135,7 @@ class PresetTuner(keras_tuner.Tuner):
         return _Task(trial.trial_id, values, preset, earlier, epochs / self.plan.epochs, last >= self.plan.epochs)
 
     def _run(self, task: _Task, report: StageReport) -> TrialResult:
-        """Run a trial to its end, good or bad."""
+        """Run a trial until it ends or fails."""
         began, folder = time.monotonic(), self._folder(task.trial)
         before = None if task.earlier is None else read_result(self._folder(task.earlier))
         target = self.plan.target
@@ -148,7 +148,7 @@ class PresetTuner(keras_tuner.Tuner):
             figures = measure(self.workshop.materials, self.workshop.train(task.preset, fitting, start))
         except SetupError:
             raise
-        except Exception as error:  # whatever Keras, its backend or the machine make of a trial
+        except Exception as error:  # any error of Keras, its backend or the machine
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         return TrialResult(
             trial=task.trial,
@@ -164,7 +164,7 @@ class PresetTuner(keras_tuner.Tuner):
         )
 
     def _as_run(self, preset: Preset, fitting: Fitting, before: TrialResult | None) -> Preset:
-        """The preset with the epochs that were run, those of the trial that this one went on from included."""
+        """The preset with the epochs that were run, including those of the trial from which this one continued."""
         epochs = {name: done.epochs for name, done in fitting.fits.items()}
         if before is None:
             return with_run_epochs(preset, epochs)
@@ -176,7 +176,7 @@ class PresetTuner(keras_tuner.Tuner):
 
 
 def _drawn(values: Mapping[str, Value]) -> dict[str, Value]:
-    """A trial's hyperparameters as its result has them."""
+    """A trial's hyperparameters in the form of its result."""
     return {name: value for name, value in values.items() if name != ORIGIN}
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from stellar_emulator.contract.axis import WavelengthAxis
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
 
@@ -45,7 +45,7 @@ def own_expectations() -> dict[str, Any]:
         """Expect an upper quantile of a normalised flux to lie near 1; it does not if never or twice normalised."""
 
     class ExpectSpectrumToHaveContrast(ExpectColumnValuesToBeBetween):
-        """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum tells nothing."""
+        """Expect the highest and the lowest flux of a spectrum to differ: a flat spectrum has no information."""
 
     class ExpectNoClippedPixels(ExpectColumnValuesToBeBetween):
         """Expect no pixel to lie exactly on a bound of the flux: such pixels are dead or saturated."""

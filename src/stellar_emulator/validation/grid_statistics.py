@@ -1,4 +1,4 @@
-"""What a grid as a whole tells: rank correlations of measures with labels, and how labels fill their ranges."""
+"""Statistics of a grid as a whole: rank correlations of measures with labels, and the coverage of labels' ranges."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from stellar_emulator.contract.contract import Label
+from stellar_emulator.contract.label import Label
 from stellar_emulator.grid.sampling import warped
 
 Where = Mapping[str, Sequence[float]]

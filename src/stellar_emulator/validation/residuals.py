@@ -20,7 +20,7 @@ _DECIMALS = 3
 # Between plain principal components, ruled by the strongest lines, and whitened ones, ruled by the least certain.
 _WEIGHT = 0.3
 
-# Of a label's draws: allowed even if the neighbours agree by chance, as several broadenings of one run do.
+# Share of a label's draws that is allowed even if the neighbours agree by chance, as several broadenings of one run do.
 _FLOOR = 0.05
 
 
@@ -29,8 +29,8 @@ def label_residuals(contract: Contract, table: pd.DataFrame) -> NDArray[np.float
 
     Neighbours of the same run don't count: all of it may be wrong. Labels count as shares of their draws. Of the label
     that differs most: how far it lies below the lowest or above the highest of the neighbours', in units of half their
-    range; 0 inside. A label that the flux doesn't tell has a wide range. NaN for spectra with a label or measure that
-    is not finite.
+    range; 0 inside. A label that the flux does not constrain has a wide range. NaN for spectra with a label or measure
+    that is not finite.
     """
     labels = table[contract.label_names].to_numpy()
     measures = table[residual_measures(contract)].to_numpy()

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, Label
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.expectation_limits import RankCorrelation
+from stellar_emulator.contract.label import Label
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
 from stellar_emulator.validation.expectations import own_expectations
 from stellar_emulator.validation.verdict import ROWS_NAMED, WAVELENGTH_AXIS, Fault, counted

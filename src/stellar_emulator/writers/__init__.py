@@ -1,1 +1,1 @@
-"""Files of generated spectra, one module a format."""
+"""Files of generated spectra, one module per format."""

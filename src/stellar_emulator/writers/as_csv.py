@@ -8,7 +8,7 @@ import numpy as np
 from stellar_emulator.writers.batch import Generated
 
 DIGITS = "{:.7g}"
-"""What single precision holds."""
+"""Significant digits of single precision."""
 
 
 def write(path: Path, generated: Generated) -> None:

@@ -1,9 +1,9 @@
 """Spectra as FITS: an image with a linear or logarithmic wavelength axis, (pixels,) or (spectra, pixels).
 
-Linear ones are what `specutils` reads; logarithmic ones follow Greisen et al. 2006, A&A 446, 747.
+`specutils` reads linear axes; logarithmic ones follow Greisen et al. 2006, A&A 446, 747.
 
-One spectrum has its labels in the header. Several have them in the extension ``LABELS``: a table of text, since a
-binary one would make `specutils` look for the spectra there.
+One spectrum has its labels in the header. Several have them in the extension ``LABELS``: a table of text, since
+`specutils` would look for the spectra in a binary one.
 """
 
 from itertools import chain
@@ -22,13 +22,13 @@ from stellar_emulator.writers.fits_header import BLOCK, Card, header, padded
 WAVELENGTH_TYPE = {"air": "AWAV", "vacuum": "WAVE"}
 
 NOT_IN_FITS = "dex"
-"""A unit that the FITS standard does not have, so that readers would complain of it."""
+"""A unit that is not in the FITS standard, so that readers would warn of it."""
 
 NUMBER = "{:24.16E}"
-"""Of the table of labels: as many digits as double precision has."""
+"""Format of numbers in the table of labels, with all digits of double precision."""
 
 WIDTH = 25
-"""Characters of a number of the table, and of the space after it."""
+"""Number of characters of a number in the table, with the space after it."""
 
 
 def write(path: Path, generated: Generated) -> None:
@@ -90,7 +90,7 @@ def _image_cards(generated: Generated, labels: NDArray[np.float64]) -> list[Card
 
 
 def _spacing(axis: WavelengthAxis) -> tuple[str, float]:
-    """CTYPE and CDELT: on a logarithmic axis the step at the first pixel, where CRVAL is (eq. 5)."""
+    """CTYPE and CDELT: on a logarithmic axis the step at the first pixel, to which CRVAL refers (eq. 5)."""
     kind = WAVELENGTH_TYPE[axis.medium]
     if axis.velocity_step is not None:
         return f"{kind}-LOG", axis.start * axis.velocity_step / SPEED_OF_LIGHT

@@ -1,4 +1,4 @@
-"""Spectra as Parquet: one row a spectrum, which can be read as a grid of one's own (see `grid.readers.user_grid`)."""
+"""Spectra as Parquet: one row per spectrum, which can be read as a user's grid (see `grid.readers.user_grid`)."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from stellar_emulator.writers.batch import Generated
 
 
 def write(path: Path, generated: Generated) -> None:
-    """Write labels and flux of every spectrum; the wavelengths stand in the file's metadata."""
+    """Write labels and flux of every spectrum; the wavelengths are in the file's metadata."""
     axis = generated.contract.wavelength
     note = {
         **_pixels(axis),
@@ -28,7 +28,7 @@ def write(path: Path, generated: Generated) -> None:
 
 
 def _pixels(axis: WavelengthAxis) -> dict[str, str]:
-    """Where pixels lie, as `grid.readers.user_grid` reads it."""
+    """Metadata of the wavelengths, as `grid.readers.user_grid` reads them."""
     if axis.step is not None:
         return {"wavelength_start": repr(axis.start), "wavelength_step": repr(axis.step)}
     return {"wavelength": json.dumps(axis.pixels.tolist())}

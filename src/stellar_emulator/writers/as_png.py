@@ -9,7 +9,7 @@ from stellar_emulator.figures.generated import generated_spectra
 from stellar_emulator.writers.batch import Generated
 
 READABLE = 8
-"""Spectra that one picture can show."""
+"""Largest number of spectra that one picture can show."""
 
 
 def write(path: Path, generated: Generated) -> None:

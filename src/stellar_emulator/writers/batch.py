@@ -1,4 +1,4 @@
-"""What every writer takes."""
+"""The input of every writer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from stellar_emulator.contract.contract import Contract
 
 @dataclass(frozen=True)
 class Generated:
-    """Spectra to write, in batches of labels (n, labels) and flux (n, pixels), and the model that they are made by.
+    """Spectra to write, in batches of labels (n, labels) and flux (n, pixels), and the model that generates them.
 
-    version: of the model, for people; digest: SHA-256 that names the model; rows: of all batches together.
+    version: that of the model, for readers; digest: SHA-256 that names the model; rows: number of rows of all batches
+    together.
     """
 
     contract: Contract

@@ -1,4 +1,4 @@
-"""Writes files at once or not at all, spectra in the format of their suffix."""
+"""Writes files, complete or not at all, with spectra in the format of the file's suffix."""
 
 import fcntl
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +53,7 @@ def write_spectra(path: Path, generated: Generated) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a place to write to, held by this process alone, which becomes ``path`` in the end or vanishes.
+    """Provide a file to write to, locked by this process, which becomes ``path`` in the end or vanishes.
 
     Raises `InputError` and `SetupError` as `write_spectra`.
     """

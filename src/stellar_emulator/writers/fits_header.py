@@ -1,6 +1,6 @@
 """Headers of FITS files: cards of 80 characters in blocks of 2,880 bytes (FITS standard 4.0, section 4).
 
-Written here and not by astropy, whose import alone takes longer than everything else that one spectrum needs.
+They are written here and not by astropy, whose import alone takes longer than all other steps for one spectrum.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ Card = tuple[str, Value, str]
 """Keyword, value and comment."""
 
 BLOCK = 2880
-"""Bytes that every part of a FITS file comes in multiples of."""
+"""Size in bytes of the blocks of which every part of a FITS file consists."""
 
 _CARD = 80
 _KEYWORD = 8

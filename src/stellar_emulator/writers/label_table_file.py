@@ -1,4 +1,4 @@
-"""Writes tables of labels by suffix: CSV, ECSV, FITS or Parquet, whole or not at all."""
+"""Writes tables of labels by suffix: CSV, ECSV, FITS or Parquet, complete or not at all."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".parque
 def write_table(
     path: Path, columns: Mapping[str, Sequence[Any]], units: Mapping[str, str], metadata: Mapping[str, str]
 ) -> None:
-    """Write columns of equal length; ``units`` by column and ``metadata`` go where the format has room for them.
+    """Write columns of equal length; ``units`` by column and ``metadata`` are included if the format allows it.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _write_astropy(
     noted = {name[:8] if style == "fits" else name: text for name, text in metadata.items()}
     table = Table({name: list(values) for name, values in columns.items()}, meta=noted)
     for name, unit in units.items():
-        # FITS knows no dex, and astropy would warn of it by every column.
+        # FITS has no unit dex, and astropy would warn of it for every column.
         if not (style == "fits" and unit == "dex"):
             table[name].unit = unit
     table.write(path, format=style, overwrite=True)

@@ -1,4 +1,4 @@
-"""What computes runs: one protocol for every radiative-transfer code, and the check that one serves a contract."""
+"""The protocol that every radiative-transfer code provides, and the check that a code serves a contract."""
 
 import re
 from collections.abc import Mapping
@@ -16,48 +16,49 @@ from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum, require_i
 
 
 class RunFailedError(StellarEmulatorError):
-    """One radiative-transfer computation gave no usable spectrum; the message holds the engine's last words."""
+    """One radiative-transfer computation gave no usable spectrum; the message repeats the engine's last output."""
 
 
 class Engine(Protocol):
-    """A radiative-transfer code with the settings that it runs by. Workers get it pickled."""
+    """A radiative-transfer code with its settings. Workers receive it pickled."""
 
     @property
     def name(self) -> str:
-        """As a grid's provenance calls it."""
+        """The name that a grid's provenance records."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Run labels that it takes, all of them, by name: in K, dex (cgs), dex and km/s."""
+        """Names of all run labels that it takes, in K, dex (cgs), dex and km/s."""
 
     @property
     def elements(self) -> frozenset[str]:
-        """Symbols, in small letters, of the elements whose abundances it takes beside these; empty: none."""
+        """Symbols, in small letters, of the elements whose abundances it takes besides these; empty if none."""
 
     @property
     def medium(self) -> Medium:
-        """Of the wavelengths at which it computes."""
+        """The medium of the wavelengths at which it computes."""
 
     @property
     def known_limits(self) -> tuple[str, ...]:
         """Sentences that a grid's provenance repeats."""
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides a run's spectrum beside its labels and axis, as JSON: it may not change within one grid.
+        """All settings that determine a run's spectrum besides its labels and axis, as JSON: they may not change within
+        a grid.
 
         Model cards show ``parts`` (with SHA-256), ``abundances`` (a sentence) and ``NAME_settings`` of it.
         """
 
     def machine(self) -> dict[str, str]:
-        """What this machine computes with, such as the compiler, for the provenance of one call."""
+        """The tools of this machine, such as its compiler, for the provenance of one call."""
 
     def install(self, axis: IntrinsicAxis) -> None:
-        """Make everything ready that runs on an axis need. Raises `SetupError` where a part is missing."""
+        """Prepare everything that runs on an axis need. Raises `SetupError` if a part is missing."""
 
     def synthesise(self, axis: IntrinsicAxis, labels: Mapping[str, float]) -> IntrinsicSpectrum:
         """Compute one run.
 
-        labels: those that it takes; elements: as ``ca_m``, [Ca/M] in dex.
+        labels: those that it takes; abundances of elements are named as ``ca_m``, [Ca/M] in dex.
 
         Raises
         ------
@@ -69,7 +70,7 @@ class Engine(Protocol):
 
 
 def require_served(engine: Engine, contract: Contract) -> IntrinsicAxis:
-    """The contract's intrinsic axis. Raises `InputError` where an engine can't compute the contract's runs."""
+    """The contract's intrinsic axis. Raises `InputError` if an engine can't compute the contract's runs."""
     axis = require_intrinsic_axis(contract)
     names = {label.name for label in contract.run_labels if label.role != ELEMENT}
     if names != set(engine.labels) or axis.medium != engine.medium:
@@ -102,7 +103,7 @@ def synthesised(engine: Engine, contract: Contract, labels: NDArray[np.float64])
     InputError
         If the engine can't serve the contract.
     RunFailedError
-        If an array is not finite or has another shape, beside what the engine raises.
+        If an array is not finite or has another shape; also if the engine raises it.
     """
     axis = require_served(engine, contract)
     named = {label.name: float(value) for label, value in zip(contract.run_labels, labels, strict=True)}

@@ -10,22 +10,22 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 
 CONTINUUM_POINTS = 32
-"""Wavelengths at which the continuum is kept: it holds the Paschen pseudo-continuum and can't be had back."""
+"""Wavelengths at which the continuum is kept: it has the Paschen pseudo-continuum and can't be recovered."""
 
 OPTIONAL = ("limb_darkening", "atmosphere_distance", "continuum")
-"""What a run has where its engine knows it, in the order of a shard's columns."""
+"""Quantities that a run has if its engine provides them, in the order of a shard's columns."""
 
 SYNTHESIS_MARGIN = 0.5
-"""Angstrom computed beyond the intrinsic axis on either side."""
+"""Margin in Angstrom that is computed beyond the intrinsic axis on either side."""
 
 
 @dataclass(frozen=True)
 class IntrinsicSpectrum:
-    """What one run leaves behind.
+    """The result of one run.
 
-    flux: normalised, averaged over each bin of the intrinsic axis, shape (bins,). None where an engine does not know:
-    continuum: Eddington flux in erg/s/cm^2/A at `continuum_wavelengths`, shape (32,); limb_darkening: linear
-    coefficient from the engine's own intensities; atmosphere_distance: to the nearest model in the atmospheres'
+    flux: normalised, averaged over each bin of the intrinsic axis, shape (bins,). These are None if the engine does not
+    provide them: continuum: Eddington flux in erg/s/cm^2/A at `continuum_wavelengths`, shape (32,); limb_darkening:
+    linear coefficient from the engine's own intensities; atmosphere_distance: to the nearest model in the atmospheres'
     training set, in node spacings.
     """
 
@@ -36,7 +36,7 @@ class IntrinsicSpectrum:
 
 
 def continuum_wavelengths(axis: IntrinsicAxis) -> NDArray[np.float64]:
-    """Where the continuum is kept, in Angstrom, shape (32,)."""
+    """Wavelengths at which the continuum is kept, in Angstrom, shape (32,)."""
     return np.linspace(axis.start, axis.stop, CONTINUUM_POINTS)
 
 
@@ -46,7 +46,7 @@ def synthesis_range(axis: IntrinsicAxis) -> tuple[float, float]:
 
 
 def require_intrinsic_axis(contract: Contract) -> IntrinsicAxis:
-    """The contract's intrinsic axis. Raises `InputError` where it has none."""
+    """The contract's intrinsic axis. Raises `InputError` if it has none."""
     if contract.intrinsic is None:
         raise InputError(
             f"contract {contract.name} can't be synthesised, nor can intrinsic spectra be read by it: it has no "
@@ -58,7 +58,7 @@ def require_intrinsic_axis(contract: Contract) -> IntrinsicAxis:
 def bin_averages(
     wavelength: NDArray[np.float64], flux: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Average of the piecewise linear ``flux`` over each bin: flux is conserved, equivalent widths are kept.
+    """Average of the piecewise linear ``flux`` over each bin; this conserves flux and equivalent widths.
 
     wavelength and flux: shape (points,), ascending; edges: shape (bins + 1,), inside the wavelengths.
     """

@@ -1,4 +1,4 @@
-"""The journal of a synthesis: one small file a run, written atomically, so that a killed synthesis goes on."""
+"""The journal of a synthesis: one small file per run, written atomically, so that a killed synthesis can resume."""
 
 import json
 import zipfile
@@ -51,7 +51,7 @@ class Journal:
             with np.load(path) as entry:
                 known: dict[str, Any] = {name: entry[name] for name in OPTIONAL if name in entry}
                 scalars = {name: float(value) for name, value in known.items() if value.ndim == 0}
-                if "scalars" in entry:  # as versions before wrote both
+                if "scalars" in entry:  # the form in which earlier versions wrote both
                     scalars = dict(
                         zip(("limb_darkening", "atmosphere_distance"), entry["scalars"].tolist(), strict=True)
                     )
@@ -65,7 +65,7 @@ class Journal:
             self._path(number, suffix).unlink(missing_ok=True)
 
     def remove_partials(self) -> None:
-        """Clear away what a killed synthesis was writing; only for the one process that writes the journal."""
+        """Remove the unfinished files of a killed synthesis; only the process that writes the journal may call it."""
         for path in [*self.folder.glob("*.partial"), *self.folder.glob(".*.partial.*")]:
             path.unlink()
 

@@ -1,7 +1,7 @@
-"""Many runs of an engine in parallel: a label sequence becomes shards of intrinsic spectra, whatever is killed.
+"""Runs of an engine in parallel: a label sequence becomes shards of intrinsic spectra, and survives kills.
 
 Each finished run goes into a journal at once, and from there, a shard at a time, into Parquet. Workers are Dask's, on
-this machine or on any cluster: they get labels, give back a spectrum and never touch the folder.
+this machine or on any cluster: they receive labels, return a spectrum and never access the folder.
 """
 
 import itertools
@@ -33,22 +33,22 @@ from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
 
 TASKS_PER_THREAD = 3
-"""Runs handed out ahead for each worker thread: enough that none waits for the journal."""
+"""Runs submitted in advance for each worker thread: enough that none waits for the journal."""
 
 CONNECTION_SECONDS = 60
-"""How long to wait for a scheduler, and for its first worker."""
+"""Seconds to wait for a scheduler, and for its first worker."""
 
 DEATHS_ALLOWED = 100
-"""Workers that may die in the middle of one run before it counts as the run's fault (local workers only)."""
+"""Number of workers that may die during one run before the run counts as failed (local workers only)."""
 
 SCHEDULER_LOST = "the Dask scheduler was lost; finished runs are kept, start again to go on"
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What a call of `synthesize_runs` left behind.
+    """The result of a call of `synthesize_runs`.
 
-    runs: runs 0 to runs - 1 of the sequence are in shards, less the failed ones; computed: computations of this
+    runs: runs 0 to runs - 1 of the sequence are in shards, except the failed ones; computed: computations of this
     call, failed ones included; failed: every failed run of the folder, by run number.
     """
 
@@ -59,7 +59,7 @@ class Synthesis:
 
     @property
     def summary(self) -> str:
-        """One line, and one more for each failed run."""
+        """A summary of one line, and one more line for each failed run."""
         head = f"{self.folder}: {self.runs} runs, {self.computed} of them computed now, {len(self.failed)} failed"
         return "\n".join([head, *(f"  run {n} {run.labels}: {run.reason}" for n, run in self.failed.items())])
 
@@ -76,30 +76,30 @@ def synthesize_runs(
 ) -> Synthesis:
     """Compute runs 0 to ``runs - 1`` of the sequence ``seed`` and pack them into shards in ``folder``.
 
-    What ``folder`` already holds is kept: a killed call goes on where it stopped, a larger ``runs`` extends the grid
-    (full shards stay as they are), a smaller one computes nothing. A failed run is recorded, not repeated, and ends
-    nothing. Call it under ``if __name__ == "__main__":``, since local workers are processes that import the caller.
+    The content of ``folder`` is kept: a killed call resumes where it stopped, a larger ``runs`` extends the grid (full
+    shards do not change), and a smaller one computes nothing. A failed run is recorded and not repeated, and the others
+    continue. Call it under ``if __name__ == "__main__":``, since local workers are processes that import the caller.
 
     Parameters
     ----------
     contract
-        Gives run labels and intrinsic axis.
+        States run labels and intrinsic axis.
     seed
-        Of the label sequence: ``contract.sampling.seed`` or ``contract.sampling.gate_seed``.
+        Seed of the label sequence: ``contract.sampling.seed`` or ``contract.sampling.gate_seed``.
     runs
         Length of the sequence, 1 or more.
     folder
-        Made if it is missing. While it is being filled it also holds ``journal/``, a file of 40 kB for each run that
-        is in no shard yet.
+        It is made if it is missing. While it is being filled it also contains ``journal/``, with a file of 40 kB for
+        each run that is not in a shard yet.
     workers
         Local worker processes of one thread each; by default one for each core. Unused with ``scheduler``.
     scheduler
         Address of a running Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers need this package, gfortran
-        and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), no shared disk; they may come and go.
+        and the package index (or a filled ``$STELLAR_EMULATOR_CACHE``), but no shared disk; they may come and go.
     command
-        What the user called, for the provenance.
+        The user's command, for the provenance.
     engine
-        Computes the runs.
+        The code that computes the runs.
 
     Raises
     ------
@@ -130,9 +130,11 @@ def synthesize_runs(
 
 
 class _Folder:
-    """A folder of shards, with the journal of the runs that are in none yet: `begin`, `record` each run, `end`.
+    """A folder of shards, with the journal of the runs that are in none yet: call `begin`, `record` for each run,
+    `end`.
 
-    Whatever is killed and when, each finished run lies in the journal until a shard and the provenance both have it.
+    Whatever is killed at any time, each finished run is in the journal until both a shard and the provenance include
+    it.
     """
 
     def __init__(self, contract: Contract, seed: int, folder: Path, engine: Engine) -> None:
@@ -166,7 +168,7 @@ class _Folder:
         return sorted(self.unfinished)
 
     def record(self, number: int, labels: NDArray[np.float64], outcome: IntrinsicSpectrum | FailedRun) -> None:
-        """Put one computed run into the journal, and its shard into Parquet if it was the last one missing."""
+        """Write one computed run to the journal, and its shard to Parquet if no other run of the shard is missing."""
         if isinstance(outcome, FailedRun):
             self.journal.record_failure(number, outcome)
         else:
@@ -175,7 +177,7 @@ class _Folder:
         self._pack_whole_shards()
 
     def end(self) -> None:
-        """Pack what is left into a partial shard, and clear the journal of everything that is in shards."""
+        """Pack the remaining runs into a partial shard, and remove all runs that are in shards from the journal."""
         if self.runs < self.target:
             self._pack(self._open_from(), self.target)
         for number in self.journal.finished() | set(self.journal.failed()):
@@ -189,7 +191,7 @@ class _Folder:
         return self.runs - self.runs % shards.SHARD_RUNS
 
     def _reopen_partial_shard(self) -> None:
-        """Put the runs of the last, partial shard back into the journal (none, where a killed call did so before)."""
+        """Put the runs of the last, partial shard back into the journal (none if a killed call has already done so)."""
         failed = {n: run for n, run in self.failed().items() if n >= self._open_from()}
         for number, run in failed.items():
             self.journal.record_failure(number, run)
@@ -239,7 +241,7 @@ class _Folder:
 
 
 def _opened_provenance(contract: Contract, seed: int, folder: Path, engine: Engine) -> dict[str, Any]:
-    """Read the folder's provenance, or make that of an empty grid; refuse a folder that holds something else."""
+    """Read the folder's provenance, or make one for an empty grid; refuse a folder with other content."""
     inputs = _inputs(contract, seed, engine)
     if not (folder / shards.PROVENANCE).exists() and not shards.shard_digests(folder):
         empty = {"runs": 0, "failed": {}, "shards": {}, "syntheses": [], "known_limits": list(engine.known_limits)}
@@ -256,7 +258,7 @@ def _opened_provenance(contract: Contract, seed: int, folder: Path, engine: Engi
 
 
 def _inputs(contract: Contract, seed: int, engine: Engine) -> dict[str, Any]:
-    """All that decides a run's spectrum, besides its number: it must not change within one folder."""
+    """All inputs that determine a run's spectrum besides its number: they must not change within a folder."""
     axis = require_served(engine, contract)
     return {
         "seed": seed,

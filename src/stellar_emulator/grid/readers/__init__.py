@@ -1,1 +1,1 @@
-"""Grids of spectra that others computed, one module a format."""
+"""Grids of spectra that others computed, one module per format."""

@@ -1,4 +1,4 @@
-"""Rotation, instrument and the like as ONNX nodes: the same convolutions as `broadening.broadening`, in float32."""
+"""Rotation, instrument and other broadening as ONNX nodes: the convolutions of `broadening.broadening`, in float32."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synth
 class Broadened:
     """Names of values on the way from modes to flux.
 
-    modes: as the sharpest instrument sees them, (n, rows x 2 x columns) on the `Rectangle`; transfer: what multiplies
-    them, (n, rows x columns), the product of ``instrument.transfer`` and those of all ``factors``.
+    modes: as the sharpest instrument sees them, (n, rows x 2 x columns) on the `Rectangle`; transfer: their factors,
+    (n, rows x columns), the product of ``instrument.transfer`` and those of all ``factors``.
     """
 
     modes: str
@@ -37,9 +37,9 @@ class Broadened:
 
 @dataclass(frozen=True)
 class Factor:
-    """What a label multiplies modes with: (disc + darkening x difference) / norm, as `DiscSeries` has it.
+    """The factor of one label on modes: (disc + darkening x difference) / norm, as in `DiscSeries`.
 
-    role and largest: of the label; the others: names of the parts.
+    role and largest: those of the label; the others: names of the parts.
     """
 
     role: str
@@ -74,7 +74,7 @@ def broadened(graph: Graph, network: ExactEmulatorNetwork, labels: str, run_labe
 
 
 def chain_outputs(network: ExactEmulatorNetwork, places: Rectangle) -> Outputs:
-    """Of the chain's outputs (n, 2 modes + 1): modes on the rectangle, and limb darkening as it is."""
+    """From the chain's outputs (n, 2 modes + 1): modes on the rectangle, and limb darkening unchanged."""
     placed = places.parts
     limb = 2 * len(network.broadening.frequencies)
     return Outputs(np.append(placed.places, limb), np.append(placed.factors, np.float32(1.0)))
@@ -97,7 +97,7 @@ def broadening_parts(
 def _factors(
     graph: Graph, network: ExactEmulatorNetwork, places: Rectangle, labels: str, limb: str
 ) -> tuple[Factor, ...]:
-    """Transfers of all labels that limb darkening weights, (n, places) each; rotation first."""
+    """Transfers of all labels that depend on limb darkening, (n, places) each; rotation first."""
     made: list[Factor] = []
     darkening = norm = ""
     for role, series in network.broadening.disc_series.items():

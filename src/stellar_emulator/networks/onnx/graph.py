@@ -1,7 +1,7 @@
-"""An ONNX graph, gathered node by node: neither Keras nor a converter takes part.
+"""An ONNX graph, built node by node, without Keras or a converter.
 
-Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8. The package onnx is imported by `Graph.model`
-alone, so that a model which generates needs it not.
+Opset 13 and IR version 7 (2020) are read by every ONNX Runtime since 1.8. Only `Graph.model` imports the package onnx,
+so that a model that generates spectra does not need it.
 """
 
 import math
@@ -24,12 +24,12 @@ OPSET = 13
 IR_VERSION = 7
 
 SINGLE, WHOLE = 1, 6
-"""`TensorProto.FLOAT` and `TensorProto.INT32`, which ONNX's format fixes."""
+"""Values of `TensorProto.FLOAT` and `TensorProto.INT32`, which ONNX's format fixes."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Outputs of a layer in another arrangement: the places they come from and what they are multiplied by."""
+    """Outputs of a layer in another arrangement: their indices in the original order, and their factors."""
 
     places: NDArray[np.int64]
     factors: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Outputs:
 
 @dataclass
 class Node:
-    """One operation on values that go by their names."""
+    """One operation on values that are identified by their names."""
 
     operator: str
     inputs: list[str]
@@ -46,14 +46,14 @@ class Node:
 
 
 class Graph:
-    """Nodes and weights gathered so far; every method that adds some returns the name of their output."""
+    """The nodes and weights added so far; every method that adds some returns the name of their output."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.weights: list[tuple[str, NDArray[Any]]] = []
 
     def chain(self, value: str, name: str, chain: DenseChain, outputs: Outputs | None = None) -> str:
-        """Dense layers one after the other; ``outputs`` of the last one, where not all as they come."""
+        """Dense layers one after the other; ``outputs``: those of the last one, if they are rearranged."""
         if chain.coordinates:
             value, _ = self.coordinates(value, name, chain.coordinates)
         for number, layer in enumerate(chain.layers):
@@ -64,7 +64,7 @@ class Graph:
         return value
 
     def coordinates(self, value: str, name: str, coordinates: Coordinates) -> tuple[str, list[tuple[Shape, str]]]:
-        """Coordinates of physical labels; also the parts they are put together from, by shape."""
+        """Coordinates of physical labels; also the parts of which they consist, by form."""
         parts: list[tuple[Shape, str]] = []
         for shape, same in groupby(coordinates, key=lambda coordinate: coordinate.shape):
             prefix = f"{name}/{len(parts)}/{shape}"
@@ -81,7 +81,7 @@ class Graph:
         return self.node("Pow", [self.number(f"{name}/base", 10.0), value], name)
 
     def layer_weights(self, prefix: str, layer: DenseLayer, outputs: Outputs | None) -> tuple[str, str]:
-        """Kernel and bias of a layer (linear, where ``outputs`` are given): kept as they are, arranged on loading."""
+        """Kernel and bias of a layer (linear if ``outputs`` are given): stored unchanged, and rearranged on loading."""
         kernel, bias = self.constant(f"{prefix}/kernel", layer.kernel), self.constant(f"{prefix}/bias", layer.bias)
         if outputs is None:
             return kernel, bias
@@ -105,7 +105,7 @@ class Graph:
         raise ValueError(f"activation {activation} has no ONNX form here")
 
     def gelu(self, value: str) -> str:
-        """X / 2 * (1 + erf(x / sqrt 2)), in the order of nodes that ONNX Runtime knows how to fuse."""
+        """X / 2 * (1 + erf(x / sqrt 2)), in an order of nodes that ONNX Runtime can fuse."""
         root, one, half = (
             self.constant(f"{value}/{name}", np.array(number, dtype=np.float32))
             for name, number in (("root", math.sqrt(2)), ("one", 1.0), ("half", 0.5))
@@ -153,7 +153,7 @@ class Graph:
         return self.node("Transpose", [value], name, perm=list(axes))
 
     def with_axis(self, value: str, name: str) -> str:
-        """Rows (n, width) as (n, 1, width), to be spread over labels."""
+        """Rows (n, width) as (n, 1, width), to be broadcast over labels."""
         return self.node("Unsqueeze", [value, self.integers(f"{name}/axis", [1])], name)
 
     def whole(self, value: str, name: str) -> str:

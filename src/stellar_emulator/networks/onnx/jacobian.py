@@ -1,6 +1,6 @@
-"""An emulator's Jacobian as an ONNX graph: every value is carried along with its derivatives by the labels.
+"""An emulator's Jacobian as an ONNX graph, in which every value is accompanied by its derivatives by the labels.
 
-Forward differentiation, exact like the flux itself; derivatives have the shape (n, labels, width of the value).
+Forward differentiation is as exact as the flux itself; derivatives have the shape (n, labels, width of the value).
 """
 
 import math
@@ -70,7 +70,7 @@ def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
 
 
 def _order(network: ExactEmulatorNetwork) -> list[int]:
-    """Where each of the contract's labels stands among the run's labels and those that broaden, by role."""
+    """Index of each of the contract's labels among the run's labels followed by those that broaden, by role."""
     contract = network.contract
     roles = [*network.broadening.disc_series, RESOLUTION]
     broadening = [label.name for role in roles if (label := contract.of_role(role)) is not None]
@@ -83,7 +83,7 @@ def _transfer_slopes(
 ) -> tuple[str, str]:
     """Derivatives of the transfer by the run's labels, through limb darkening, and by those that broaden.
 
-    Either is empty where there is nothing that it would be of.
+    Either is empty if there are no such labels.
     """
     by_run, others = "", []
     if parts.factors:
@@ -103,7 +103,7 @@ def _transfer_slopes(
 def _by_darkening(graph: Graph, parts: Broadened) -> str:
     """Derivative of the whole transfer by limb darkening u, a sum over its factors.
 
-    Of (disc + u difference) / (1 - u / 3) by u: (difference + transfer / 3) / (1 - u / 3).
+    The derivative of (disc + u difference) / (1 - u / 3) by u is (difference + transfer / 3) / (1 - u / 3).
     """
     total = ""
     for factor in parts.factors:
@@ -183,14 +183,14 @@ def _coordinate_slope(graph: Graph, shape: Shape, value: str) -> str:
 
 
 def _first_slopes(graph: Graph, rows: str, kernel: str) -> str:
-    """The first kernel for each of the rows (n, outputs), so that even a linear chain gives n Jacobians."""
+    """The first kernel repeated for each of the rows (n, outputs), so that even a linear chain gives n Jacobians."""
     nothing = graph.node("Mul", [rows, graph.number("nothing", 0.0)], "nothing/rows")
     spread = graph.with_axis(nothing, "nothing/spread")
     return graph.node("Add", [spread, kernel], "first/rows")
 
 
 def _slope(graph: Graph, before: str, after: str, activation: str) -> str:
-    """Derivative of an activation where its input is ``before`` and its output ``after``."""
+    """Derivative of an activation with input ``before`` and output ``after``."""
     name = f"{before}/slope"
     if activation == "relu":
         return graph.single(graph.node("Greater", [before, graph.number(f"{name}/zero", 0.0)], f"{name}/above"), name)

@@ -1,4 +1,4 @@
-"""Runs a network's graph: ONNX Runtime, and nothing else but NumPy."""
+"""Runs a network's graph with ONNX Runtime and NumPy only."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +10,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 CHUNK_ROWS = 64
-"""Rows that pass through a network at once: what lies between its layers then stays in the core's cache."""
+"""Rows that pass through a network at once: the values between its layers then stay in the core's cache."""
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A network as ONNX Runtime runs it, without any check: float32 rows in, float32 rows of ``shape`` out."""
+    """A network that ONNX Runtime runs without checks: it takes float32 rows and returns float32 rows of ``shape``."""
 
     session: onnxruntime.InferenceSession
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class OnnxNetwork:
         def fill(start: int) -> None:
             outputs[start : start + CHUNK_ROWS] = self._run(inputs[start : start + CHUNK_ROWS])
 
-        # Threads of this call alone: those of a pool that stays would be missing after a fork.
+        # These threads end with the call: threads of a permanent pool would be missing after a fork.
         with ThreadPoolExecutor(_cores()) as cores:
             list(cores.map(fill, range(0, len(inputs), CHUNK_ROWS)))
         return outputs
@@ -42,7 +42,7 @@ class OnnxNetwork:
 def open_network(graph: Path | bytes, *shape: int) -> OnnxNetwork:
     """Load a graph, a file or its bytes, whose rows of output have ``shape``."""
     options = onnxruntime.SessionOptions()
-    # One thread a run: networks are small, and cores that each take rows of their own never wait for each other.
+    # Each run has one thread: networks are small, and cores that work on rows of their own never wait for each other.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

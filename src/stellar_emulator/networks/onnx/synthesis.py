@@ -1,6 +1,7 @@
-"""The sum of Fourier modes at pixels inside the graph: `broadening.fourier_sum`, its FFT as two small matrix products.
+"""The sum of Fourier modes at pixels inside the graph: `broadening.fourier_sum`, with its FFT as two small matrix
+products.
 
-ONNX Runtime's own DFT is slow and young. The number of samples is first x second without a common divisor, so a
+ONNX Runtime's own DFT is slow and still new. The number of samples is first x second without a common divisor, so a
 transform of that length is one of length ``first`` and one of length ``second`` on a rectangle of modes (Good 1958,
 J. R. Stat. Soc. B 20, 361), with nothing between them. Real flux needs half of the rectangle.
 """
@@ -16,10 +17,10 @@ from stellar_emulator.networks.onnx.graph import Graph, Outputs
 
 @dataclass(frozen=True)
 class Rectangle:
-    """Where modes lie before the transform; each of shape (rows, columns).
+    """Positions of the modes before the transform; each array has the shape (rows, columns).
 
-    number: of the mode at each place, 0 where there is none; real, imaginary: what its parts are multiplied by there,
-    0 where there is none and conjugate where its negative frequency lies.
+    number: index of the mode at each position, 0 where there is none; real, imaginary: factors of its parts, 0 where
+    there is none and conjugate at its negative frequency.
     """
 
     number: NDArray[np.int64]
@@ -28,7 +29,7 @@ class Rectangle:
 
     @property
     def parts(self) -> Outputs:
-        """Of modes (n, 2 modes), real parts then imaginary, what (n, rows, 2, columns) holds."""
+        """The modes (n, 2 modes), real parts then imaginary, arranged and weighted as (n, rows, 2, columns)."""
         modes = int(self.number.max()) + 1
         places = np.stack([self.number, self.number + modes], axis=1)
         return Outputs(places.ravel(), np.stack([self.real, self.imaginary], axis=1).ravel())
@@ -60,7 +61,7 @@ def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
     deep = graph.reshape(across, [-1, 2 * rows, second], "synthesis/columns")
     samples = graph.node("MatMul", [graph.constant("synthesis/down", _down(first)), deep], "synthesis/samples")
     flat = graph.reshape(samples, [-1, first * second], "synthesis/flat")
-    # Samples outside, spectra inside: a window is then gathered by rows, not number by number.
+    # Samples are the outer axis and spectra the inner one, so that a window is gathered by rows, not number by number.
     turned = graph.transpose(flat, [1, 0], "synthesis/flat/turned")
     windows = graph.node("Gather", [turned, graph.integers("synthesis/windows", _places(total))], "synthesis/windowed")
     weights = graph.constant("synthesis/weights", total.weights.transpose(0, 2, 1))
@@ -80,13 +81,13 @@ def _across(second: int) -> NDArray[np.float32]:
 def _down(first: int) -> NDArray[np.float32]:
     """Transform along the rows, (first, 2 rows), real and imaginary part of each row in turn; gives the real part."""
     rows = np.arange((first + 1) // 2)
-    # The rows left out are the conjugates of these, except of row 0.
+    # The omitted rows are the conjugates of these, except for row 0.
     turn = np.where(rows > 0, 2.0, 1.0) * np.exp(2j * np.pi / first * np.outer(np.arange(first), rows))
     return np.stack([turn.real, -turn.imag], axis=-1).reshape(first, -1).astype(np.float32)
 
 
 def _places(total: FourierSum) -> NDArray[np.int64]:
-    """Where each window's samples lie after both transforms."""
+    """Positions of each window's samples after both transforms."""
     first, second = total.samples
     row, column = np.divmod(np.arange(first * second), second)
     place = np.empty(first * second, dtype=np.int64)

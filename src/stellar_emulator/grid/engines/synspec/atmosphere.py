@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from stellar_emulator.grid.engines.synspec import parts
 
 BOLTZMANN = 1.380649e-16
-"""erg/K."""
+"""Boltzmann constant in erg/K."""
 
 COOL_UNTIL, HOT_FROM = 7750.0, 8250.0
 """Teff (K) over which the cool and the hot network are blended, log-linearly."""
 
 LAYERS_KEPT = 75
-"""Of 80: the deepest five show temperature jumps."""
+"""Number of layers kept, of 80: the deepest five show temperature jumps."""
 
 ELECTRON_PRESSURE_LIMIT = 0.52
 """Largest share of the gas pressure that electrons may carry; fully ionised H and He give 0.52."""

@@ -1,4 +1,5 @@
-"""SYNSPEC as one of the engines: atmospheres, line lists and abundances are of this folder, the settings of `run`."""
+"""SYNSPEC as one of the engines, with this folder's atmospheres, line lists and abundances and the settings of
+`run`."""
 
 import shutil
 import subprocess

@@ -2,7 +2,7 @@
 
 All wavelengths are in air. Conversion follows the conventions of each code: broadening constants of the Gaia-ESO
 list are ABO cross-sections (Barklem et al. 1998), a factor on Unsold's formula, or log10(gamma_6) at 10000 K;
-SYNSPEC wants log10 of the full width in rad/s per perturber at 10000 K.
+SYNSPEC requires log10 of the full width in rad/s per perturber at 10000 K.
 """
 
 import gzip
@@ -37,7 +37,7 @@ ISOTOPE_FRACTIONS = {
     "60.148": 0.057,
     "60.150": 0.056,
 }
-"""Terrestrial share of each isotope (de Laeter et al. 2003): SYNSPEC knows elements, not isotopes."""
+"""Terrestrial share of each isotope (de Laeter et al. 2003): SYNSPEC distinguishes elements, not isotopes."""
 
 IONISATION_ENERGIES = {
     3: (5.392, 75.640),
@@ -59,10 +59,10 @@ IONISATION_ENERGIES = {
     19: (4.341, 31.625),
     20: (6.113, 11.872),
 }
-"""eV, neutral and singly ionised (NIST Atomic Spectra Database)."""
+"""Ionisation energies in eV, of neutral and singly ionised atoms (NIST Atomic Spectra Database)."""
 
 _HYDROGEN_RELATIVE_SPEED = 1.0e4
-"""m/s: the speed at which ABO cross-sections are tabulated."""
+"""Relative speed in m/s at which ABO cross-sections are tabulated."""
 
 _BOHR_RADIUS = 5.29177e-11
 _BOLTZMANN = 1.380649e-23
@@ -84,7 +84,7 @@ class AtomicLine:
     log_van_der_waals: float
 
     def synspec_record(self) -> str:
-        """SYNSPEC's eleven columns; a zero damping constant asks for SYNSPEC's classical formula."""
+        """SYNSPEC's eleven columns; with a damping constant of zero SYNSPEC uses its classical formula."""
         return (
             f"{self.wavelength / 10.0:10.4f} {self.species:6.2f} {self.log_gf:7.3f} {self.lower_energy:12.3f} 0.0 "
             f"{self.upper_energy:12.3f} {self.upper_j:4.1f} {self.log_radiative:6.2f} {self.log_stark:6.2f} "

