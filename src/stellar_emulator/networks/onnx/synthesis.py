@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from stellar_emulator.broadening.fourier_sum import FourierSum
 from stellar_emulator.networks.onnx.graph import Graph, Outputs
 
+WEIGHTS = "synthesis/weights"
+"""Name of the tensor of `FourierSum.weights`, shape (blocks, pixels of a block, window)."""
+
 
 @dataclass(frozen=True)
 class Rectangle:
@@ -64,7 +67,7 @@ def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
     # Samples are the outer axis and spectra the inner one, so that a window is gathered by rows, not number by number.
     turned = graph.transpose(flat, [1, 0], "synthesis/flat/turned")
     windows = graph.node("Gather", [turned, graph.integers("synthesis/windows", _places(total))], "synthesis/windowed")
-    weights = graph.constant("synthesis/weights", total.weights.transpose(0, 2, 1))
+    weights = graph.constant(WEIGHTS, total.weights.transpose(0, 2, 1))
     blocks = graph.node("MatMul", [weights, windows], "synthesis/blocks")
     spread = graph.reshape(blocks, [total.weights.shape[0] * total.weights.shape[2], -1], "synthesis/spread")
     limits = [graph.integers(f"synthesis/{name}", [value]) for name, value in (("from", 0), ("to", total.pixels))]
