@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from synthetic import ROOT
 from workplace import CONTRACT, Workplace
 
-from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.tuning.hypermodel import OPTIMIZERS
 
@@ -43,6 +43,19 @@ def searches(workplace: Workplace, target: str) -> list[Run]:
     return workplace.client.search_runs(["0"], f"attributes.run_name = 'tune {target}'")
 
 
+@pytest.fixture
+def small_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's label network, a tenth as wide: each epoch writes a hundred megabytes of the true one's state."""
+
+    def small(name: str) -> Preset:
+        stated = read_preset(name)
+        network = stated.label_network.model_copy(update={"hidden": (500, 200, 51, 32)})
+        return stated.model_copy(update={"label_network": network}) if name == "paper" else stated
+
+    monkeypatch.setattr("stellar_emulator.cli.tune.read_preset", small)
+
+
+@pytest.mark.usefixtures("small_paper")
 def test_a_search_leaves_trials_a_front_and_a_preset_that_can_be_read(workplace: Workplace) -> None:
     ended = workplace.run(*words("searched", target="chain", trials="3"))
     assert ended.code == 0, ended.err
@@ -73,6 +86,7 @@ def test_a_search_leaves_trials_a_front_and_a_preset_that_can_be_read(workplace:
     assert f"search run {run_id} in {workplace.store}" in ended.out
 
 
+@pytest.mark.usefixtures("small_paper")
 def test_the_same_command_again_changes_nothing_and_more_trials_go_on(workplace: Workplace) -> None:
     options = {"target": "label_network"}
     first = workplace.run(*words("again", trials="2", **options))
