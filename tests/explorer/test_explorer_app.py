@@ -109,7 +109,7 @@ def test_an_uploaded_spectrum_has_its_labels_inferred_as_infer_does(server: Serv
     for name, wanted in (("labels", expected.labels), ("errors", expected.uncertainty), ("flux", expected.flux)):
         np.testing.assert_allclose(found[name], wanted, rtol=1e-5)
     assert found["velocity"] == pytest.approx(expected.velocity)
-    assert found["warnings"] == [*spectrum.notes, *expected.warnings]
+    assert found["warnings"] == [*spectrum.notes, *expected.warnings, f"read: {spectrum.reading}"]
     assert abs(found["labels"][0] - SUN["teff"]) < 3.0 * found["errors"][0]
 
 

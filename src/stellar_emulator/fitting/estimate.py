@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.forward import Forward, Parameters
@@ -91,6 +92,9 @@ def fit(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment, known: Map
     """
     contract = pair.emulator.contract
     beginning = begin(spectrum, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE)
+    sharpest = contract.of_role(RESOLUTION)
+    if sharpest is not None and treatment.broaden and beginning.spectrum.resolution == sharpest.upper:
+        known = {sharpest.name: sharpest.upper, **known}
     fixed = np.array([known.get(name, np.nan) for name in contract.label_names])
     starts = list(beginning.labels)
     if beginning.share >= INFER_SHARE:

@@ -1,6 +1,7 @@
 """An observed spectrum as everything after the reading of files sees it."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ class ObservedSpectrum:
 
     wavelength: ascending, Angstrom, in ``medium`` and the observer's frame; flux: any scale, 0 where unusable; error:
     one standard deviation, infinite where the flux is missing or masked; notes: what was assumed on the way, for the
-    user to read.
+    user to read; reading: what was read, in one line; ends: numbers of the last pixel of each order but the last one,
+    where every order has its own continuum; resolution: wavelength over FWHM, None where nobody states it.
     """
 
     name: str
@@ -30,6 +32,9 @@ class ObservedSpectrum:
     flux: NDArray[np.float64]
     error: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    reading: str = ""
+    ends: tuple[int, ...] = ()
+    resolution: float | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -43,6 +48,20 @@ class ObservedSpectrum:
         """The same spectrum with wavelengths in the medium of a contract's axis."""
         wavelength = converted(self.wavelength, self.medium, axis.medium)
         return replace(self, wavelength=wavelength, medium=axis.medium)
+
+    @property
+    def orders(self) -> list[slice]:
+        """Pixels of each piece that has its own continuum; one of all pixels where there are no orders."""
+        borders = [0, *(end + 1 for end in self.ends), len(self.wavelength)]
+        return [slice(first, last) for first, last in pairwise(borders)]
+
+    def only(self, pixels: NDArray[np.bool_]) -> "ObservedSpectrum":
+        """The same spectrum cut to some pixels, which must not be none."""
+        kept = np.cumsum([int(pixels[part].sum()) for part in self.orders])
+        ends = tuple(dict.fromkeys(int(count) - 1 for count in kept[:-1] if 0 < count < kept[-1]))
+        return replace(
+            self, wavelength=self.wavelength[pixels], flux=self.flux[pixels], error=self.error[pixels], ends=ends
+        )
 
     def without(self, pixels: NDArray[np.bool_]) -> "ObservedSpectrum":
         """The same spectrum with some pixels masked."""
