@@ -13,6 +13,7 @@ HEAVY = {
     "astropy",
     "distributed",
     "great_expectations",
+    "h5py",
     "keras",
     "keras_tuner",
     "matplotlib",

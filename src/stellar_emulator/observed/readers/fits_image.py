@@ -132,7 +132,9 @@ def _axis(file: FitsFile, flux: Hdu) -> Hdu:
         return replace(flux, header={**file.primary, **flux.header})
     if has_axis(file.hdus[0]):
         return file.hdus[0]
-    raise UnknownLayoutError(f"{file.path} holds an image of shape {_shape(flux)} without the wavelength axis CRVAL1, CDELT1")
+    raise UnknownLayoutError(
+        f"{file.path} holds an image of shape {_shape(flux)} without the wavelength axis CRVAL1, CDELT1"
+    )
 
 
 def _shape(hdu: Hdu) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ def read_hdf5(path: Path) -> list[RawTable]:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise missing("h5py") from error
+        raise missing("h5py", "train") from error
     with h5py.File(path, "r") as file:
         held = {name: np.atleast_2d(file[name][()]) for name in ("waves", "fluxes", "sigmas", "masks") if name in file}
         there = ", ".join(sorted(file))
