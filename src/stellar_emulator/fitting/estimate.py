@@ -160,7 +160,8 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
         try:
             raw = pair.validator.labels(flux[None], noise)[0].astype(np.float64)
         except InputError as error:
-            raise InputError(f"{beginning.spectrum.name}: {error}") from error
+            remedy = "" if beginning.basis.shape[1] else "; --continuum 3 fits a continuum as well"
+            raise InputError(f"{beginning.spectrum.name}: {error}{remedy}") from error
         labels = np.clip(raw, contract.lower, contract.upper)
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
     warnings = [

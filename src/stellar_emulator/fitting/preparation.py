@@ -80,14 +80,14 @@ def begin(
     spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
     share = _covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
     spectrum = _cut(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
-    basis, rough = _continuum(spectrum, treatment)
+    basis, rough = _continuum(spectrum, contract, treatment)
     flux, error = spectrum.flux / rough, spectrum.error / rough
     matches = library.matches(spectrum.wavelength, flux, error, starts)
     _require_lines(spectrum, flux, error, library, matches[0].chi_square)
     if treatment.velocity is None and (cut := _cut(spectrum, axis, matches[0].velocity)) is not spectrum:
         # Where the star is known, what lies beyond the model's axis must not weigh on its continuum.
         spectrum = cut
-        basis, rough = _continuum(spectrum, treatment)
+        basis, rough = _continuum(spectrum, contract, treatment)
         flux, error = spectrum.flux / rough, spectrum.error / rough
         matches = library.matches(spectrum.wavelength, flux, error, starts)
     # The mask moves with the star, so it takes a first velocity to place it.
@@ -118,10 +118,12 @@ def _cut(spectrum: ObservedSpectrum, axis: WavelengthAxis, *velocities: float) -
     return spectrum if inside.all() or not (inside & spectrum.usable).any() else spectrum.only(inside)
 
 
-def _continuum(spectrum: ObservedSpectrum, treatment: Treatment) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _continuum(
+    spectrum: ObservedSpectrum, contract: Contract, treatment: Treatment
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The continuum's basis, (pixels, coefficients), none for normalised spectra, and a first guess at it (pixels,)."""
     if treatment.degree is None:
-        _require_normalised(spectrum)
+        _require_normalised(spectrum, contract)
         return np.empty((len(spectrum.wavelength), 0)), np.ones(len(spectrum.wavelength))
     pieces = spectrum.orders
     basis = basis_of_pieces(spectrum.wavelength, pieces, treatment.degree)
@@ -160,9 +162,16 @@ def _upper(flux: NDArray[np.float64], error: NDArray[np.float64]) -> float:
     return float(np.quantile(flux[usable], UPPER_QUANTILE)) if usable.any() else 1.0
 
 
-def _require_normalised(spectrum: ObservedSpectrum) -> None:
-    upper = _upper(spectrum.flux, spectrum.error)
-    if not NORMALISED[0] <= upper <= NORMALISED[1]:
+def _require_normalised(spectrum: ObservedSpectrum, contract: Contract) -> None:
+    """Refuse flux on another scale than the model's: about 1, or the contract's range if that is wider."""
+    upper, allowed = _upper(spectrum.flux, spectrum.error), contract.flux
+    if allowed.upper > NORMALISED[1]:
+        if not allowed.lower <= upper <= allowed.upper:
+            raise InputError(
+                f"{spectrum.name}: {UPPER_QUANTILE:.0%} of its flux lie below {upper:.4g}, not in the model's "
+                f"{allowed.lower:g} to {allowed.upper:g}: give it in the model's unit, or let --continuum fit it"
+            )
+    elif not NORMALISED[0] <= upper <= NORMALISED[1]:
         raise InputError(
             f"{spectrum.name} is not normalised: {UPPER_QUANTILE:.0%} of its flux lie below {upper:.4g}, not about 1: "
             "let --continuum fit it"

@@ -270,8 +270,8 @@ def _spectrum(
             left_out |= pixels
     medium, from_where = _medium(piece.name, archive is not None, table, columns, stated)
     resolution = stated.resolution or _resolution(table)
-    cut = bool(angstroms[0] < axis.edges[0] or angstroms[-1] > axis.edges[-1]) or not near.all()
-    reading = _reading(table, columns, unit, f"{medium} ({from_where})", stated, why, len(flux), cut)
+    inside = int(((angstroms >= axis.edges[0]) & (angstroms <= axis.edges[-1])).sum())
+    reading = _reading(table, columns, unit, f"{medium} ({from_where})", stated, why, (inside, len(near)))
     left_out |= ~np.isfinite(flux)
     kept = bridged(*_trimmed(piece.name, angstroms, flux, np.where(left_out, np.inf, error), notes))
     ends = pieces_of(kept[0], np.isfinite(kept[2]))
@@ -466,10 +466,9 @@ def _reading(
     medium: str,
     stated: Stated,
     why: Sequence[str],
-    pixels: int,
-    cut: bool,
+    pixels: tuple[int, int],
 ) -> str:
-    """What was read, in one line."""
+    """What was read, in one line; pixels: on the model's axis, and of all."""
     if columns.error is not None:
         kinds = {"deviation": "", "variance": ", variances", "relative": ", relative to the flux"}
         errors = f"errors from {columns.error}{kinds.get(columns.errors, ', inverse variances')}"
@@ -488,8 +487,8 @@ def _reading(
             *([f"{frame[0]} ({frame[1]})"] if frame else []),
             errors,
             *mask,
-            f"{'of ' if why else ''}{pixels} pixels" + (f", left out: {', '.join(why)}" if why else ""),
-            *(["cut to the model's axis"] if cut else []),
+            f"{pixels[1]} pixels" + (f", cut to {pixels[0]} on the model's axis" if pixels[0] < pixels[1] else ""),
+            *([f"left out: {', '.join(why)}"] if why else []),
         ]
     )
 

@@ -80,6 +80,14 @@ def joined(pieces: Sequence[ObservedSpectrum]) -> ObservedSpectrum:
         flux=flux,
         error=error,
         notes=tuple(dict.fromkeys(note for piece in ordered for note in piece.notes)),
-        reading=f"{len(kept)} pieces, the first: {first.reading}" if several else first.reading,
+        reading=_reading([piece.reading for piece in ordered]) if several else first.reading,
         ends=tuple(int(np.searchsorted(wavelength, piece.wavelength[-1])) for piece in kept[:-1]),
     )
+
+
+def _reading(readings: Sequence[str]) -> str:
+    """What was read of all pieces, and then of each what differs."""
+    parts = [reading.split("; ") for reading in readings]
+    common = [part for part in parts[0] if all(part in other for other in parts)]
+    own = [", ".join(part for part in piece if part not in common) for piece in parts]
+    return "; ".join([*common, f"{len(readings)} pieces, each with its own continuum", *filter(None, own)])

@@ -97,7 +97,13 @@ class FitsFile:
 
 
 def open_fits(path: Path) -> FitsFile:
-    """Read a FITS file into memory. Errors of astropy pass through."""
+    """Read a FITS file into memory. Errors of astropy pass through.
+
+    Raises
+    ------
+    InputError
+        If the file is cut short.
+    """
     import warnings
 
     from astropy.io import fits
@@ -105,8 +111,8 @@ def open_fits(path: Path) -> FitsFile:
 
     broken: list[str] = []
     hdus: list[Hdu] = []
-    with warnings.catch_warnings(), fits.open(path, memmap=False) as content:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as told, fits.open(path, memmap=False) as content:
+        warnings.simplefilter("always")
         first: dict[str, Any] = {}
         for number, hdu in enumerate(content):
             own = _cards(hdu.header, broken)
@@ -119,6 +125,8 @@ def open_fits(path: Path) -> FitsFile:
             elif hdu.data is not None and hdu.data.dtype.kind in "fiu":
                 image = np.asarray(hdu.data)
             hdus.append(Hdu(path, number, str(own.get("EXTNAME", "")).strip(), own, image, table))
+    if any("truncated" in str(one.message) for one in told):
+        raise InputError(f"{path} is cut short: its last HDU is not complete: fetch it again")
     return FitsFile(path, tuple(hdus), tuple(dict.fromkeys(broken)))
 
 
