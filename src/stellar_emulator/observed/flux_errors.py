@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.no_data import level_of
 from stellar_emulator.observed.raw import ErrorKind
-from stellar_emulator.observed.spectrum import noise_of
+from stellar_emulator.observed.spectrum import scatter_over
 
 SMALLEST, LARGEST = 1e-37, 1e37
 """About what single precision holds; squares of numbers far beyond it are none."""
 
 FAR, ALIKE = 4.0, 1.5
-"""Factors: errors this far below the pixels' scatter, while their square roots are this near to it, are variances."""
+"""Factors: errors this far below the pixels' scatter, whose square roots are this near to it, are variances."""
 
 ABOVE = 10.0
 """Factor: errors this far above the pixels' scatter, and above the flux too, are no errors of it."""
@@ -50,33 +50,25 @@ def as_deviation(
                 )
             deviation = np.sqrt(given) if kind == "variance" else given
     deviation = np.where(there & (deviation >= SMALLEST) & (deviation < LARGEST), deviation, np.inf)
-    if kind == "deviation":
-        _refuse_variances(name, column, flux, deviation)
-    _refuse_above_flux(name, column, kind, flux, deviation)
+    usable = np.isfinite(deviation)
+    if usable.any():
+        _require_errors(name, column, kind, np.where(usable, flux, np.nan), deviation)
     return np.asarray(deviation)
 
 
-def _refuse_above_flux(
+def _require_errors(
     name: str, column: str, kind: ErrorKind, flux: NDArray[np.float64], deviation: NDArray[np.float64]
 ) -> None:
-    """Refuse errors by which nothing at all was measured, while pixels scatter by far less."""
-    usable = np.isfinite(deviation)
-    typical = float(np.median(deviation[usable])) if usable.any() else 0.0
-    if typical > level_of(flux) and typical > ABOVE * noise_of(np.where(usable, flux, np.nan)):
+    """Refuse errors that are variances by another name, or far above the flux though pixels hardly scatter."""
+    scatter = scatter_over(flux, deviation)
+    if kind == "deviation" and scatter > FAR and 1.0 / ALIKE < scatter_over(flux, np.sqrt(deviation)) < ALIKE:
+        raise InputError(
+            f"{name}: pixels scatter by {scatter:.3g} times what {column} says, but as its square root says: call the "
+            "column variance if it holds variances"
+        )
+    typical = float(np.median(deviation[np.isfinite(deviation)]))
+    if typical > level_of(flux) and scatter < 1.0 / ABOVE:
         raise InputError(
             f"{name}: {column}, read as {kind}, makes flux errors of {typical:.3g}, above the flux itself: name it by "
             "what it holds, ivar, variance or flux_error"
-        )
-
-
-def _refuse_variances(name: str, column: str, flux: NDArray[np.float64], deviation: NDArray[np.float64]) -> None:
-    usable = np.isfinite(deviation)
-    if not usable.any():
-        return
-    scatter, stated = noise_of(np.where(usable, flux, np.nan)), float(np.median(deviation[usable]))
-    root = float(np.median(np.sqrt(deviation[usable])))
-    if scatter > FAR * stated and root / ALIKE < scatter < root * ALIKE:
-        raise InputError(
-            f"{name}: {column} has the median {stated:.2g}, while pixels scatter by {scatter:.2g}, which is its square "
-            "root: call the column variance if it holds variances"
         )

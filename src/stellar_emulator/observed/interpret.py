@@ -345,7 +345,9 @@ def _guessed(name: str, wavelength: NDArray[np.float64], axis: WavelengthAxis, n
         angstroms = in_angstrom(name, wavelength, unit)
         inside = (angstroms > axis.start) & (angstroms < axis.stop)
         # Numbers of pixels lie on the axis too, as a few nanometres.
-        if 0 < inside.sum() < FEWEST and np.median(np.abs(np.diff(angstroms))) > (axis.stop - axis.start) / FEWEST:
+        counted = wavelength[0] in (0.0, 1.0) and np.all(np.diff(wavelength) == 1.0)
+        coarse = np.median(np.abs(np.diff(angstroms))) > (axis.stop - axis.start) / FEWEST
+        if counted or (inside.sum() < FEWEST and coarse):
             raise InputError(
                 f"{name}: wavelengths {wavelength.min():g} to {wavelength.max():g} have no unit, and look like numbers "
                 "of pixels: calibrate them, or state --unit"

@@ -74,8 +74,18 @@ def noise_of(flux: NDArray[np.float64]) -> float:
     Lines are smooth over three pixels where the spectrum is well sampled, so what remains is noise, as long as that of
     neighbouring pixels is independent.
     """
-    finite = flux[np.isfinite(flux)]
-    differences = finite[:-2] - 2.0 * finite[1:-1] + finite[2:]
+    return scatter_over(flux, np.ones(len(flux)))
+
+
+def scatter_over(flux: NDArray[np.float64], deviation: NDArray[np.float64]) -> float:
+    """How many of its standard deviations, (pixels,), a flux scatters by from pixel to pixel; 1 if they are right.
+
+    As `noise_of`; pixels whose flux isn't finite count for nothing.
+    """
+    there = np.isfinite(flux)
+    values, errors = flux[there], deviation[there]
+    differences = values[:-2] - 2.0 * values[1:-1] + values[2:]
     if not len(differences):
         return 0.0
-    return float(NORMAL_DEVIATION * np.median(np.abs(differences)) / SCATTER_OF_SECOND_DIFFERENCES)
+    ratio = np.abs(differences) / errors[1:-1]
+    return float(NORMAL_DEVIATION * np.median(ratio) / SCATTER_OF_SECOND_DIFFERENCES)
