@@ -274,20 +274,24 @@ def _spectrum(
     reading = _reading(table, columns, unit, f"{medium} ({from_where})", stated, why, (inside, len(near)))
     left_out |= ~np.isfinite(flux)
     kept = bridged(*_trimmed(piece.name, angstroms, flux, np.where(left_out, np.inf, error), notes))
-    ends = pieces_of(kept[0], np.isfinite(kept[2]))
+    measured = np.isfinite(flux) & (flux != 0.0) & ~fillings(flux)
+    ends = _pieces_of(kept[0], np.isfinite(kept[2]), angstroms[measured])
     if ends:
         reading += f"; {len(ends) + 1} pieces, each with its own continuum"
     return ObservedSpectrum(piece.name, kept[0], medium, kept[1], kept[2], tuple(notes), reading, ends, resolution)
 
 
-def pieces_of(wavelength: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Numbers of the last pixels before wide gaps, where orders of an echelle end; gaps beside few pixels are none."""
-    there = np.flatnonzero(usable)
-    gaps = np.flatnonzero(np.diff(wavelength[there]) > WIDE_GAP)
-    borders = np.concatenate([[0], gaps + 1, [len(there)]])
-    if len(gaps) == 0 or np.diff(borders).min() < FEWEST:
-        return ()
-    return tuple(int(there[gap]) for gap in gaps)
+def _pieces_of(
+    wavelength: NDArray[np.float64], usable: NDArray[np.bool_], measured: NDArray[np.float64]
+) -> tuple[int, ...]:
+    """Numbers of the last pixels before wide gaps between ``measured`` wavelengths, where orders or chips end.
+
+    Flagged pixels were measured, and gaps beside few pixels are none.
+    """
+    gaps = np.flatnonzero(np.diff(measured) > WIDE_GAP)
+    ends = np.searchsorted(wavelength, measured[gaps], side="right") - 1
+    counts = [int(part.sum()) for part in np.split(usable, ends + 1)]
+    return tuple(int(end) for end in ends) if len(ends) and min(counts) >= FEWEST else ()
 
 
 def _check_shapes(piece: _Piece, wavelength: NDArray[np.float64]) -> None:

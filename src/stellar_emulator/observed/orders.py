@@ -53,7 +53,8 @@ def _one(tables: Sequence[RawTable], axis: WavelengthAxis, stated: Stated) -> Ob
 
 def joined(pieces: Sequence[ObservedSpectrum]) -> ObservedSpectrum:
     """One spectrum of pieces in one medium, each with its own continuum; those that overlap meet in the middle."""
-    ordered = sorted(pieces, key=lambda piece: float(piece.wavelength[0]))
+    parts = [part for piece in pieces for part in _parts(piece)]
+    ordered = sorted(parts, key=lambda piece: float(piece.wavelength[0]))
     kept = [ordered[0]]
     for piece in ordered[1:]:
         before = kept[-1]
@@ -80,9 +81,17 @@ def joined(pieces: Sequence[ObservedSpectrum]) -> ObservedSpectrum:
         flux=flux,
         error=error,
         notes=tuple(dict.fromkeys(note for piece in ordered for note in piece.notes)),
-        reading=_reading([piece.reading for piece in ordered]) if several else first.reading,
+        reading=_reading([piece.reading for piece in pieces]) if several else first.reading,
         ends=tuple(int(np.searchsorted(wavelength, piece.wavelength[-1])) for piece in kept[:-1]),
     )
+
+
+def _parts(spectrum: ObservedSpectrum) -> list[ObservedSpectrum]:
+    """A spectrum's own pieces, one by one."""
+    if not spectrum.ends:
+        return [spectrum]
+    numbers = np.arange(len(spectrum.wavelength))
+    return [spectrum.only((numbers >= part.start) & (numbers < part.stop)) for part in spectrum.orders]
 
 
 def _reading(readings: Sequence[str]) -> str:
