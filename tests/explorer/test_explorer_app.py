@@ -133,7 +133,7 @@ def spectrum_of_the_sun() -> Iterator[tuple[float, float]]:
     [
         (b"rubbish", {"name": "star.fits"}, "star.fits can't be read as FITS: "),
         (b"", {"name": "star.csv"}, "star.csv is empty"),
-        (b"wavelength,flux\n8400,1\n", {"name": "star"}, "star: the suffix '' is not known: give one of .fits"),
+        (b"\1\2\3", {"name": "star"}, "star: the suffix '' is not known: give one of .fits"),
         (b"a,b\n1,2\n", {"name": "star.csv"}, "star.csv"),
         (b"", {"name": "star.csv", "medium": "water"}, "field medium: Input should be 'air' or 'vacuum'"),
         (b"", {"name": "star.csv", "snr": "-1"}, "field snr: Input should be greater than 0"),

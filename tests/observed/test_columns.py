@@ -139,6 +139,14 @@ def test_pixels_that_hold_no_data_are_left_out(name: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(found.flux[found.usable], clean.flux[kept])
 
 
+@pytest.mark.parametrize("digits", [4, 6, 15])
+def test_the_flat_continuum_of_a_spectrum_without_noise_is_no_filling(digits: int, tmp_path: Path) -> None:
+    flux = np.round(1.0 - 0.5 * np.exp(-0.5 * ((PIXELS - LINE) / 15.0) ** 2), digits)
+    assert (np.diff(flux) == 0.0).mean() > 0.2
+    np.savez(tmp_path / "a.npz", wavelength=PIXELS, flux=flux, flux_error=ERROR, medium="air")
+    assert read(tmp_path / "a.npz")[0].usable.all()
+
+
 def test_rounded_fluxes_are_often_equal_and_no_filling(tmp_path: Path) -> None:
     flux = np.round(spectrum(PIXELS), 2)
     assert (np.diff(flux) == 0.0).mean() > 0.3

@@ -9,6 +9,9 @@ LONGEST_CHANCE = 8
 MOST_EQUAL = 0.05
 """Of all pairs of neighbours outside long runs: more are equal only where fluxes were rounded."""
 
+SMOOTH = 3.0
+"""Smallest steps between neighbours: where a run of equal fluxes ends by no larger one, nothing was filled in."""
+
 SAYS_NOTHING = 100.0
 """Flux errors over the flux's level, above which a pixel is no measurement: surveys write 1e10 for missing ones."""
 
@@ -35,18 +38,27 @@ def zeros(flux: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def fillings(flux: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Pixels in runs of equal values longer than noise makes them, such as gaps between chips filled with 1."""
-    nothing = np.zeros(len(flux), dtype=bool)
-    equal = np.diff(flux) == 0.0
+    """Pixels in runs of equal values longer than noise makes them, such as gaps between chips filled with 1.
+
+    A run that its neighbours lead to smoothly is the continuum of a spectrum without noise, and no filling.
+    """
+    found = np.zeros(len(flux), dtype=bool)
+    steps = np.abs(np.diff(flux))
+    equal = steps == 0.0
     if equal.sum() < LONGEST_CHANCE - 1:
-        return nothing
+        return found
     turns = np.flatnonzero(np.concatenate([[True], ~equal, [True]]))
     lengths = np.diff(turns)
     run = np.repeat(lengths, lengths) >= LONGEST_CHANCE
     others = ~run[1:] & ~run[:-1]
     if run.mean() > MOST_FILLED or (others.any() and np.mean(equal[others]) > MOST_EQUAL):
-        return nothing
-    return run
+        return found
+    smooth = SMOOTH * float(np.min(steps[steps > 0.0], initial=np.inf))
+    for first, length in zip(turns[:-1], lengths, strict=True):
+        if length >= LONGEST_CHANCE:
+            jumps = [steps[place] for place in (first - 1, first + length - 1) if 0 <= place < len(steps)]
+            found[first : first + length] = not any(jump <= smooth for jump in jumps)
+    return found
 
 
 def meaningless(flux: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.bool_]:
