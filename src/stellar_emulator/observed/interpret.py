@@ -112,10 +112,13 @@ def _pieces(table: RawTable, columns: Columns) -> Iterator[_Piece]:
         if array is not None and len(array) != len(flux):
             raise InputError(f"{table.name}: {column} has {len(array)} values, {columns.flux} {len(flux)}")
     names = _names(table, columns, len(flux))
+    sources = [""] if names is None else list(dict.fromkeys(names))
+    if table.rows is not None and max(table.rows) >= len(sources):
+        raise InputError(f"{table.name} has no row {max(table.rows)}: it holds {len(sources)} spectra, from 0")
     if names is None:
         yield _Piece(table.stated("source_id", "name", "object") or table.name, wavelength, flux, error, mask)
         return
-    for source in dict.fromkeys(names):
+    for source in sources if table.rows is None else [sources[row] for row in table.rows]:
         rows = np.array([name == source for name in names])
         own, flags = None if error is None else error[rows], None if mask is None else mask[rows]
         method = _method(table, int(np.argmax(rows)), len(flux))
@@ -236,6 +239,10 @@ def _spectrum(
         notes.append(f"the archive's spectrum is {gaia_archive.METHODS[piece.method]}")
     wavelength, unit = _wavelength(piece, table, columns, stated)
     _check_shapes(piece, wavelength)
+    padding = ~np.isfinite(wavelength) & ~(np.isfinite(piece.flux) & (piece.flux != 0.0))
+    if padding.any():
+        piece, wavelength = _without(piece, padding), wavelength[~padding]
+        _check_shapes(piece, wavelength)
     if not np.isfinite(wavelength).all():
         pixel = int(np.argmin(np.isfinite(wavelength)))
         raise InputError(f"{piece.name}: wavelength of pixel {pixel} is not finite")
@@ -292,6 +299,14 @@ def _pieces_of(
     ends = np.searchsorted(wavelength, measured[gaps], side="right") - 1
     counts = [int(part.sum()) for part in np.split(usable, ends + 1)]
     return tuple(int(end) for end in ends) if len(ends) and min(counts) >= FEWEST else ()
+
+
+def _without(piece: _Piece, padding: NDArray[np.bool_]) -> _Piece:
+    """A piece without the pixels that fill its row up to the length of others."""
+    kept = ~padding
+    error = None if piece.error is None else piece.error[kept]
+    mask = None if piece.mask is None else piece.mask[kept]
+    return replace(piece, flux=piece.flux[kept], error=error, mask=mask)
 
 
 def _check_shapes(piece: _Piece, wavelength: NDArray[np.float64]) -> None:

@@ -8,6 +8,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.observed.raw import ErrorKind, RawTable, Told
 from stellar_emulator.observed.readers.fits_axis import has_axis, unit_of, wavelengths
 from stellar_emulator.observed.readers.fits_file import FitsFile, Hdu
+from stellar_emulator.observed.selection import ROW, Selection
 
 FLUX = ("flux", "data", "spectrum", "spec", "sci", "normalised", "normalized")
 WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")
@@ -28,8 +29,10 @@ class UnknownLayoutError(InputError):
     """What the images of a file are can't be told; nothing in it is known to be wrong."""
 
 
-def read_images(file: FitsFile) -> list[RawTable]:
-    """One table for each image of spectra: (pixels,) one spectrum, (n, pixels) one a row.
+def read_images(file: FitsFile, selection: Selection | None = None) -> list[RawTable]:
+    """One table of an image of spectra: (pixels,) one spectrum, (n, pixels) one a row.
+
+    selection: which image is the flux, where the user says so.
 
     Raises
     ------
@@ -38,7 +41,7 @@ def read_images(file: FitsFile) -> list[RawTable]:
     InputError
         If something in it is wrong.
     """
-    flux = _flux(file)
+    flux = _selected(file, selection) or _flux(file)
     wave = _of(file, WAVELENGTH)
     error = next((hdu for hdu in file.images if hdu is not flux and hdu.name.lower() in ERRORS), None)
     mask = _of(file, MASK)
@@ -107,6 +110,14 @@ def _of(file: FitsFile, names: tuple[str, ...]) -> Hdu | None:
     return next((hdu for name in names for hdu in file.images if hdu.name.lower() == name), None)
 
 
+def _selected(file: FitsFile, selection: Selection | None) -> Hdu | None:
+    """The one image that the user names; None if nobody does, or several fit."""
+    if selection is None or not set(selection.wanted) - {ROW}:
+        return None
+    found = [hdu for hdu in file.images if selection.matches(hdu.part)]
+    return found[0] if len(found) == 1 else None
+
+
 def _flux(file: FitsFile) -> Hdu:
     """The image whose name says flux; else the only one that isn't something else by its name."""
     named = _of(file, FLUX)
@@ -122,7 +133,9 @@ def _flux(file: FitsFile) -> Hdu:
             left = left[:1]
     if len(left) != 1:
         there = ", ".join(f"{hdu.number} {hdu.name or 'unnamed'} {_shape(hdu)}" for hdu in file.images)
-        raise UnknownLayoutError(f"{file.path}: which of its images is the flux can't be told: {there}: name it FLUX")
+        raise UnknownLayoutError(
+            f"{file.path}: which of its images is the flux can't be told: {there}: --select hdu=N says it"
+        )
     return left[0]
 
 

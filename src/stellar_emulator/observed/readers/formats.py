@@ -114,14 +114,14 @@ def _fits(path: Path, choice: Choice) -> list[RawTable]:
     # Other tables may stand beside spectra, such as the labels that the verb generate writes.
     spectra = [table for table in tables if table.column(FLUX)]
     if file.images and not spectra:
-        return _images(file)
+        return _images(file, choice.selection)
     return spectra or tables
 
 
-def _images(file: FitsFile) -> list[RawTable]:
+def _images(file: FitsFile, selection: Selection | None) -> list[RawTable]:
     """Images by our own rules; where these don't know them, by specutils' loaders, if it is installed and does."""
     try:
-        return read_images(file)
+        return read_images(file, selection)
     except UnknownLayoutError as error:
         found = read_by_specutils(file.path)
         if found is None:

@@ -13,6 +13,10 @@ from stellar_emulator.observed.raw import RawTable, Told
 from stellar_emulator.system.extras import missing
 
 NEEDED = ("waves", "fluxes")
+ARRAYS = (*NEEDED, "sigmas", "masks")
+
+LARGEST = 1 << 30
+"""Bytes of one array once it is unpacked."""
 
 
 def read_hdf5(path: Path) -> list[RawTable]:
@@ -30,7 +34,10 @@ def read_hdf5(path: Path) -> list[RawTable]:
     except ModuleNotFoundError as error:
         raise missing("h5py", "train") from error
     with h5py.File(path, "r") as file:
-        held = {name: np.atleast_2d(file[name][()]) for name in ("waves", "fluxes", "sigmas", "masks") if name in file}
+        sizes = {name: file[name].nbytes for name in ARRAYS if name in file and hasattr(file[name], "nbytes")}
+        if any(size > LARGEST for size in sizes.values()):
+            raise InputError(f"{path} unpacks to {max(sizes.values()):,} bytes an array: at most {LARGEST:,} are read")
+        held = {name: np.atleast_2d(file[name][()]) for name in sizes}
         there = ", ".join(sorted(file))
     if not all(name in held for name in NEEDED):
         raise InputError(f"{path} is no observation of Starfish's, with waves and fluxes: it holds {there}")
