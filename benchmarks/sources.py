@@ -5,14 +5,15 @@ the project. The axis is as wide as all of them, so that nothing is refused for 
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.machine import table
-from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
+from stellar_emulator.contract.medium import converted
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.interpret import Stated
 from stellar_emulator.observed.orders import spectra_in
@@ -22,7 +23,13 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 AXIS = WavelengthAxis(start=3000.0, step=0.1, count=180_000, unit="Angstrom", medium="air")
 
-COLUMNS = ("files", "read as", "range (Angstrom)", "pixels, left out", "S/N", "asked")
+COLUMNS = ("files", "read as", "range (Angstrom)", "pixels, left out", "S/N", "Ca II 8542 (km/s)", "asked")
+
+CALCIUM = 8542.09
+"""Angstrom in air; where it is seen proves axis and medium."""
+
+NEAR = 8.0
+"""Angstrom around it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Read:
     span: str
     pixels: str
     signal: float
+    velocity: float
     asked: str
 
 
@@ -58,7 +66,7 @@ def _read(folder: Path, path: Path) -> Iterator[Read]:
     try:
         tables = read_tables(path)
     except InputError as error:
-        yield Read(where, "refused: " + _reason(error, path), "", "", np.nan, "")
+        yield Read(where, "refused: " + _reason(error, path), "", "", np.nan, np.nan, "")
         return
     yield from (_spectrum(found, where, path, tables) for found in _spectra(tables, Stated(), path, where))
 
@@ -76,11 +84,20 @@ def _spectrum(found: ObservedSpectrum | InputError, where: str, path: Path, tabl
         asked = "for the medium (air stated)"
         found = next(_spectra(tables, Stated(medium="air"), path, where))
     if isinstance(found, InputError):
-        return Read(where, "refused: " + _reason(found, path), "", "", np.nan, asked)
+        return Read(where, "refused: " + _reason(found, path), "", "", np.nan, np.nan, asked)
     usable = found.usable
     span = f"{found.wavelength[0]:.1f}-{found.wavelength[-1]:.1f}"
     signal = float(np.median(np.abs(found.flux[usable]) / found.error[usable]))
-    return Read(where, found.reading, span, f"{len(usable)}, {(~usable).sum()}", signal, asked)
+    return Read(where, found.reading, span, f"{len(usable)}, {(~usable).sum()}", signal, _velocity(found), asked)
+
+
+def _velocity(spectrum: ObservedSpectrum) -> float:
+    """Of the lowest pixel near Ca II 8542, NaN where there is none."""
+    air = converted(spectrum.wavelength, spectrum.medium, "air")
+    near = spectrum.usable & (np.abs(air - CALCIUM) < NEAR)
+    if near.sum() < 5:
+        return float("nan")
+    return float((air[near][np.argmin(spectrum.flux[near])] / CALCIUM - 1.0) * SPEED_OF_LIGHT)
 
 
 def _reason(error: InputError, path: Path) -> str:
@@ -93,9 +110,15 @@ def _without_numbers(text: str) -> str:
 
 def _row(found: list[tuple[str, Read]]) -> tuple[str, ...]:
     first = found[0][1]
-    signals = [read.signal for _, read in found if np.isfinite(read.signal)]
-    signal = "" if not signals else f"{min(signals):.0f}" + (f" to {max(signals):.0f}" if len(signals) > 1 else "")
-    return f"{first.folder} ({len(found)})", first.reading, first.span, first.pixels, signal, first.asked
+    signal, velocity = (
+        _range(values) for values in zip(*((read.signal, read.velocity) for _, read in found), strict=True)
+    )
+    return f"{first.folder} ({len(found)})", first.reading, first.span, first.pixels, signal, velocity, first.asked
+
+
+def _range(values: Sequence[float]) -> str:
+    there = [round(value) for value in values if np.isfinite(value)]
+    return "" if not there else f"{min(there)}" + (f" to {max(there)}" if len(there) > 1 else "")
 
 
 if __name__ == "__main__":

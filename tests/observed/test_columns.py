@@ -147,6 +147,14 @@ def test_the_flat_continuum_of_a_spectrum_without_noise_is_no_filling(digits: in
     assert read(tmp_path / "a.npz")[0].usable.all()
 
 
+def test_a_filling_that_a_spline_leads_to_smoothly_is_one(tmp_path: Path) -> None:
+    flux = noisy()
+    flux[2000:] = 1.0
+    flux[1996:2000] = 1.0 + np.array([2.5e-5, 4.8e-6, -2.4e-7, -6e-8])
+    np.savez(tmp_path / "a.npz", wavelength=PIXELS, flux=flux, flux_error=ERROR, medium="air")
+    assert "left out: 1000 in runs of equal flux" in read(tmp_path / "a.npz")[0].reading
+
+
 def test_rounded_fluxes_are_often_equal_and_no_filling(tmp_path: Path) -> None:
     flux = np.round(spectrum(PIXELS), 2)
     assert (np.diff(flux) == 0.0).mean() > 0.3

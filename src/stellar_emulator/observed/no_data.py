@@ -12,6 +12,9 @@ MOST_EQUAL = 0.05
 SMOOTH = 3.0
 """Smallest steps between neighbours: where a run of equal fluxes ends by no larger one, nothing was filled in."""
 
+STRAIGHT = 1e-5
+"""Of the flux's level: pixels of measured spectra bend by more, even at a signal-to-noise ratio of 10,000."""
+
 SAYS_NOTHING = 100.0
 """Flux errors over the flux's level, above which a pixel is no measurement: surveys write 1e10 for missing ones."""
 
@@ -40,7 +43,7 @@ def zeros(flux: NDArray[np.float64]) -> NDArray[np.bool_]:
 def fillings(flux: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Pixels in runs of equal values longer than noise makes them, such as gaps between chips filled with 1.
 
-    A run that its neighbours lead to smoothly is the continuum of a spectrum without noise, and no filling.
+    In a spectrum without noise, a run that its neighbours lead to smoothly is the continuum, and no filling.
     """
     found = np.zeros(len(flux), dtype=bool)
     steps = np.abs(np.diff(flux))
@@ -53,12 +56,21 @@ def fillings(flux: NDArray[np.float64]) -> NDArray[np.bool_]:
     others = ~run[1:] & ~run[:-1]
     if run.mean() > MOST_FILLED or (others.any() and np.mean(equal[others]) > MOST_EQUAL):
         return found
+    if not _without_noise(flux[~run]):
+        return np.asarray(run)
     smooth = SMOOTH * float(np.min(steps[steps > 0.0], initial=np.inf))
     for first, length in zip(turns[:-1], lengths, strict=True):
         if length >= LONGEST_CHANCE:
             jumps = [steps[place] for place in (first - 1, first + length - 1) if 0 <= place < len(steps)]
             found[first : first + length] = not any(jump <= smooth for jump in jumps)
     return found
+
+
+def _without_noise(flux: NDArray[np.float64]) -> bool:
+    """Whether a quarter of a spectrum's pixels lie straight between their neighbours, as no measured ones do."""
+    bends = np.abs(flux[:-2] - 2.0 * flux[1:-1] + flux[2:])
+    bends = bends[np.isfinite(bends)]
+    return bool(len(bends)) and float(np.quantile(bends, 0.25)) < STRAIGHT * level_of(flux)
 
 
 def meaningless(flux: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.bool_]:
