@@ -96,6 +96,15 @@ def test_chips_and_arms_are_pieces_of_one_spectrum(tmp_path: Path) -> None:
     assert len(chip.orders) == 1
 
 
+def test_images_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    survey_files.apogee_visit(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits") as file:
+        file[2].data = file[2].data[:1]
+        file.writeto(tmp_path / "b.fits")
+    with pytest.raises(InputError, match=r"have the shapes \(3, 1000\), \(1, 1000\), \(3, 1000\)"):
+        read(tmp_path / "b.fits")
+
+
 def test_exposures_are_read_when_they_are_meant(tmp_path: Path) -> None:
     survey_files.lamost_medium(tmp_path / "a.fits")
     (combined,) = read(tmp_path / "a.fits")

@@ -73,6 +73,9 @@ def read_star(file: FitsFile) -> list[RawTable]:
 def read_visit(file: FitsFile) -> list[RawTable]:
     """Three chips, each a piece with its own continuum."""
     flux, error, mask, wavelength = (np.atleast_2d(file.image(number, "apVisit")) for number in (1, 2, 3, 4))
+    if not flux.shape == error.shape == mask.shape == wavelength.shape:
+        shapes = ", ".join(str(array.shape) for array in (flux, error, mask, wavelength))
+        raise InputError(f"{file.path}: flux, error, mask and wavelength have the shapes {shapes}")
     told = replace(TOLD, form="APOGEE apVisit", frame="observed", notes=file.notes)
     found = []
     for chip in range(len(flux)):
