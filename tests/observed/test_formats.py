@@ -16,8 +16,9 @@ from stars import ARCHIVE, GAIA, ArchiveSpectrum, archive_spectrum, star
 
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError
+from stellar_emulator.observed.columns import FLUX, WAVELENGTH, misspelt
 from stellar_emulator.observed.interpret import Stated, spectra_of
-from stellar_emulator.observed.raw import FLUX, WAVELENGTH, RawTable
+from stellar_emulator.observed.raw import RawTable
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
@@ -201,8 +202,8 @@ def test_misspelt_errors_are_named_where_they_are_missed(tmp_path: Path, seen: A
 
 def test_a_column_is_misspelt_by_its_name_alone_not_by_the_words_of_a_message() -> None:
     table = RawTable("a.csv", {"did you mean me": np.zeros(1), "flix": np.zeros(1)})
-    assert table.misspelt(FLUX) == "; rename flix if it is the flux"
-    assert RawTable("a.csv", {"did you mean me": np.zeros(1)}).misspelt(FLUX) == ""
+    assert misspelt(table, FLUX) == "; rename flix if it is the flux"
+    assert misspelt(RawTable("a.csv", {"did you mean me": np.zeros(1)}), FLUX) == ""
 
 
 PIXELS = np.linspace(8460.0, 8700.0, 100)
@@ -351,7 +352,8 @@ def test_files_that_are_none_of_their_kind_are_refused(tmp_path: Path) -> None:
         ("a.parquet", b"PAR", "can't be read as Parquet"),
         ("a.npz", b"text", "can't be read as NPZ"),
         ("a.csv", b"", "is empty"),
-        ("a.dat", b"1 2 3", "suffix '.dat' is not known"),
+        ("a.dat", b"1 2 3 4", "4 columns without names"),
+        ("a.bin", b"\x00\x01", "suffix '.bin' is not known"),
         ("a.csv", b"wavelength,flux\n", "has no rows"),
         ("a.csv", b"wavelength,flux\n850.0,bright\n", "holds something that is no number"),
     ):
@@ -376,5 +378,5 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 def test_a_hint_at_a_misspelling_is_no_matter_of_a_message_s_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stellar_emulator.contract.checks.unknown", lambda name, known: f"{name}?")
     table = RawTable("a", {"flix": np.zeros(3)})
-    assert table.misspelt(FLUX) == "; rename flix if it is the flux"
-    assert table.misspelt(WAVELENGTH) == ""
+    assert misspelt(table, FLUX) == "; rename flix if it is the flux"
+    assert misspelt(table, WAVELENGTH) == ""

@@ -64,6 +64,7 @@ def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
         name = f"covariance_{labels[i].name}_{labels[j].name}"
         columns[name] = [float(one.covariance[i, j]) if one else float("nan") for one in found]
     columns["warning"] = ["; ".join(row.warnings) for row in rows]
+    columns["read"] = [row.reading for row in rows]
     units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
     write_table(options.output, columns, units, {"emulator": pair.emulator.version})
 

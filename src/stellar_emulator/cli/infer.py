@@ -49,6 +49,7 @@ def _write(options: Infer, pair: Pair, rows: Sequence[Row[Inferred]]) -> None:
         column = f"radial_{name}" if name.startswith("velocity") else name
         columns[column] = [float(getattr(one, name)) if one else float("nan") for one in found]
     columns["warning"] = ["; ".join(row.warnings) for row in rows]
+    columns["read"] = [row.reading for row in rows]
     units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
     versions = {"emulator": pair.emulator.version, "validator": pair.validator.version}
     write_table(options.output, columns, units, versions)

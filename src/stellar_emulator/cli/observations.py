@@ -19,9 +19,11 @@ from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.models.load_pair import load_pair
-from stellar_emulator.observed.interpret import Stated, spectra_of
+from stellar_emulator.observed.interpret import Stated
 from stellar_emulator.observed.masks import parse_masks
-from stellar_emulator.observed.readers.formats import read_tables
+from stellar_emulator.observed.orders import spectra_in
+from stellar_emulator.observed.readers.formats import Choice, read_tables
+from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 Observed = ObservedSpectrum | InputError
@@ -35,11 +37,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row(Generic[T]):
-    """The result for one spectrum, None if it was refused, and its warnings."""
+    """One spectrum's answer, None if it was refused, what to warn of, and what was read, in one line."""
 
     name: str
     found: T | None
     warnings: tuple[str, ...]
+    reading: str = ""
 
 
 def open_pair(options: Observations) -> Pair:
@@ -51,14 +54,15 @@ def open_pair(options: Observations) -> Pair:
 def treatment(options: Observations, contract: Contract) -> Treatment:
     """Treatment of spectra according to the options. Raises `InputError` for an unknown mask."""
     masks = () if options.mask == "none" else tuple(parse_masks(contract, options.mask))
-    return Treatment(options.radial_velocity, options.continuum, masks)
+    return Treatment(options.radial_velocity, options.continuum, masks, options.broaden)
 
 
 def observations(options: Observations, contract: Contract) -> Iterator[Observed]:
     """All spectra of all files, in order."""
-    stated = Stated(options.unit, options.medium, options.snr)
+    stated = Stated(options.unit, options.medium, options.snr, options.flags == "use", options.resolving_power)
+    choice = Choice(options.form, None if options.select is None else parse_selection(options.select))
     for path in listed_files(options.files):
-        yield from _of_file(path, contract, stated)
+        yield from _of_file(path, contract, stated, choice)
 
 
 def listed_files(files: Iterable[Path]) -> list[Path]:
@@ -79,10 +83,9 @@ def _listed(name: Path) -> list[Path]:
         return []
 
 
-def _of_file(path: Path, contract: Contract, stated: Stated) -> Iterator[Observed]:
+def _of_file(path: Path, contract: Contract, stated: Stated, choice: Choice) -> Iterator[Observed]:
     try:
-        for table in read_tables(path):
-            yield from spectra_of(table, contract.wavelength, stated)
+        yield from spectra_in(read_tables(path, choice), contract.wavelength, stated)
     except InputError as error:
         yield error
 
@@ -120,7 +123,7 @@ def answered(
             refused.append(error)
             rows.append(Row[T](name, None, (str(error),)))
             continue
-        rows.append(Row(name, found, spectrum.notes))
+        rows.append(Row(name, found, spectrum.notes, spectrum.reading))
     return rows, refused
 
 
@@ -128,6 +131,8 @@ def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None
     """Print the results: one line per spectrum with its warnings below, and the place of the table."""
     for row, line in list(zip(rows, lines, strict=True))[:SHOWN]:
         print(f"{row.name or 'unreadable'}: {line}")
+        if row.reading:
+            print(f"  read: {row.reading}")
         for warning in row.warnings:
             print(f"  warning: {warning}")
     if len(rows) > SHOWN:

@@ -17,6 +17,8 @@ SPEED_LIMIT = 30000.0
 MAXIMUM_SNR = 1e9
 """Largest signal-to-noise ratio by pixel that a user may give."""
 
+MAXIMUM_RESOLVING_POWER = 1e7
+
 _OPTION = "option"
 
 
@@ -269,7 +271,7 @@ class Observations(Settings):
     files: tuple[Path, ...] = option(
         "spectrum.fits",
         values.path,
-        "FITS, VOTable, CSV, ECSV, Parquet or NPZ files; one word may list several, by spaces or commas",
+        "files of spectra, told apart by what they hold; one word may list several, by spaces or commas",
         positional=True,
         many=True,
     )
@@ -282,7 +284,7 @@ class Observations(Settings):
     unit: str | None = option(
         "file",
         values.or_none("file", values.words),
-        "unit of wavelengths: Angstrom, nm, um, or 'file', as the file states it",
+        "of wavelengths: 'file' says, or Angstrom, nm, um, 'log10(Angstrom)' or the like",
     )
     medium: Literal["air", "vacuum"] | None = option(
         "file",
@@ -293,6 +295,25 @@ class Observations(Settings):
         "file",
         values.or_none("file", values.number(0.0, MAXIMUM_SNR)),
         "signal-to-noise ratio by pixel, for files without errors; 'file' estimates it from their scatter",
+    )
+    select: str | None = option(
+        "default",
+        values.or_none("default", values.words),
+        "spectrum of a file: 'default', or its hdu=, row=, exposure= or aperture=, such as 'hdu=COADD_R' or 'row=2'",
+    )
+    form: str | None = option(
+        "content", values.or_none("content", values.words), "what a FITS file is: its 'content' tells, or a form's name"
+    )
+    flags: str = option(
+        "use", values.either("use", "ignore"), "masks that files hold: 'use' leaves flagged pixels out, or 'ignore'"
+    )
+    resolving_power: float | None = option(
+        "file",
+        values.or_none("file", values.number(1.0, MAXIMUM_RESOLVING_POWER)),
+        "of the spectrograph, wavelength over FWHM: 'file' says, if it does",
+    )
+    broaden: bool = option(
+        "no", values.yes_or_no, "'yes': broaden spectra sharper than the model's largest resolution to it"
     )
     radial_velocity: float | None = option(
         "measure",

@@ -15,7 +15,8 @@ from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.fitting.preparation import Treatment
-from stellar_emulator.observed.interpret import Stated, spectra_of
+from stellar_emulator.observed.interpret import Stated
+from stellar_emulator.observed.orders import spectra_in
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
@@ -74,13 +75,13 @@ def observe(content: bytes, reading: Reading, pair: Pair) -> Observation:
             raise InputError(_for_page(str(error), folder)) from error
     more = (f"the file holds {others + 1} spectra, this is the first: the verb infer reads all",) if others else ()
     name, *warnings = (_for_page(text, folder) for text in (spectrum.name, *spectrum.notes, *inferred.warnings))
-    return Observation(name, inferred, (*more, *warnings))
+    return Observation(name, inferred, (*more, *warnings, f"read: {_for_page(spectrum.reading, folder)}"))
 
 
 def _first(path: Path, axis: WavelengthAxis, reading: Reading) -> tuple[ObservedSpectrum, int]:
     """The first spectrum of a file, and how many others there are."""
     stated = Stated(reading.unit, reading.medium, reading.snr)
-    first, *others = (spectrum for table in read_tables(path) for spectrum in spectra_of(table, axis, stated))
+    first, *others = spectra_in(read_tables(path), axis, stated)
     if isinstance(first, InputError):
         raise first
     return first, len(others)

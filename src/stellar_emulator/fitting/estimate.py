@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.forward import Forward, Parameters
@@ -93,6 +94,9 @@ def fit(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment, known: Map
     """
     contract = pair.emulator.contract
     beginning = begin(spectrum, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE)
+    sharpest = contract.of_role(RESOLUTION)
+    if sharpest is not None and treatment.broaden and beginning.spectrum.resolution == sharpest.upper:
+        known = {sharpest.name: sharpest.upper, **known}
     fixed = np.array([known.get(name, np.nan) for name in contract.label_names])
     starts = list(beginning.labels)
     if beginning.share >= INFER_SHARE:
@@ -159,7 +163,8 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
         try:
             raw = pair.validator.labels(flux[None], noise)[0].astype(np.float64)
         except InputError as error:
-            raise InputError(f"{beginning.spectrum.name}: {error}") from error
+            remedy = "" if beginning.basis.shape[1] else "; --continuum 3 fits a continuum as well"
+            raise InputError(f"{beginning.spectrum.name}: {error}{remedy}") from error
         labels = np.clip(raw, contract.lower, contract.upper)
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
     warnings = [

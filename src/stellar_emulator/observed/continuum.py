@@ -1,5 +1,7 @@
 """Low-order continua: Chebyshev polynomials of wavelength by which a normalised spectrum is multiplied."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
@@ -18,6 +20,15 @@ def chebyshev_basis(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.
     """Polynomials of degree 0 to ``degree`` over the range of the wavelengths, shape (pixels, degree + 1)."""
     middle, half = (wavelength[-1] + wavelength[0]) / 2.0, (wavelength[-1] - wavelength[0]) / 2.0
     return np.asarray(chebvander((wavelength - middle) / half, degree))
+
+
+def basis_of_pieces(wavelength: NDArray[np.float64], pieces: Sequence[slice], degree: int) -> NDArray[np.float64]:
+    """Polynomials of each piece over its own range, 0 beyond it, shape (pixels, pieces * (degree + 1))."""
+    basis = np.zeros((len(wavelength), len(pieces) * (degree + 1)))
+    for number, piece in enumerate(pieces):
+        columns = slice(number * (degree + 1), (number + 1) * (degree + 1))
+        basis[piece, columns] = chebyshev_basis(wavelength[piece], degree)
+    return basis
 
 
 def continuum_over(

@@ -2,20 +2,25 @@
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed import gaia_archive
-from stellar_emulator.observed.raw import ERROR, FLUX, NAME, WAVELENGTH, RawTable
+from stellar_emulator.observed.columns import ERRORS, WAVELENGTH, Columns, find_columns, misspelt, needed
+from stellar_emulator.observed.conventions import stated_frame, stated_medium
+from stellar_emulator.observed.flux_errors import as_deviation
+from stellar_emulator.observed.no_data import bridged, fillings, flagged, level_of, meaningless, zeros
+from stellar_emulator.observed.raw import RawTable
 from stellar_emulator.observed.spectrum import ObservedSpectrum, noise_of
-from stellar_emulator.observed.units import fitting_unit, in_angstrom
+from stellar_emulator.observed.units import Unit, fitting_unit, in_angstrom, linear, looks_logarithmic, parse_unit
+from stellar_emulator.observed.velocity import FASTEST
 
 FEWEST = 50
 """Smallest number of pixels with a flux; fewer constrain nothing."""
@@ -23,23 +28,41 @@ FEWEST = 50
 NUMERIC = "fiuUSO"
 """Kinds of arrays that may hold numbers; others, such as complex numbers and dates, would be cast to numbers."""
 
-SMALLEST, LARGEST = 1e-37, 1e37
+LARGEST = 1e37
 """Approximate range of single precision; squares of numbers far beyond it would overflow."""
 
 LEAST_NOISE = 1e-6
 """Smallest noise relative to the flux; no spectrum has less."""
 
-FILE_MEDIA = {"awav": "air", "wave": "vacuum", "air": "air", "vacuum": "vacuum", "vac": "vacuum"}
+MOST_FLAGGED = 0.5
+"""Of the pixels with a flux: a mask of more is more likely to mark the good ones."""
+
+WIDE_GAP = 20.0
+"""Angstrom: wider than what is cut out around a line."""
+
+MEDIA_DIFFER = 3e-4
+"""Of a wavelength, between air and vacuum, rounded up."""
+
+RESOLUTION_CARDS = ("spec_res", "specres", "resolution", "resolutn")
 
 
 @dataclass(frozen=True)
 class Stated:
-    """The user's statements, which override those of files; None leaves it to the file. signal_to_noise: for spectra
-    without errors."""
+    """What the user states over what files do; None: the files say.
+
+    signal_to_noise: of spectra without errors; flags: whether masks of files are used; resolution: of the spectra,
+    wavelength over FWHM.
+    """
 
     unit: str | None = None
     medium: Medium | None = None
     signal_to_noise: float | None = None
+    flags: bool = True
+    resolution: float | None = None
+
+
+class ElsewhereError(InputError):
+    """A spectrum has no pixel on the model's axis."""
 
 
 def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterator[ObservedSpectrum | InputError]:
@@ -53,53 +76,103 @@ def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterato
     InputError
         If the table as a whole can't be understood.
     """
-    for piece in _pieces(table):
+    columns = find_columns(table)
+    for piece in _pieces(table, columns):
         try:
-            yield _spectrum(piece, table, axis, stated)
+            yield _spectrum(piece, table, columns, axis, stated)
         except InputError as error:
             yield error
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One spectrum's numbers as they are in the file; wavelength None: the file has none."""
+    """One spectrum's numbers as they stand in the file; None: the file holds none.
+
+    method: how Gaia's archive normalised it.
+    """
 
     name: str
     wavelength: NDArray[np.float64] | None
     flux: NDArray[np.float64]
     error: NDArray[np.float64] | None
+    mask: NDArray[np.int64] | None
+    method: int | None = None
 
 
-def _pieces(table: RawTable) -> Iterator[_Piece]:
-    flux_name = table.needed(FLUX)
-    wavelength_name, error_name, name_column = table.column(WAVELENGTH), table.column(ERROR), table.column(NAME)
-    flux = _numbers(table, flux_name)
-    wavelength = None if wavelength_name is None else _numbers(table, wavelength_name)
-    error = None if error_name is None else _numbers(table, error_name)
+def _pieces(table: RawTable, columns: Columns) -> Iterator[_Piece]:
+    flux = _numbers(table, columns.flux)
     if not len(flux):
         raise InputError(f"{table.name} has no rows")
-    names = None if name_column is None else table.columns[name_column]
-    if names is not None and len(names) != len(flux):
-        names = None
     if _by_row(flux):
-        for row, spectrum in enumerate(flux):
-            name = str(names[row]) if names is not None else table.name + (f"[{row}]" if len(flux) > 1 else "")
-            own, one_error = (
-                None if array is None else _of_row(table, str(column), array, row, len(flux))
-                for column, array in ((wavelength_name, wavelength), (error_name, error))
-            )
-            yield _Piece(name, own, _floats(table, flux_name, spectrum), one_error)
+        yield from _rows(table, columns, flux)
         return
-    wavelength = _numbers(table, table.needed(WAVELENGTH))
-    for column, array in ((wavelength_name, wavelength), (error_name, error)):
+    wavelength = _numbers(table, columns.wavelength or needed(table, WAVELENGTH))
+    error = None if columns.error is None else _numbers(table, columns.error)
+    mask = None if columns.mask is None else _flags(table, columns.mask, columns.good)
+    for column, array in ((columns.wavelength, wavelength), (columns.error, error), (columns.mask, mask)):
         if array is not None and len(array) != len(flux):
-            raise InputError(f"{table.name}: {column} has {len(array)} values, {flux_name} {len(flux)}")
+            raise InputError(f"{table.name}: {column} has {len(array)} values, {columns.flux} {len(flux)}")
+    names = _names(table, columns, len(flux))
+    sources = [""] if names is None else list(dict.fromkeys(names))
+    if table.rows is not None and max(table.rows) >= len(sources):
+        raise InputError(f"{table.name} has no row {max(table.rows)}: it holds {len(sources)} spectra, from 0")
     if names is None:
-        yield _Piece(table.stated(*NAME) or table.name, wavelength, flux, error)
+        yield _Piece(table.stated("source_id", "name", "object") or table.name, wavelength, flux, error, mask)
         return
-    for source in dict.fromkeys(names.tolist()):
-        rows = names == source
-        yield _Piece(str(source), wavelength[rows], flux[rows], None if error is None else error[rows])
+    for source in sources if table.rows is None else [sources[row] for row in table.rows]:
+        rows = np.array([name == source for name in names])
+        own, flags = None if error is None else error[rows], None if mask is None else mask[rows]
+        method = _method(table, int(np.argmax(rows)), len(flux))
+        yield _Piece(source, wavelength[rows], flux[rows], own, flags, method)
+
+
+def _names(table: RawTable, columns: Columns, count: int) -> list[str] | None:
+    """Names of rows; several epochs of one source have the epoch's name besides."""
+    if columns.name is None or len(table.columns[columns.name]) != count:
+        return None
+    names = [str(name) for name in table.columns[columns.name].tolist()]
+    epoch = table.column(gaia_archive.EPOCH)
+    if epoch is None or len(table.columns[epoch]) != count:
+        return names
+    return [f"{name} {at}" for name, at in zip(names, table.columns[epoch].tolist(), strict=True)]
+
+
+def _method(table: RawTable, row: int, rows: int) -> int | None:
+    column = table.column((gaia_archive.NORMALISATION,))
+    if column is None or len(table.columns[column]) != rows:
+        return None
+    value = _floats(table, column, table.columns[column])[row]
+    return int(value) if np.isfinite(value) else None
+
+
+def _rows(table: RawTable, columns: Columns, flux: NDArray[Any]) -> Iterator[_Piece]:
+    """A spectrum for each row of arrays."""
+    count = len(flux)
+    arrays = {name: None if name is None else _numbers(table, name) for name in (columns.wavelength, columns.error)}
+    wavelength = arrays[columns.wavelength]
+    if wavelength is not None and not _by_row(wavelength) and flux.ndim == 2:
+        pixels = flux.shape[1]
+        if len(wavelength) == count != pixels:
+            raise InputError(
+                f"{table.name}: {columns.flux} has the shape {flux.shape}, its wavelengths are {len(wavelength)}: "
+                "transpose the flux, one row a spectrum"
+            )
+    masks = None if columns.mask is None else table.columns[columns.mask]
+    names = _names(table, columns, count)
+    if table.rows is not None and max(table.rows) >= count:
+        raise InputError(f"{table.name} has no row {max(table.rows)}: it has {count}, from 0")
+    for row in range(count) if table.rows is None else table.rows:
+        name = names[row] if names is not None else table.name + (f"[{row}]" if count > 1 else "")
+        own, error = (
+            None if array is None else _of_row(table, str(column), array, row, count)
+            for column, array in ((columns.wavelength, wavelength), (columns.error, arrays[columns.error]))
+        )
+        mask = None
+        if masks is not None and columns.mask is not None:
+            given = masks[row] if _by_row(masks) and len(masks) == count else masks
+            mask = _as_flags(table, columns.mask, given, columns.good)
+        flux_of_row = _floats(table, columns.flux, flux[row])
+        yield _Piece(name, own, flux_of_row, error, mask, _method(table, row, count))
 
 
 def _by_row(column: NDArray[Any]) -> bool:
@@ -143,45 +216,102 @@ def _array(table: RawTable, name: str, text: str) -> NDArray[np.float64]:
     return _floats(table, name, [word.strip() or "nan" for word in words])
 
 
-def _spectrum(piece: _Piece, table: RawTable, axis: WavelengthAxis, stated: Stated) -> ObservedSpectrum:
-    notes: list[str] = []
-    name = piece.name
-    wavelength, unit = _wavelength(piece, table, stated)
+def _flags(table: RawTable, name: str, good: bool) -> NDArray[np.int64] | None:
+    """A column of flags in which 0 is good; None if it has one flag for all pixels, which says nothing of any."""
+    return _as_flags(table, name, table.columns[name], good)
+
+
+def _as_flags(table: RawTable, name: str, values: Any, good: bool) -> NDArray[np.int64]:
+    given = np.asarray(values)
+    if given.dtype.kind in "US":
+        words = np.char.lower(np.char.strip(given.astype(str)))
+        given = np.where(np.isin(words, ("false", "f", "0", "", "nan")), 0, 1)
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{table.name}: column {name} holds {given.dtype}: give flags as whole numbers, 0 for good")
+    flags = np.where(np.isnan(given), 1, given).astype(np.int64) if given.dtype.kind == "f" else given.astype(np.int64)
+    return np.where(flags == 0, 1, 0) if good else flags
+
+
+def _spectrum(
+    piece: _Piece, table: RawTable, columns: Columns, axis: WavelengthAxis, stated: Stated
+) -> ObservedSpectrum:
+    notes = list(table.told.notes)
+    if piece.method in gaia_archive.METHODS:
+        notes.append(f"the archive's spectrum is {gaia_archive.METHODS[piece.method]}")
+    wavelength, unit = _wavelength(piece, table, columns, stated)
     _check_shapes(piece, wavelength)
+    padding = ~np.isfinite(wavelength) & ~(np.isfinite(piece.flux) & (piece.flux != 0.0))
+    if padding.any():
+        piece, wavelength = _without(piece, padding), wavelength[~padding]
+        _check_shapes(piece, wavelength)
     if not np.isfinite(wavelength).all():
-        raise InputError(f"{name}: wavelength of pixel {int(np.argmin(np.isfinite(wavelength)))} is not finite")
-    if unit is None:
-        unit = fitting_unit(wavelength, axis)
-        if unit is None:
-            raise _elsewhere(name, wavelength, None, axis)
-        if not gaia_archive.is_archive_axis(in_angstrom(name, wavelength, unit) / 10.0):
-            notes.append(f"the file states no wavelength unit: taken as {unit}, the only one on the model's axis")
-    angstroms = in_angstrom(name, wavelength, unit)
-    room = 0.02 * axis.start
-    if angstroms.max() < axis.start - room or angstroms.min() > axis.stop + room:
-        raise _elsewhere(name, wavelength, unit, axis)
+        pixel = int(np.argmin(np.isfinite(wavelength)))
+        raise InputError(f"{piece.name}: wavelength of pixel {pixel} is not finite")
+    unit = unit or _guessed(piece.name, wavelength, axis, notes)
+    angstroms = in_angstrom(piece.name, linear(wavelength, unit.scale), unit.name)
+    archive = gaia_archive.archive_of(np.sort(angstroms) / 10.0)
+    if archive is not None and not table.told.form:
+        told = replace(table.told, form=archive.form, frame=archive.frame, because="as Gaia's archive has them")
+        table = replace(table, told=told)
+    near = _near(piece.name, wavelength, angstroms, unit, axis)
     order = np.argsort(angstroms, kind="stable")
+    order = order[near[order]]
     angstroms, flux = angstroms[order], piece.flux[order]
     if (np.diff(angstroms) <= 0).any():
         twice = float(angstroms[int(np.argmax(np.diff(angstroms) <= 0))])
-        raise InputError(f"{name}: wavelength {twice:.4f} A stands twice: give one spectrum, orders merged")
-    given = None if piece.error is None else piece.error[order]
+        raise InputError(f"{piece.name}: wavelength {twice:.4f} A stands twice: give one spectrum, orders merged")
     huge = np.isfinite(flux) & (np.abs(flux) > LARGEST)
     if huge.any():
         pixel = int(np.argmax(huge))
         raise InputError(
-            f"{name}: flux {flux[pixel]:g} at {angstroms[pixel]:.2f} A is beyond {LARGEST:g}: leave the pixel out "
-            "(NaN), or give the flux in another unit"
+            f"{piece.name}: flux {flux[pixel]:g} at {angstroms[pixel]:.2f} A is beyond {LARGEST:g}: leave the "
+            "pixel out (NaN), or give the flux in another unit"
         )
-    error = _errors(name, angstroms, flux, given, stated, notes, table.misspelt(ERROR))
-    error = np.where(np.isfinite(flux), error, np.inf)
-    angstroms, flux, error = _trimmed(name, angstroms, flux, error, notes)
-    medium = _medium(name, angstroms, table, stated)
-    return ObservedSpectrum(name, angstroms, medium, flux, error, tuple(notes))
+    given = None if piece.error is None else piece.error[order]
+    mask = None if piece.mask is None or not stated.flags else piece.mask[order]
+    left_out, why = _left_out(piece.name, angstroms, flux, mask, table, columns)
+    error = _errors(piece.name, angstroms, np.where(left_out, np.nan, flux), given, table, columns, stated, notes)
+    silent = meaningless(np.where(left_out, np.nan, flux), error)
+    for pixels, what in ((~np.isfinite(error), "without an error"), (silent, "with errors far above the flux")):
+        if (pixels & ~left_out).any():
+            why.append(f"{(pixels & ~left_out).sum()} {what}")
+            left_out |= pixels
+    medium, from_where = _medium(piece.name, archive is not None, table, columns, stated)
+    resolution = stated.resolution or _resolution(table)
+    inside = int(((angstroms >= axis.edges[0]) & (angstroms <= axis.edges[-1])).sum())
+    reading = _reading(table, columns, unit, f"{medium} ({from_where})", stated, why, (inside, len(near)))
+    left_out |= ~np.isfinite(flux)
+    kept = bridged(*_trimmed(piece.name, angstroms, flux, np.where(left_out, np.inf, error), notes))
+    measured = np.isfinite(flux) & (flux != 0.0) & ~fillings(flux)
+    ends = _pieces_of(kept[0], np.isfinite(kept[2]), angstroms[measured])
+    if ends:
+        reading += f"; {len(ends) + 1} pieces, each with its own continuum"
+    return ObservedSpectrum(piece.name, kept[0], medium, kept[1], kept[2], tuple(notes), reading, ends, resolution)
+
+
+def _pieces_of(
+    wavelength: NDArray[np.float64], usable: NDArray[np.bool_], measured: NDArray[np.float64]
+) -> tuple[int, ...]:
+    """Numbers of the last pixels before wide gaps between ``measured`` wavelengths, where orders or chips end.
+
+    Flagged pixels were measured, and gaps beside few pixels are none.
+    """
+    gaps = np.flatnonzero(np.diff(measured) > WIDE_GAP)
+    ends = np.searchsorted(wavelength, measured[gaps], side="right") - 1
+    counts = [int(part.sum()) for part in np.split(usable, ends + 1)]
+    return tuple(int(end) for end in ends) if len(ends) and min(counts) >= FEWEST else ()
+
+
+def _without(piece: _Piece, padding: NDArray[np.bool_]) -> _Piece:
+    """A piece without the pixels that fill its row up to the length of others."""
+    kept = ~padding
+    error = None if piece.error is None else piece.error[kept]
+    mask = None if piece.mask is None else piece.mask[kept]
+    return replace(piece, flux=piece.flux[kept], error=error, mask=mask)
 
 
 def _check_shapes(piece: _Piece, wavelength: NDArray[np.float64]) -> None:
-    for what, array in (("wavelengths", wavelength), ("errors", piece.error)):
+    for what, array in (("wavelengths", wavelength), ("errors", piece.error), ("flags", piece.mask)):
         if array is not None and len(array) != len(piece.flux):
             raise InputError(f"{piece.name} has {len(piece.flux)} fluxes and {len(array)} {what}")
         if array is not None and (array.ndim != 1 or piece.flux.ndim != 1):
@@ -194,20 +324,30 @@ def _too_few(name: str, pixels: int) -> InputError:
     return InputError(f"{name} has {pixels} pixels with a flux and an error: at least {FEWEST} are needed")
 
 
-def _wavelength(piece: _Piece, table: RawTable, stated: Stated) -> tuple[NDArray[np.float64], str | None]:
+def _wavelength(
+    piece: _Piece, table: RawTable, columns: Columns, stated: Stated
+) -> tuple[NDArray[np.float64], Unit | None]:
     """Wavelengths and their unit, None if neither file nor user states it."""
+
+    def unit_of(*texts: str | None) -> Unit | None:
+        return next((unit for text in (stated.unit, *texts) if (unit := parse_unit(piece.name, text))), None)
+
     if piece.wavelength is not None:
-        column = table.column(WAVELENGTH) or WAVELENGTH[0]
-        return piece.wavelength, stated.unit or table.units.get(column) or table.stated("wavelength_unit", "cunit1")
+        own = table.units.get(columns.wavelength or "")
+        unit = unit_of(own, columns.unit, table.stated("wavelength_unit", "cunit1"))
+        if columns.scale != "linear" and stated.unit is None:
+            unit = Unit(unit.name if unit else "Angstrom", columns.scale)
+        return piece.wavelength, unit
     if listed := table.stated("wavelength"):
-        return _listed(table, listed), stated.unit or table.stated("wavelength_unit")
+        return _listed(table, listed), unit_of(table.stated("wavelength_unit"))
     start, step = table.stated("wavelength_start"), table.stated("wavelength_step")
     if start and step:
         first, width = _floats(table, "wavelength_start", start), _floats(table, "wavelength_step", step)
-        return first + width * np.arange(len(piece.flux)), stated.unit or table.stated("wavelength_unit")
-    if len(piece.flux) == gaia_archive.COUNT and table.column(("source_id",)):
-        return gaia_archive.archive_wavelengths(), gaia_archive.UNIT
-    return _numbers(table, table.needed(WAVELENGTH)), None
+        return first + width * np.arange(len(piece.flux)), unit_of(table.stated("wavelength_unit"))
+    archive = gaia_archive.axis_of(len(piece.flux))
+    if archive is not None and table.column(("source_id",)):
+        return archive.wavelengths(), Unit(gaia_archive.UNIT)
+    return _numbers(table, needed(table, WAVELENGTH)), None
 
 
 def _listed(table: RawTable, text: str) -> NDArray[np.float64]:
@@ -218,24 +358,105 @@ def _listed(table: RawTable, text: str) -> NDArray[np.float64]:
         raise InputError(f"{table.name}: wavelength in its metadata is no list of numbers: {text:.40}") from error
 
 
-def _medium(name: str, angstroms: NDArray[np.float64], table: RawTable, stated: Stated) -> Medium:
+def _guessed(name: str, wavelength: NDArray[np.float64], axis: WavelengthAxis, notes: list[str]) -> Unit:
+    """The one unit that puts a spectrum on the axis, where nobody states any."""
+    unit = fitting_unit(wavelength, axis)
+    if unit is not None:
+        angstroms = in_angstrom(name, wavelength, unit)
+        inside = (angstroms > axis.start) & (angstroms < axis.stop)
+        # Numbers of pixels lie on the axis too, as a few nanometres.
+        counted = wavelength[0] in (0.0, 1.0) and np.all(np.diff(wavelength) == 1.0)
+        coarse = np.median(np.abs(np.diff(angstroms))) > (axis.stop - axis.start) / FEWEST
+        if counted or (inside.sum() < FEWEST and coarse):
+            raise InputError(
+                f"{name}: wavelengths {wavelength.min():g} to {wavelength.max():g} have no unit, and look like numbers "
+                "of pixels: calibrate them, or state --unit"
+            )
+        if gaia_archive.archive_of(np.sort(angstroms) / 10.0) is None:
+            notes.append(f"the file states no wavelength unit: taken as {unit}, the only one on the model's axis")
+        return Unit(unit)
+    scale = looks_logarithmic(wavelength)
+    if scale is not None:
+        raise InputError(
+            f"{name}: wavelengths {wavelength.min():g} to {wavelength.max():g} have no unit, and look like {scale} of "
+            f"Angstrom: state --unit '{scale}(Angstrom)'"
+        )
+    raise _elsewhere(name, wavelength, None, axis)
+
+
+def _near(
+    name: str, wavelength: NDArray[np.float64], angstroms: NDArray[np.float64], unit: Unit, axis: WavelengthAxis
+) -> NDArray[np.bool_]:
+    """Pixels that some velocity, in some medium, puts on the axis."""
+    room = 1.0 + FASTEST / SPEED_OF_LIGHT + MEDIA_DIFFER
+    near = (angstroms >= axis.start / room) & (angstroms <= axis.stop * room)
+    if not near.any():
+        raise _elsewhere(name, wavelength, unit, axis)
+    return np.asarray(near)
+
+
+def _elsewhere(name: str, wavelength: NDArray[np.float64], unit: Unit | None, axis: WavelengthAxis) -> ElsewhereError:
+    fits = fitting_unit(wavelength, axis)
+    wrong = fits is not None and (unit is None or unit.scale != "linear" or unit.name != fits)
+    remedy = f"they look like {fits}: state --unit {fits}" if wrong else "take a model of another contract"
+    shown = linear(wavelength, unit.scale) if unit else wavelength
+    return ElsewhereError(
+        f"{name}: wavelengths {shown.min():g} to {shown.max():g} {unit.name if unit else ''} lie outside the model's "
+        f"{axis.start:g} to {axis.stop:g} {axis.unit}: {remedy}"
+    )
+
+
+def _medium(name: str, archive: bool, table: RawTable, columns: Columns, stated: Stated) -> tuple[Medium, str]:
+    """The medium, and by whom it is known."""
     if stated.medium:
-        return stated.medium
-    for text in (table.stated("medium"), table.stated("airorvac"), (table.stated("ctype1") or "")[:4]):
-        if text and text.lower() in FILE_MEDIA:
-            return cast(Medium, FILE_MEDIA[text.lower()])
-    if gaia_archive.is_archive_axis(angstroms / 10.0):
-        return gaia_archive.MEDIUM
+        return stated.medium, "--medium"
+    if found := stated_medium(table, columns.wavelength):
+        return found
+    if archive:
+        return gaia_archive.MEDIUM, "Gaia's archive"
     raise InputError(f"{name} does not state whether its wavelengths are in air or in vacuum: state --medium")
 
 
-def _elsewhere(name: str, wavelength: NDArray[np.float64], unit: str | None, axis: WavelengthAxis) -> InputError:
-    fits = fitting_unit(wavelength, axis)
-    remedy = f"they look like {fits}: state --unit {fits}" if fits else "take a model of another contract"
-    return InputError(
-        f"{name}: wavelengths {wavelength.min():g} to {wavelength.max():g} {unit or ''} lie outside the model's "
-        f"{axis.start:g} to {axis.stop:g} {axis.unit}: {remedy}"
-    )
+def _resolution(table: RawTable) -> float | None:
+    text = table.stated(*RESOLUTION_CARDS)
+    try:
+        value = float(text) if text else 0.0
+    except ValueError:
+        return None
+    return value if 100.0 < value < 1e7 else None
+
+
+def _left_out(
+    name: str,
+    wavelength: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    mask: NDArray[np.int64] | None,
+    table: RawTable,
+    columns: Columns,
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Pixels that hold no data by flag or by value, and why, for people."""
+    left_out, why = ~np.isfinite(flux), []
+    if left_out.any():
+        why.append(f"{left_out.sum()} without a number")
+    if mask is not None:
+        flags = flagged(mask, table.told.fatal) & ~left_out
+        if flags.sum() > MOST_FLAGGED * (~left_out).sum():
+            raise InputError(
+                f"{name}: {columns.mask} flags {flags.sum()} of {(~left_out).sum()} pixels: if 0 marks the bad ones, "
+                "call it good; --flags ignore does without it"
+            )
+        if flags.any():
+            why.append(f"{flags.sum()} flagged by {columns.mask}")
+        left_out = left_out | flags
+    for pixels, what in (
+        (zeros(flux), "of zero flux"),
+        (fillings(np.where(left_out, np.nan, flux)), "in runs of equal flux"),
+    ):
+        new = pixels & ~left_out
+        if new.any():
+            why.append(f"{new.sum()} {what}")
+            left_out = left_out | new
+    return left_out, why
 
 
 def _errors(
@@ -243,26 +464,55 @@ def _errors(
     wavelength: NDArray[np.float64],
     flux: NDArray[np.float64],
     given: NDArray[np.float64] | None,
+    table: RawTable,
+    columns: Columns,
     stated: Stated,
     notes: list[str],
-    hint: str,
 ) -> NDArray[np.float64]:
-    if given is None:
-        there = flux[np.isfinite(flux)]
-        level = float(np.quantile(np.abs(there), 0.9)) if len(there) else 0.0
-        if stated.signal_to_noise is not None:
-            return np.full(len(flux), level * max(1.0 / stated.signal_to_noise, LEAST_NOISE))
-        noise = max(noise_of(flux), level * LEAST_NOISE)
-        notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}{hint}")
-        return np.full(len(flux), noise)
-    bad = np.isfinite(flux) & (given < SMALLEST)
-    if bad.any():
-        pixel = int(np.argmax(bad))
-        raise InputError(
-            f"{name}: flux error {given[pixel]:g} at {wavelength[pixel]:.2f} A is not above 0: leave the pixel out "
-            "(NaN) or give its standard deviation"
-        )
-    return np.where(given < LARGEST, given, np.inf)
+    """Standard deviations, infinite where there are none; flux: NaN where it is left out."""
+    if given is not None:
+        return as_deviation(name, str(columns.error), columns.errors, wavelength, flux, given)
+    level = level_of(flux)
+    if stated.signal_to_noise is not None:
+        return np.full(len(flux), level * max(1.0 / stated.signal_to_noise, LEAST_NOISE))
+    noise = max(noise_of(flux), level * LEAST_NOISE)
+    hint = misspelt(table, tuple(name for names in ERRORS.values() for name in names))
+    notes.append(f"the file holds no flux errors: taken from the pixels' scatter, {noise:.2g}{hint}")
+    return np.full(len(flux), noise)
+
+
+def _reading(
+    table: RawTable,
+    columns: Columns,
+    unit: Unit,
+    medium: str,
+    stated: Stated,
+    why: Sequence[str],
+    pixels: tuple[int, int],
+) -> str:
+    """What was read, in one line; pixels: on the model's axis, and of all."""
+    if columns.error is not None:
+        kinds = {"deviation": "", "variance": ", variances", "relative": ", relative to the flux"}
+        errors = f"errors from {columns.error}{kinds.get(columns.errors, ', inverse variances')}"
+    else:
+        errors = "errors from --snr" if stated.signal_to_noise else "errors from the pixels' scatter"
+    frame = stated_frame(table)
+    mask = []
+    if columns.mask is not None and not stated.flags:
+        mask = [f"{columns.mask} ignored"]
+    return "; ".join(
+        [
+            table.told.form or "spectrum",
+            *(f"{key} {value}" for key, value in table.part.items()),
+            f"wavelengths in {unit}",
+            medium,
+            *([f"{frame[0]} ({frame[1]})"] if frame else []),
+            errors,
+            *mask,
+            f"{pixels[1]} pixels" + (f", cut to {pixels[0]} on the model's axis" if pixels[0] < pixels[1] else ""),
+            *([f"left out: {', '.join(why)}"] if why else []),
+        ]
+    )
 
 
 def _trimmed(

@@ -1,58 +1,75 @@
 """The raw content of a file, before it is interpreted: named columns with their units, and the file's metadata."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.checks import nearest
-from stellar_emulator.errors import InputError
+from stellar_emulator.contract.medium import Medium
 
-WAVELENGTH = ("wavelength", "wave", "lambda", "wavelengths")
-FLUX = ("flux", "fluxes", "normalised_flux", "normalized_flux")
-ERROR = ("flux_error", "error", "flux_err", "flux_uncertainty", "uncertainty", "sigma")
-NAME = ("source_id", "name", "object")
+Frame = Literal["rest", "barycentric", "heliocentric", "observed"]
+"""Of wavelengths: the star's own, those without the Earth's motion about the barycentre or the Sun, the telescope's."""
+
+ErrorKind = Literal["deviation", "variance", "inverse variance", "relative"]
+"""What a column of flux errors holds: standard deviations, their squares, inverses of these, or shares of the flux."""
+
+
+def base_name(column: str) -> str:
+    """A column's name in small letters without the unit that stands in brackets behind it."""
+    return _BRACKETED.sub("", column).strip().lower()
+
+
+_BRACKETED = re.compile(r"\s*[\[(].*[\])]\s*$")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a reader knows of its files beyond what columns and metadata say.
+
+    form: which files these are, for the user; because: what the survey's convention is known from; medium, frame:
+    that convention; flux, error: the columns that are meant; errors: what the latter holds; fatal: bits of the mask's
+    column of which any one leaves a pixel out, None for all bits; notes: what the user should know.
+    """
+
+    form: str = ""
+    because: str = ""
+    medium: Medium | None = None
+    frame: Frame | None = None
+    flux: str | None = None
+    error: str | None = None
+    errors: ErrorKind | None = None
+    fatal: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """One table or image. columns: equal first lengths, except that NPZ files hold one wavelength for all rows."""
+    """One table or image. columns: equal first lengths, except that NPZ files hold one wavelength for all rows.
+
+    part: where in its file it lies, such as ``{"hdu": "COADD_B"}``, by which a user selects it; default: whether it is
+    read when nobody selects; rows: those to read of arrays in rows, None for all; order: whether it is one of the
+    orders of one spectrum, each with its own continuum.
+    """
 
     name: str
     columns: Mapping[str, NDArray[Any]]
     units: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    told: Told = Told()
+    part: Mapping[str, str] = field(default_factory=dict)
+    default: bool = True
+    rows: tuple[int, ...] | None = None
+    order: bool = False
 
     def column(self, names: tuple[str, ...]) -> str | None:
         """Find a column by any of several names, whatever its case."""
         for wanted in names:
             for name in self.columns:
-                if name.lower() == wanted:
+                if base_name(name) == wanted:
                     return name
         return None
-
-    def needed(self, names: tuple[str, ...]) -> str:
-        """Find a column like `column`, which must exist.
-
-        Raises
-        ------
-        InputError
-            If there is none; the message has a hint at a misspelling.
-        """
-        found = self.column(names)
-        if found is None:
-            has = ", ".join(self.columns) or "none"
-            raise InputError(f"{self.name} has no column {names[0]}: it has {has}{self.misspelt(names)}")
-        return found
-
-    def misspelt(self, names: tuple[str, ...]) -> str:
-        """A hint at a column whose name is nearly one of some names, to end a message with; empty if there is none."""
-        for column in self.columns:
-            known = column.lower() in (*WAVELENGTH, *FLUX, *ERROR, *NAME)
-            if not known and nearest(column.strip().lower(), names):
-                return f"; rename {column} if it is the {names[0]}"
-        return ""
 
     def stated(self, *names: str) -> str | None:
         """Find the value in the metadata, as text, of the first of several names that exists, whatever its case."""
@@ -61,3 +78,7 @@ class RawTable:
             if name in by_name:
                 return str(by_name[name]).strip()
         return None
+
+    def noted(self, *notes: str) -> "RawTable":
+        """The same with more for the user to read."""
+        return replace(self, told=replace(self.told, notes=(*self.told.notes, *notes)))

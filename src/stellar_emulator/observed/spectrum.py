@@ -1,6 +1,7 @@
 """An observed spectrum, in the form in which all later steps use it."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ class ObservedSpectrum:
     """One spectrum; all arrays have shape (pixels,).
 
     wavelength: ascending, Angstrom, in ``medium`` and the observer's frame; flux: any scale, 0 where unusable; error:
-    one standard deviation, infinite where the flux is missing or masked; notes: the assumptions made while reading it,
-    for the user.
+    one standard deviation, infinite where the flux is missing or masked; notes: what was assumed on the way, for the
+    user to read; reading: what was read, in one line; ends: numbers of the last pixel of each order but the last one,
+    where every order has its own continuum; resolution: wavelength over FWHM, None where nobody states it.
     """
 
     name: str
@@ -30,6 +32,9 @@ class ObservedSpectrum:
     flux: NDArray[np.float64]
     error: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    reading: str = ""
+    ends: tuple[int, ...] = ()
+    resolution: float | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -44,6 +49,20 @@ class ObservedSpectrum:
         wavelength = converted(self.wavelength, self.medium, axis.medium)
         return replace(self, wavelength=wavelength, medium=axis.medium)
 
+    @property
+    def orders(self) -> list[slice]:
+        """Pixels of each piece that has its own continuum; one of all pixels where there are no orders."""
+        borders = [0, *(end + 1 for end in self.ends), len(self.wavelength)]
+        return [slice(first, last) for first, last in pairwise(borders)]
+
+    def only(self, pixels: NDArray[np.bool_]) -> "ObservedSpectrum":
+        """The same spectrum cut to some pixels, which must not be none."""
+        kept = np.cumsum([int(pixels[part].sum()) for part in self.orders])
+        ends = tuple(dict.fromkeys(int(count) - 1 for count in kept[:-1] if 0 < count < kept[-1]))
+        return replace(
+            self, wavelength=self.wavelength[pixels], flux=self.flux[pixels], error=self.error[pixels], ends=ends
+        )
+
     def without(self, pixels: NDArray[np.bool_]) -> "ObservedSpectrum":
         """The same spectrum with some pixels masked."""
         return replace(self, error=np.where(pixels, np.inf, self.error))
@@ -55,8 +74,18 @@ def noise_of(flux: NDArray[np.float64]) -> float:
     Lines are smooth over three pixels where the spectrum is well sampled, so the remainder is noise, if that of
     neighbouring pixels is independent.
     """
-    finite = flux[np.isfinite(flux)]
-    differences = finite[:-2] - 2.0 * finite[1:-1] + finite[2:]
+    return scatter_over(flux, np.ones(len(flux)))
+
+
+def scatter_over(flux: NDArray[np.float64], deviation: NDArray[np.float64]) -> float:
+    """How many of its standard deviations, (pixels,), a flux scatters by from pixel to pixel; 1 if they are right.
+
+    As `noise_of`; pixels whose flux isn't finite count for nothing.
+    """
+    there = np.isfinite(flux)
+    values, errors = flux[there], deviation[there]
+    differences = values[:-2] - 2.0 * values[1:-1] + values[2:]
     if not len(differences):
         return 0.0
-    return float(NORMAL_DEVIATION * np.median(np.abs(differences)) / SCATTER_OF_SECOND_DIFFERENCES)
+    ratio = np.abs(differences) / errors[1:-1]
+    return float(NORMAL_DEVIATION * np.median(ratio) / SCATTER_OF_SECOND_DIFFERENCES)

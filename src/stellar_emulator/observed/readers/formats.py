@@ -1,46 +1,52 @@
-"""Reads files of spectra into raw tables: FITS, VOTable, ECSV, CSV, Parquet and NPZ. Nothing is ever unpickled."""
+"""The one place where files of observed spectra are opened: by what they hold, whatever they are called."""
 
+import gzip
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from stellar_emulator.errors import InputError
-from stellar_emulator.observed.raw import FLUX, RawTable
+from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.observed.columns import FLUX
+from stellar_emulator.observed.raw import RawTable
+from stellar_emulator.observed.readers.astropy_table import from_astropy
+from stellar_emulator.observed.readers.by_specutils import read_by_specutils
+from stellar_emulator.observed.readers.fits_file import FitsFile, open_fits
+from stellar_emulator.observed.readers.fits_image import UnknownLayoutError, read_images
+from stellar_emulator.observed.readers.hdf5 import read_hdf5
+from stellar_emulator.observed.readers.plain_text import has_header, read_plain
+from stellar_emulator.observed.readers.sme import read_sme
+from stellar_emulator.observed.readers.surveys import form_of
+from stellar_emulator.observed.selection import Selection, selected
 
-if TYPE_CHECKING:
-    from astropy.io.fits import ImageHDU
-    from astropy.table import Table
-
-IMAGES_OF_ERRORS = ("error", "uncertainty", "sigma")
+FIRST = 4096
+"""Bytes of a file that tell what it is."""
 
 
-def read_tables(path: Path) -> list[RawTable]:
-    """Read every table (or image of spectra) of a file, by its suffix; ``.gz`` may follow.
+@dataclass(frozen=True)
+class Choice:
+    """What the user says of a file: the form that it has, None where its content tells, and which spectra are meant."""
+
+    form: str | None = None
+    selection: Selection | None = None
+
+
+def read_tables(path: Path, choice: Choice | None = None) -> list[RawTable]:
+    """Read the tables (or images of spectra) of a file that are meant; ``.gz`` may follow its name.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged, of an unknown suffix, or holds no table.
+        If the file is missing, empty, damaged, of an unknown kind, holds no table, or nothing of what is selected.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
-    if suffix not in READERS:
-        raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
+    choice = choice or Choice()
+    kind = _kind_of(path)
     try:
-        if not path.is_file():
-            where = "" if path.is_absolute() else f" in {Path.cwd()}"
-            raise InputError(f"{path} is no file{where}: check its name")
-        if not path.stat().st_size:
-            raise InputError(f"{path} is empty")
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from error
-    kind, read = READERS[suffix]
-    try:
-        tables = read(path)
-    except InputError:
+        tables = _READ[kind](path, choice)
+    except (InputError, SetupError):
         raise
     # What a damaged file makes of a reader is beyond listing: parsers of five formats raise at will.
     except Exception as error:
@@ -48,75 +54,82 @@ def read_tables(path: Path) -> list[RawTable]:
         raise InputError(f"{path} can't be read as {kind}: {reason}") from error
     if not tables:
         raise InputError(f"{path} holds no table and no image of spectra")
-    return tables
+    return selected(tables, choice.selection)
 
 
-def _fits(path: Path) -> list[RawTable]:
-    import warnings
+def _kind_of(path: Path) -> str:
+    """What a file is, by its first bytes; text and damaged files by their suffix.
 
-    from astropy.io import fits
-    from astropy.table import Table
+    Raises
+    ------
+    InputError
+        If there is no such file, it is empty, or neither tells.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    try:
+        if not path.is_file():
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            raise InputError(f"{path} is no file{where}: check its name")
+        if not path.stat().st_size:
+            raise InputError(f"{path} is empty")
+        first = _first_bytes(path)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+    found = next((kind for start, kind in _MAGIC if first.startswith(start)), None)
+    if found is None and first.lstrip().lower().startswith((b"<?xml", b"<votable")):
+        found = "a VOTable"
+    if found is not None:
+        return found
+    if suffix not in READERS:
+        if _is_text(first):
+            return "text"
+        raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
+    return READERS[suffix]
 
-    tables: list[RawTable] = []
-    images: list[ImageHDU] = []
-    errors: list[ImageHDU] = []
-    with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
-        warnings.simplefilter("ignore")
-        for number, hdu in enumerate(hdus):
-            header = {**hdus[0].header, **hdu.header}
-            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-                tables.append(_from_astropy(_part(path, number), Table.read(hdu), header))
-            elif hdu.data is not None:
-                (errors if hdu.name.lower() in IMAGES_OF_ERRORS else images).append(hdu)
-        # Other tables may stand beside spectra, such as the labels that the verb generate writes.
-        spectra = [table for table in tables if table.column(FLUX)]
-        if images and not spectra:
-            return [_image(path, images[0], errors[0] if errors else None, dict(hdus[0].header))]
+
+def _is_text(first: bytes) -> bool:
+    """Whether bytes are those of a text: no control characters but ends of lines and tabs."""
+    return bool(first) and all(byte > 31 or byte in b"\t\n\r\f" for byte in first)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        first = file.read(FIRST)
+    if first.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(path, "rb") as unpacked:
+                return unpacked.read(FIRST)
+        except EOFError:
+            return b""
+    return first
+
+
+def _fits(path: Path, choice: Choice) -> list[RawTable]:
+    file = open_fits(path)
+    form = form_of(file, choice.form)
+    if form is not None:
+        return form.read(file)
+    tables = [replace(hdu.table, part=hdu.part).noted(*file.notes) for hdu in file.hdus if hdu.table is not None]
+    # Other tables may stand beside spectra, such as the labels that the verb generate writes.
+    spectra = [table for table in tables if table.column(FLUX)]
+    if file.images and not spectra:
+        return _images(file, choice.selection)
     return spectra or tables
 
 
-def _part(path: Path, number: int) -> str:
-    return str(path) if number <= 1 else f"{path}[{number}]"
+def _images(file: FitsFile, selection: Selection | None) -> list[RawTable]:
+    """Images by our own rules; where these don't know them, by specutils' loaders, if it is installed and does."""
+    try:
+        return read_images(file, selection)
+    except UnknownLayoutError as error:
+        found = read_by_specutils(file.path)
+        if found is None:
+            raise
+        return [found.noted(f"read by specutils, since {error}")]
 
 
-def _image(path: Path, image: "ImageHDU", error: "ImageHDU | None", shared: dict[str, Any]) -> RawTable:
-    """Spectra (pixels,) or (n, pixels) with a linear or logarithmic wavelength axis in the header."""
-    header = {**shared, **image.header}
-    flux = np.atleast_2d(np.asarray(image.data, dtype=float))
-    if flux.ndim != 2:
-        raise InputError(f"{path} holds an image of shape {flux.shape}: give one row a spectrum")
-    if "CRVAL1" not in header:
-        raise InputError(f"{path} holds an image of shape {flux.shape} without the wavelength axis CRVAL1, CDELT1")
-    kind = str(header.get("CTYPE1", "")).strip().upper()
-    if "-" in kind and not kind.endswith("-LOG"):
-        raise InputError(
-            f"{path}: CTYPE1 = '{header['CTYPE1']}' is no linear axis, nor a logarithmic one: give the wavelengths in "
-            "a table"
-        )
-    step = _header_number(path, header, "CDELT1" if "CDELT1" in header else "CD1_1")
-    if not step:
-        raise InputError(f"{path} states no step of its wavelength axis: CDELT1 or CD1_1")
-    first = _header_number(path, header, "CRVAL1")
-    offset = step * (np.arange(flux.shape[1]) + 1.0 - _header_number(path, header, "CRPIX1", 1.0))
-    # Greisen et al. 2006, A&A 446, 747, eq. 5.
-    wavelength = first * np.exp(offset / first) if kind.endswith("-LOG") else first + offset
-    if header.get("DC-FLAG", 0) == 1:
-        wavelength = 10.0**wavelength
-    columns = {"wavelength": wavelength, "flux": flux}
-    if error is not None:
-        columns["flux_error"] = np.atleast_2d(np.asarray(error.data, dtype=float))
-    units = {"wavelength": str(header["CUNIT1"])} if header.get("CUNIT1") else {}
-    return RawTable(str(path), columns, units, header)
-
-
-def _header_number(path: Path, header: dict[str, Any], keyword: str, otherwise: float = 0.0) -> float:
-    value = header.get(keyword, otherwise)
-    if not isinstance(value, int | float):
-        raise InputError(f"{path}: {keyword} = {value!r:.40} is no number")
-    return float(value)
-
-
-def _votable(path: Path) -> list[RawTable]:
+def _votable(path: Path, _: Choice) -> list[RawTable]:
     import warnings
 
     from astropy.io import votable
@@ -130,48 +143,34 @@ def _votable(path: Path) -> list[RawTable]:
         for table in resource.tables:
             own = {param.name: param.value for param in [*table.params, *table.infos]}
             if len(table.array):
-                name = _part(path, len(tables) + 1)
-                tables.append(_from_astropy(name, table.to_table(use_names_over_ids=True), shared | own))
+                name = str(path) if not tables else f"{path}[{len(tables) + 1}]"
+                tables.append(from_astropy(name, table.to_table(use_names_over_ids=True), shared | own))
     return tables
 
 
-def _text(style: str) -> Callable[[Path], list[RawTable]]:
-    def read(path: Path) -> list[RawTable]:
+def _text(style: str) -> Callable[[Path, Choice], list[RawTable]]:
+    def read(path: Path, _: Choice) -> list[RawTable]:
         from astropy.table import Table
 
         # A byte order mark, as spreadsheets begin with, is no part of the first column's name.
         comment = {"comment": "#"} if style == "ascii.csv" else {}
         table = Table.read(path, format=style, encoding="utf-8-sig", **comment)
-        return [_from_astropy(str(path), table, dict(table.meta))]
+        return [from_astropy(str(path), table, dict(table.meta))]
 
     return read
 
 
-def _csv(path: Path) -> list[RawTable]:
-    """CSV with a header; the archive's bulk files carry ECSV's header over a CSV."""
-    import gzip
-
+def _csv(path: Path, choice: Choice) -> list[RawTable]:
+    """CSV with a header; the archive's bulk files carry ECSV's header over a CSV, and some have none at all."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig") as file:
         first = file.readline()
-    return _text("ascii.ecsv" if first.startswith("# %ECSV") else "ascii.csv")(path)
+    if first.startswith("# %ECSV"):
+        return _text("ascii.ecsv")(path, choice)
+    return _text("ascii.csv")(path, choice) if has_header(path) else read_plain(path)
 
 
-def _from_astropy(name: str, table: "Table", metadata: dict[str, Any]) -> RawTable:
-    units = {column: str(table[column].unit) for column in table.colnames if table[column].unit is not None}
-    return RawTable(name, {column: _plain(table[column]) for column in table.colnames}, units, metadata)
-
-
-def _plain(column: Any) -> np.ndarray[Any, Any]:
-    """A column as an array, NaN where it is masked."""
-    if hasattr(column, "filled") and column.dtype.kind == "f":
-        return np.asarray(column.filled(np.nan))
-    if hasattr(column, "filled") and column.dtype.kind in "iu" and np.any(column.mask):
-        return np.where(column.mask, np.nan, np.asarray(column.data, dtype=float))
-    return np.asarray(column)
-
-
-def _parquet(path: Path) -> list[RawTable]:
+def _parquet(path: Path, _: Choice) -> list[RawTable]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
@@ -195,7 +194,7 @@ def _rows(cells: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     return column
 
 
-def _npz(path: Path) -> list[RawTable]:
+def _npz(path: Path, _: Choice) -> list[RawTable]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} can't be read as NPZ: it is no file of numpy.savez")
     with np.load(path, allow_pickle=False) as file:
@@ -211,14 +210,47 @@ def _npz(path: Path) -> list[RawTable]:
     return [RawTable(str(path), {name: array for name, array in arrays.items() if array.ndim}, {}, metadata)]
 
 
-READERS: dict[str, tuple[str, Callable[[Path], list[RawTable]]]] = {
-    ".fits": ("FITS", _fits),
-    ".fit": ("FITS", _fits),
-    ".csv": ("CSV", _csv),
-    ".ecsv": ("ECSV", _text("ascii.ecsv")),
-    ".vot": ("a VOTable", _votable),
-    ".votable": ("a VOTable", _votable),
-    ".xml": ("a VOTable", _votable),
-    ".parquet": ("Parquet", _parquet),
-    ".npz": ("NPZ", _npz),
+_READ: dict[str, Callable[[Path, Choice], list[RawTable]]] = {
+    "FITS": _fits,
+    "CSV": _csv,
+    "ECSV": _text("ascii.ecsv"),
+    "a VOTable": _votable,
+    "Parquet": _parquet,
+    "NPZ": _npz,
+    "text": lambda path, _: read_plain(path),
+    "HDF5": lambda path, _: read_hdf5(path),
+    "an IDL file": lambda path, _: read_sme(path),
 }
+
+_MAGIC = (
+    (b"SIMPLE  =", "FITS"),
+    (b"PK\x03\x04", "NPZ"),
+    (b"PAR1", "Parquet"),
+    (b"\x89HDF\r\n", "HDF5"),
+    (b"SR\x00\x04", "an IDL file"),
+    (b"# %ECSV", "ECSV"),
+)
+"""How files of a kind begin."""
+
+READERS = {
+    ".fits": "FITS",
+    ".fit": "FITS",
+    ".fts": "FITS",
+    ".csv": "CSV",
+    ".ecsv": "ECSV",
+    ".vot": "a VOTable",
+    ".votable": "a VOTable",
+    ".xml": "a VOTable",
+    ".parquet": "Parquet",
+    ".npz": "NPZ",
+    ".txt": "text",
+    ".dat": "text",
+    ".asc": "text",
+    ".ascii": "text",
+    ".spec": "text",
+    ".tsv": "text",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".inp": "an IDL file",
+}
+"""Kinds by suffix, for text, which doesn't say what it is, and for messages."""
