@@ -1,7 +1,11 @@
-"""Reads files of spectra into raw tables: FITS, VOTable, ECSV, CSV, Parquet and NPZ. Nothing is ever unpickled."""
+"""Reads files of spectra into raw tables: FITS, VOTable, ECSV, CSV, Parquet and NPZ. Nothing is ever unpickled.
+
+All of them read in a process of their own, bounded in what a file may unpack into, which opens no other file.
+"""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.raw import FLUX, RawTable
+from stellar_emulator.system.confined import Limits, confined, of_own_files
 
 if TYPE_CHECKING:
     from astropy.io.fits import ImageHDU
@@ -17,16 +22,24 @@ if TYPE_CHECKING:
 IMAGES_OF_ERRORS = ("error", "uncertainty", "sigma")
 
 
-def read_tables(path: Path) -> list[RawTable]:
+def read_tables(path: Path, limits: Limits | None = None) -> list[RawTable]:
     """Read every table (or image of spectra) of a file, by its suffix; ``.gz`` may follow.
+
+    limits: what reading may take; by default, what files of the user's own may.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged, of an unknown suffix, or holds no table.
+        If the file is missing, empty, damaged, of an unknown suffix, holds no table, names another file that is to be
+        read with it, or takes more than the limits.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    check_file(path)
+    return confined(unconfined_tables, path, limits or of_own_files(path))
+
+
+def check_file(path: Path) -> None:
+    """Raise `InputError` for a file that is missing, empty, or of an unknown suffix."""
+    suffix = _suffix(path)
     if suffix not in READERS:
         raise InputError(f"{path}: the suffix '{suffix}' is not known: give one of {', '.join(READERS)}")
     try:
@@ -37,10 +50,14 @@ def read_tables(path: Path) -> list[RawTable]:
             raise InputError(f"{path} is empty")
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}") from error
-    kind, read = READERS[suffix]
+
+
+def unconfined_tables(path: Path) -> list[RawTable]:
+    """What `read_tables` has done in a process of its own."""
+    kind, read = READERS[_suffix(path)]
     try:
         tables = read(path)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     # What a damaged file makes of a reader is beyond listing: parsers of five formats raise at will.
     except Exception as error:
@@ -48,7 +65,22 @@ def read_tables(path: Path) -> list[RawTable]:
         raise InputError(f"{path} can't be read as {kind}: {reason}") from error
     if not tables:
         raise InputError(f"{path} holds no table and no image of spectra")
-    return tables
+    return [replace(table, metadata=_plain_metadata(table.metadata)) for table in tables]
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+
+
+def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata whose values are numbers, truth values and texts, whatever a library made of them."""
+    return {
+        str(name): value
+        if isinstance(value, bool | int | float | str) and not isinstance(value, np.generic)
+        else str(value)
+        for name, value in metadata.items()
+    }
 
 
 def _fits(path: Path) -> list[RawTable]:
