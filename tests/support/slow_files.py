@@ -15,6 +15,7 @@ SLOW = {
     "promotion/test_promote.py",
     "promotion/test_team.py",
     "registry/test_tracking_store.py",
+    "serving/test_hostile.py",
     "shipped/test_wheel.py",
     "training/test_fit_network.py",
     "training/test_teacher.py",

@@ -22,7 +22,7 @@ MOST_CONNECTIONS = 512
 STUCK_SECONDS = 2.0
 """For which a server that shall end still waits for clients that send or take."""
 
-FINISH_SECONDS = 6.0
+FINISH_SECONDS = 4.0
 """For which a server that shall end still answers requests that are complete."""
 
 _TICK = 1.0

@@ -34,6 +34,8 @@ class Guard:
             return
         exchange = _Exchange(scope, receive, send)
         try:
+            if scope["http_version"] not in ("1.0", "1.1"):
+                raise RequestError(400, f"HTTP/{scope['http_version']:.10} is not spoken here: ask in HTTP/1.1")
             self.hosts.check(scope["headers"])
             await self.app(scope, exchange.receive, exchange.send)
         except RequestError as error:

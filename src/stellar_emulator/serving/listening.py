@@ -13,7 +13,7 @@ from stellar_emulator.serving.guard import Guard
 from stellar_emulator.serving.hosts import Hosts
 from stellar_emulator.serving.refusals import App
 
-END_SECONDS = 8
+END_SECONDS = 5
 """After which a server that shall end waits for nobody any more."""
 
 SWITCH_SECONDS = 0.001
