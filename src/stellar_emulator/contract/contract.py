@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
@@ -25,11 +24,9 @@ from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, RESOLUTION, ROLES, Kind, inferred_role, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
+from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Safe, and ten times faster where PyYAML comes with libyaml."""
 
 
 class _Frozen(BaseModel):
@@ -362,23 +359,20 @@ def read_contract(where: str | Path) -> Contract:
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
     try:
-        text = path.read_text()
+        text = read_text(path, f"data contract {path}")
     except FileNotFoundError as error:
         raise InputError(
             f"data contract {path} can't be read: it is no file, nor the name of one that comes with the package "
             f"({', '.join(shipped)})"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"data contract {path} can't be read: {error}") from error
     return parse_contract(text, str(path))
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:
     """Check a data contract given as text; ``name`` stands in error messages. Raises like `read_contract`."""
-    try:
-        content = yaml.load(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, name)
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold a mapping of fields, got {type(content).__name__}")
     try:
