@@ -125,7 +125,7 @@ def answered(
 def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None:
     """Print what was found, for people: one line a spectrum, its warnings below, and where the table is."""
     for row, line in list(zip(rows, lines, strict=True))[:SHOWN]:
-        print(f"{row.name or 'unreadable'}: {line}")
+        print(f"{' '.join(row.name.split()) or 'unreadable'}: {line}")
         for warning in row.warnings:
             print(f"  warning: {warning}")
     if len(rows) > SHOWN:

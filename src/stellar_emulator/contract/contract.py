@@ -21,6 +21,7 @@ from pydantic import (
 from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
+from stellar_emulator.contract.plain_text import LineName, ModelName, Sentence, Symbol, Unit
 from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, RESOLUTION, ROLES, Kind, inferred_role, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
@@ -37,8 +38,8 @@ class Label(_Frozen):
     """One stellar (or instrumental) label with its unit and inclusive bounds."""
 
     name: Name = Field(description="As columns, arguments and requests call it.")
-    symbol: str = Field(description="LaTeX, for figures.")
-    unit: str = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
+    symbol: Symbol = Field(description="LaTeX, for figures.")
+    unit: Unit = Field(description="Of all its values, as astropy writes it; empty: a pure number.")
     lower: float = Field(description="Smallest value, inclusive; below `upper`.")
     upper: float = Field(description="Largest value, inclusive.")
     kind: Kind = Field(
@@ -165,8 +166,8 @@ class Instrument(_Frozen):
 class ModelNames(_Frozen):
     """Names of the registered models; another contract takes other names."""
 
-    emulator: str = Field(description="Name of the emulator in the registry.")
-    validator: str = Field(description="Name of the validator in the registry.")
+    emulator: ModelName = Field(description="Name of the emulator in the registry.")
+    validator: ModelName = Field(description="Name of the validator in the registry.")
 
 
 class Sampling(_Frozen):
@@ -210,7 +211,7 @@ class Regions(_Frozen):
     )
 
     hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
-    line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
+    line_cores: dict[LineName, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
     line_core_half_width: float = Field(gt=0, description="Angstrom either side of a line's centre.")
     equivalent_width_half_width: float = Field(gt=0, description="Angstrom over which a line is integrated.")
 
@@ -231,7 +232,7 @@ class Contract(_Frozen):
     """Everything that a grid, a model and a request of one kind must obey."""
 
     name: Name = Field(description="Of the contract; its embedded grid and its shipped pair lie under it.")
-    description: str = Field(description="One sentence for people.")
+    description: Sentence = Field(description="One sentence for people.")
     models: ModelNames = Field(description="What its models are registered as.")
     labels: tuple[Label, ...] = Field(
         min_length=1, description="In the order of every table; one of kind run at least."
