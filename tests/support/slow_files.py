@@ -11,6 +11,7 @@ SLOW = {
     "models/test_pickling.py",
     "networks/test_exact.py",
     "networks/test_jacobian.py",
+    "observed/test_hostile_files.py",
     "promotion/test_crash.py",
     "promotion/test_promote.py",
     "promotion/test_team.py",

@@ -12,6 +12,7 @@ import atexit
 import io
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -50,23 +51,42 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What reading one file may take: bytes of memory, and seconds; and what to do with a file that takes more."""
+    """What reading one file may take; and what to do with a file that takes more.
+
+    memory: bytes. seconds: of the processor; `PATIENCE` times as many go by at most.
+    """
 
     memory: int
     seconds: float
     remedy: str
 
 
+PATIENCE = 10
+"""On a machine whose processor others take, too."""
+
 UPLOADS = Limits(256 * MIB, 30.0, "give it to the verb infer")
 """For files that come over the network."""
 
 _LEAST, _TIMES, _SECONDS = 1024 * MIB, 64, 3600.0
+_REMEDY = "write it again without compression, or in several files"
 
 
 def of_own_files(path: Path) -> Limits:
     """For files of the user's own: 1 GiB, or 64 times the file's size where that is more; an hour."""
-    remedy = "unpack it first, or give its content in several files"
-    return Limits(max(_LEAST, _TIMES * path.stat().st_size), _SECONDS, remedy)
+    return Limits(max(_LEAST, _TIMES * path.stat().st_size), _SECONDS, _REMEDY)
+
+
+def check_unpacked(path: Path, size: int) -> None:
+    """Check into how many bytes a file of the user's own unpacks, for readers that take it in parts.
+
+    Raises
+    ------
+    InputError
+        If there are more than `of_own_files` allows.
+    """
+    limits = of_own_files(path)
+    if size > limits.memory:
+        raise InputError(f"{path} unpacks into {size / MIB:,.0f} MiB, more than {limits.memory // MIB:,}: {_REMEDY}")
 
 
 def confined(read: Callable[..., T], path: Path, limits: Limits, *given: object) -> T:
@@ -77,7 +97,9 @@ def confined(read: Callable[..., T], path: Path, limits: Limits, *given: object)
     Raises
     ------
     InputError
-        As the function does, or if it takes more than the limits, opens another file or an address, or dies.
+        As the function does, or if it takes more than the limits, or dies.
+    OSError
+        As the function does, or if it opens another file or an address.
     """
     with _LOCK:
         return cast(T, _process().ask(read, path, limits, given))
@@ -105,17 +127,17 @@ class _Reader:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         late = threading.Event()
-        timer = threading.Timer(limits.seconds, self._stop, [late])
+        timer = threading.Timer(PATIENCE * limits.seconds, self._stop, [late])
         timer.daemon = True
         timer.start()
         try:
-            question = (read.__module__, read.__qualname__, str(path), os.path.realpath(path), given, limits.memory)
+            question = (read.__module__, read.__qualname__, str(path), os.path.realpath(path), given, limits)
             pickle.dump(question, self._process.stdin)
             self._process.stdin.flush()
             kind, found, tired = _Plain(self._process.stdout).load()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.end()
-            if late.is_set():
+            if late.is_set() or self._process.returncode == -signal.SIGXCPU:
                 raise InputError(f"{path} takes longer than {limits.seconds:g} s to read: {limits.remedy}") from error
             raise InputError(f"{path} can't be read: {_too_big(limits)}, or the library that reads it broke") from error
         except BaseException:
@@ -129,6 +151,8 @@ class _Reader:
             raise InputError(f"{path} can't be read: {_too_big(limits)}: {limits.remedy}")
         if kind == "refused":
             raise InputError(str(found))
+        if kind == "system":
+            raise OSError(found)
         if kind == "failed":
             raise SetupError(f"reading {path} failed: {found}")
         return found
@@ -138,6 +162,9 @@ class _Reader:
         self._process.kill()
 
     def end(self) -> None:
+        """End the process, if it has not ended by itself."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.1)
         self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             _closed(stream)

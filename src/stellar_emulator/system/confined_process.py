@@ -1,10 +1,12 @@
 """The process that `stellar_emulator.system.confined` asks: it reads files within limits, until none asks."""
 
 import importlib
+import math
 import os
 import pickle
 import resource
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.system.confined import Limits
 
 _FORBIDDEN = (
     "socket.",
@@ -25,6 +28,9 @@ _FORBIDDEN = (
     "os.fork",
 )
 """Beginnings of the audit events of whatever reaches out."""
+
+LIBRARIES = 1024 * 2**20
+"""Address space for libraries that are loaded while a file is read."""
 
 TIRED_BYTES = 512 * 2**20
 """By which a process may have grown since it began before another one takes its place."""
@@ -69,25 +75,27 @@ def main() -> None:
     began = None
     while True:
         try:
-            module, name, path, real, given, memory = pickle.load(sys.stdin.buffer)
+            module, name, path, real, given, limits = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         read = getattr(importlib.import_module(module), name)
         began = began or _used()
-        kind, found = _answered(fence, partial(read, Path(path), *given), real, memory)
+        kind, found = _answered(fence, partial(read, Path(path), *given), real, limits)
         _answer(answers, (kind, found, _used() - began > TIRED_BYTES))
         del found
 
 
-def _answered(fence: Fence, read: Callable[[], Any], real: str, memory: int) -> tuple[str, Any]:
+def _answered(fence: Fence, read: Callable[[], Any], real: str, limits: Limits) -> tuple[str, Any]:
     try:
-        _limit(memory)
+        _limit(limits)
         fence.file = real
         return "found", read()
     except InputError as error:
         return ("memory", None) if _of_memory(error) else ("refused", str(error))
     except MemoryError:
         return "memory", None
+    except OSError as error:
+        return ("memory", None) if _of_memory(error) else ("system", str(error))
     except Exception as error:
         return ("memory", None) if _of_memory(error) else ("failed", f"{type(error).__name__}: {error}")
     finally:
@@ -111,18 +119,22 @@ def _of_memory(error: BaseException | None) -> bool:
     return False
 
 
-def _limit(memory: int) -> None:
-    """Let the process take so many bytes more than it has; where the system does not tell, no such limit is set."""
-    used = _used()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if used:
-        wanted = used + memory
-        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+def _limit(limits: Limits) -> None:
+    """Let the process take so much more than it has; of memory, where the system tells how much it has."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + limits.seconds), hard))
+    if not _used():
+        return
+    # Data is what is read into; the address space holds the libraries, too, which are read in when they are needed.
+    for kind, field_of, room in ((resource.RLIMIT_DATA, 5, 0), (resource.RLIMIT_AS, 0, LIBRARIES)):
+        _, hard = resource.getrlimit(kind)
+        wanted = _used(field_of) + limits.memory + room
+        resource.setrlimit(kind, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _used() -> int:
-    """Bytes of address space that the process takes; 0 where the system does not tell."""
+def _used(field_of: int = 5) -> int:
+    """Bytes of data that the process has, or of what another field of statm counts; 0 where the system has no such."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except (OSError, ValueError):
+        return int(Path("/proc/self/statm").read_text().split()[field_of]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
         return 0

@@ -110,13 +110,18 @@ def _check_size(text: str, what: str) -> None:
             if event.anchor is not None:
                 sizes.pop(event.anchor, None)
             if len(open_nodes) > DEEPEST:
-                raise InputError(f"{what} is nested deeper than {DEEPEST} levels in line {event.start_mark.line + 1}")
+                raise InputError(f"{what} is nested deeper than {DEEPEST} levels in line {line_of(event)}")
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             anchor, before = open_nodes.pop()
             if anchor is not None:
                 sizes[anchor] = total - before
         if total > MOST_NODES:
             raise InputError(f"{what} holds more than {MOST_NODES:,} values, aliases counted as what they stand for")
+
+
+def line_of(event: yaml.Event) -> int:
+    """Number of the line, from 1, in which an event begins."""
+    return 1 if event.start_mark is None else int(event.start_mark.line) + 1
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
