@@ -136,7 +136,7 @@ class _Reader:
             self._process.stdin.flush()
             kind, found, tired = _Plain(self._process.stdout).load()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            self.end()
+            self.end(patience=1.0)
             if late.is_set() or self._process.returncode == -signal.SIGXCPU:
                 raise InputError(f"{path} takes longer than {limits.seconds:g} s to read: {limits.remedy}") from error
             raise InputError(f"{path} can't be read: {_too_big(limits)}, or the library that reads it broke") from error
@@ -161,10 +161,10 @@ class _Reader:
         late.set()
         self._process.kill()
 
-    def end(self) -> None:
-        """End the process, if it has not ended by itself."""
+    def end(self, patience: float = 0.0) -> None:
+        """End the process, if it does not end by itself within some seconds."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.1)
+            self._process.wait(patience)
         self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             _closed(stream)
