@@ -166,11 +166,17 @@ class StrictInvocations:
             async with self.turns.taken():
                 request = await asyncio.to_thread(self.service.read, body, kind)
                 return await self._answered(request, share)
-        request = await asyncio.to_thread(self.service.read, body, kind)
-        if len(request.rows) <= FEW_ROWS:
-            return await self._answered(request, share)
+        request, parts = await asyncio.to_thread(self._quick, body, kind)
+        if parts is not None:
+            return parts
         async with self.turns.taken():
             return await self._answered(request, share)
+
+    def _quick(self, body: bytes, kind: str) -> tuple[Any, Iterator[bytes] | None]:
+        """A request and, where that is little work, its answer."""
+        request = self.service.read(body, kind)
+        few = len(request.rows) <= FEW_ROWS and self.service.size(request) <= SMALL_BYTES
+        return request, self._begun(request) if few else None
 
     async def _answered(self, request: Any, share: Share) -> Iterator[bytes]:
         size = self.service.size(request)
