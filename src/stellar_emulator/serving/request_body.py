@@ -242,6 +242,9 @@ def _split(content: Any) -> tuple[list[str], list[Any]]:
         raise InputError(f"{form} must be an object of columns (label names) and data (one list a spectrum)")
     names = _list_of(content["columns"], str, f"{form}.columns", "label names")
     rows = _list_of(content["data"], list, f"{form}.data", "one list of label values a spectrum")
+    index = content.get("index", rows)
+    if not isinstance(index, list) or len(index) != len(rows):
+        raise InputError(f"{form}.index is no list of {len(rows)} entries: give one a row of data, or leave it out")
     return names, rows
 
 
