@@ -18,7 +18,8 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -36,7 +37,7 @@ _CLASSES = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
 }
-"""What an answer may be made of, beside this package's own dataclasses."""
+"""What an answer may be made of, beside this package's own dataclasses and enumerations."""
 
 _ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -135,7 +136,10 @@ class _Reader:
             pickle.dump(question, self._process.stdin)
             self._process.stdin.flush()
             kind, found, tired = _Plain(self._process.stdout).load()
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+        except pickle.UnpicklingError as error:
+            self.end()
+            raise InputError(f"{path} can't be read: {error}") from error
+        except (EOFError, OSError) as error:
             self.end(patience=1.0)
             if late.is_set() or self._process.returncode == -signal.SIGXCPU:
                 raise InputError(f"{path} takes longer than {limits.seconds:g} s to read: {limits.remedy}") from error
@@ -180,7 +184,7 @@ class _Plain(pickle.Unpickler):
         found = (
             super().find_class(module, name) if module in sys.modules and module.startswith("stellar_emulator.") else 0
         )
-        if isinstance(found, type) and hasattr(found, "__dataclass_fields__"):
+        if isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum)):
             return found
         raise pickle.UnpicklingError(f"{module}.{name} is no array, no text and no table")
 
