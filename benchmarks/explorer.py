@@ -8,7 +8,7 @@ import time
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.machine import spread, table
-from benchmarks.serving import served
+from benchmarks.serving import addressed
 
 REPEATS = 7
 PERIOD = 3.0
@@ -37,14 +37,14 @@ def main() -> None:
         parser.error("no Chromium on this machine")
     errors: list[str] = []
     with (
-        served("explore", options.model) as (_, port),
+        addressed("explore", options.model) as (_, address),
         sync_playwright() as driver,
         driver.chromium.launch(executable_path=browser, args=["--no-sandbox"]) as chromium,
     ):
         page = chromium.new_page(viewport={"width": 1400, "height": 860})
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"http://127.0.0.1:{port}/")
+        page.goto(address)
         page.wait_for_function("() => performance.getEntriesByName('drawn').length")
         page.evaluate(_WATCH, "teff")
         _drag(page, options.seconds)

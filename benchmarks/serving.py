@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -66,13 +67,22 @@ def measured(folder: Path, seconds: float) -> list[Row]:
 @contextmanager
 def served(verb: str, model: str | Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run ``serve`` or ``explore`` in a process of its own; gives that and its port."""
+    with addressed(verb, model) as (server, address):
+        port = urlsplit(address).port
+        assert port
+        yield server, port
+
+
+@contextmanager
+def addressed(verb: str, model: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``serve`` or ``explore`` in a process of its own; gives that and the address that it prints."""
     command = [sys.executable, "-c", _SERVE, verb, str(model), "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline())
+        address = re.search(r"http://\S+", server.stdout.readline())
         assert address, "the server did not start"
-        yield server, int(address[1])
+        yield server, address[0]
     finally:
         server.terminate()
         server.wait()

@@ -29,10 +29,10 @@ def test_it_answers_on_this_machine_alone_until_it_is_interrupted() -> None:
     try:
         assert started.stdout
         line = started.stdout.readline()
-        address = re.fullmatch(r"open http://127\.0\.0\.1:(\d+) in a browser\n", line)
+        address = re.fullmatch(r"open http://127\.0\.0\.1:(\d+)(/[\w-]{22}/) in a browser\n", line)
         assert address, line
         with closing(HTTPConnection("127.0.0.1", int(address[1]), timeout=60)) as connection:
-            connection.request("GET", "/model")
+            connection.request("GET", f"{address[2]}model")
             assert GAIA.name.encode() in connection.getresponse().read()
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=60)

@@ -1,5 +1,6 @@
 """The explorer's answers over real HTTP: the very numbers of the emulator and validator, and refusals that say why."""
 
+import gzip
 import re
 import socket
 import time
@@ -20,6 +21,7 @@ from tiny_models import Answer, Server, served_app
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.explorer.app import MAXIMUM_BYTES, PAGE, explorer_app
 from stellar_emulator.explorer.lines import METALS, named_lines
+from stellar_emulator.explorer.token import Tokened
 from stellar_emulator.fitting.estimate import infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.observed.interpret import Stated, spectra_of
@@ -161,6 +163,43 @@ def test_an_upload_that_is_broken_off_ends_without_a_word(server: Server, caplog
     time.sleep(0.2)
     assert get(server, "/spectrum").status == 200
     assert not caplog.records
+
+
+def test_nobody_is_answered_who_does_not_know_the_token() -> None:
+    pair = pair_of()
+    app = Tokened(explorer_app(pair.emulator, pair.validator))
+    with served_app(app) as server:
+        for path in ("model", "", "server.js", f"spectrum?{urlencode(SUN)}"):
+            assert server.ask(b"", None, "GET", f"/{app.token}/{path}").status == 200
+            for other in ("", "/", f"/{app.token[:-1]}/", f"/{app.token.swapcase()}/", f"//{app.token}/", "/%ff/"):
+                refused = server.ask(b"", None, "GET", f"{other}{path}" or "/")
+                assert refused.status == 403
+                assert "lacks its token" in refused.content["message"]
+        assert server.ask(b"", None, "GET", f"/{app.token}").status == 307
+        assert post(server, csv_file(), name="star.csv", medium="air").status == 403
+    assert app.token != Tokened(app).token
+
+
+@pytest.mark.parametrize(
+    "header", [("Host", "evil.example"), ("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")]
+)
+def test_pages_of_other_sites_are_not_answered(header: tuple[str, str], server: Server) -> None:
+    lines = [f"{name}: {value}" for name, value in ({"Host": "localhost"} | dict([header])).items()]
+    lines += ["Content-Type: text/plain", "Content-Length: 3"]
+    head = f"POST /observed?name=a.csv HTTP/1.1\r\n{chr(10).join(f'{line}{chr(13)}' for line in lines)}\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + b"a,b")
+        assert connection.recv(12) == b"HTTP/1.1 403"
+
+
+def test_a_file_that_unpacks_into_too_much_is_refused(server: Server) -> None:
+    card = fits.Header({"SIMPLE": True, "BITPIX": 8, "NAXIS": 2, "NAXIS1": 10**6, "NAXIS2": 400})
+    content = gzip.compress(card.tostring().encode() + b"\0" * (400 * 10**6), 1)
+    answer = post(server, content, name="star.fits.gz", medium="air")
+    assert answer.status == 400
+    message = answer.content["message"]
+    assert message.startswith("star.fits.gz can't be read: it takes more than 256 MiB of memory when it is unpacked")
+    assert post(server, gzip.compress(csv_file()), name="star.csv.gz", medium="air").status == 200
 
 
 def test_only_the_first_spectrum_of_a_file_is_taken_and_said_so(server: Server) -> None:

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.nddata import InverseVariance
 from astropy.table import Table
 from astropy.wcs import WCS
-from read_surveys import line_of, read
+from read_surveys import line_of, read, read_in_this_process
 from survey_files import LINE, spectrum
 
 from stellar_emulator.errors import InputError
@@ -96,6 +96,7 @@ def test_an_array_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -> 
 
 def test_sme_s_observation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing here writes IDL's format; the reader of it is SciPy's.
+    read_in_this_process(monkeypatch)
     flags = np.ones(3000, dtype=np.int16)
     flags[7] = 0
     held = [("WAVE", PIXELS), ("SOB", spectrum(PIXELS)), ("UOB", np.full(3000, 0.02)), ("MOB", flags)]

@@ -153,6 +153,7 @@ def test_what_a_file_states_is_believed_over_its_survey_s_custom_and_two_stateme
 
 
 def test_a_file_of_two_forms_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in_this_process(monkeypatch)
     survey_files.rave(tmp_path / "a.fits")
     from stellar_emulator.observed.readers import surveys
 

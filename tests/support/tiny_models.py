@@ -18,7 +18,9 @@ from stellar_emulator import Emulator, Validator
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
 from stellar_emulator.saved.bundle import save_emulator, save_validator
-from stellar_emulator.serving.listening import bound_socket
+from stellar_emulator.serving.guard import Guard
+from stellar_emulator.serving.hosts import Hosts
+from stellar_emulator.serving.listening import bound_socket, settings
 from stellar_emulator.serving.scoring_app import scoring_app
 
 STAR = {"teff": 5777.0, "m_h": 0.1, "vsini": 2.5}
@@ -84,7 +86,7 @@ def served_app(app: Any) -> Iterator[Server]:
     """Serve an app over real HTTP from a thread of this process."""
     with bound_socket("127.0.0.1", 0) as listener:
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server = uvicorn.Server(settings(Guard(app, Hosts.of("127.0.0.1"))))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -7,13 +7,15 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from typing import TextIO, cast
 
 from stellar_emulator.cli.parser import PROGRAM, build_parser, take_labels
 from stellar_emulator.cli.settings import VERBS
 from stellar_emulator.errors import SetupError, StellarEmulatorError
 from stellar_emulator.system.extras import missing
+from stellar_emulator.system.say import Printable, printable
 
 __all__ = ["VERBS", "build_parser", "main", "take_labels"]
 
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _open_closed_streams()
         with _quiet():
             job = import_module(f"stellar_emulator.cli.{verb.name}")
-        job.run(settings)
+        with redirect_stdout(cast(TextIO, Printable(sys.stdout))):
+            job.run(settings)
         sys.stdout.flush()
     except StellarEmulatorError as error:
         return _failure(error)
@@ -109,4 +112,4 @@ def _failure(error: StellarEmulatorError) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    print(printable(f"{PROGRAM}: {message}"), file=sys.stderr)

@@ -130,7 +130,7 @@ def answered(
 def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None:
     """Print the results: one line per spectrum with its warnings below, and the place of the table."""
     for row, line in list(zip(rows, lines, strict=True))[:SHOWN]:
-        print(f"{row.name or 'unreadable'}: {line}")
+        print(f"{' '.join(row.name.split()) or 'unreadable'}: {line}")
         if row.reading:
             print(f"  read: {row.reading}")
         for warning in row.warnings:

@@ -16,4 +16,4 @@ def run(options: Serve) -> None:
         model = Emulator.load(folder) if read_bundle(folder).kind == "emulator" else Validator.load(folder)
         kind = type(model).__name__.lower()
         what = f"serving {kind} {model.digest[:12]} of contract {model.contract.name}"
-        answer(listener, scoring_app(model), f"{what} at {address_of(listener)}{ROUTE}")
+        answer(listener, scoring_app(model), f"{what} at {address_of(listener)}{ROUTE}", options.names)

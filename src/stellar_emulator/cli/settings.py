@@ -88,6 +88,11 @@ def _port(default: str) -> Any:
     return option(default, values.port, "port to listen on; 0 takes any free one")
 
 
+def _names() -> Any:
+    text = "further host names by which it may be asked, by commas, as behind a proxy; others are refused"
+    return option("none", values.host_names, text)
+
+
 def _mask() -> Any:
     text = "parts to leave out, with commas between: lines of the contract such as 'Ca II', ranges such as 8615-8627"
     return option("none", values.words, text)
@@ -240,6 +245,7 @@ class Serve(Settings):
     contract: Path = _whose()
     host: str = _host()
     port: int = _port("8000")
+    names: tuple[str, ...] = _names()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +256,7 @@ class Explore(Settings):
     contract: Path = _whose()
     host: str = _host()
     port: int = _port("8001")
+    names: tuple[str, ...] = _names()
 
 
 @dataclass(frozen=True, kw_only=True)

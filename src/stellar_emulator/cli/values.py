@@ -1,6 +1,7 @@
 """Readers of a command line's words: each returns a value, or states what it accepts if a word is no such value."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +46,15 @@ def port(text: str) -> int:
     if not 0 <= value <= MAXIMUM_PORT:
         raise argparse.ArgumentTypeError(f"'{text}' is no port: give 0 (any free one) to {MAXIMUM_PORT}")
     return value
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Names of hosts, by commas; the word none for no name."""
+    names = () if text == "none" else tuple(name.strip().lower() for name in text.split(","))
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", name):
+            raise argparse.ArgumentTypeError(f"'{name}' is no host's name, such as spectra.example.org, nor none")
+    return names
 
 
 def degree(text: str) -> int:

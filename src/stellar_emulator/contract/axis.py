@@ -25,6 +25,9 @@ Spacing = Literal["linear", "logarithmic", "listed"]
 _SPACINGS: dict[str, Spacing] = {"step": "linear", "velocity_step": "logarithmic", "wavelengths": "listed"}
 """The spacing of an axis, by the one field that states it."""
 
+MOST_PIXELS = 10_000_000
+"""Of any axis: more than any spectrograph has, and less than would fill a machine's memory."""
+
 _MATCH = 1e-2
 """Fraction of a pixel's width by which wavelengths may miss its centre, so that single precision passes."""
 
@@ -49,7 +52,11 @@ class WavelengthAxis(_Frozen):
     wavelengths: tuple[float, ...] | None = Field(
         default=None, description="Listed axis: all centres, ascending, in place of a step."
     )
-    count: int = Field(ge=2, description="Number of pixels; it may be left out if the pixels are listed.")
+    count: int = Field(
+        ge=2,
+        le=MOST_PIXELS,
+        description="Number of pixels, 10 million at most; it may be left out if the pixels are listed.",
+    )
     unit: Literal["Angstrom"] = Field(description="Of `start`, `step` and `wavelengths`.")
     medium: Medium = Field(description="In which the wavelengths are measured.")
 
@@ -205,6 +212,12 @@ class IntrinsicAxis(_Frozen):
     def _ordered(self) -> Self:
         if not 0 < self.start < self.stop:
             raise ValueError(f"intrinsic: start ({self.start}) must be above 0 and below stop ({self.stop})")
+        bins = SPEED_OF_LIGHT * np.log(self.stop / self.start) / self.velocity_step
+        if bins > MOST_PIXELS:
+            raise ValueError(
+                f"intrinsic: velocity_step ({self.velocity_step:g}) makes {bins:.3g} bins, more than {MOST_PIXELS:,}: "
+                "give a wider one"
+            )
         return self
 
     @cached_property

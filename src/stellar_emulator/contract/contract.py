@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
@@ -22,12 +21,11 @@ from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.contract.label import Label, Name
+from stellar_emulator.contract.plain_text import LineName, ModelName, Sentence
 from stellar_emulator.contract.roles import RESOLUTION, ROLES, Kind, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""A safe loader, which is ten times faster if PyYAML comes with libyaml."""
+from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
 
 class _Frozen(BaseModel):
@@ -93,8 +91,8 @@ class Instrument(_Frozen):
 class ModelNames(_Frozen):
     """Names of the registered models; each contract has its own."""
 
-    emulator: str = Field(description="Name of the emulator in the registry.")
-    validator: str = Field(description="Name of the validator in the registry.")
+    emulator: ModelName = Field(description="Name of the emulator in the registry.")
+    validator: ModelName = Field(description="Name of the validator in the registry.")
 
 
 class Sampling(_Frozen):
@@ -138,7 +136,7 @@ class Regions(_Frozen):
     )
 
     hard: dict[str, tuple[float, float]] = Field(description="Label ranges that together bound the hard region.")
-    line_cores: dict[str, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
+    line_cores: dict[LineName, float] = Field(description="Centres of lines in Angstrom, by the line's name.")
     line_core_half_width: float = Field(
         gt=0, description="Half width of a line core, in Angstrom to either side of the line's centre."
     )
@@ -163,7 +161,7 @@ class Contract(_Frozen):
     """Everything that a grid, a model and a request of one kind must obey."""
 
     name: Name = Field(description="Name of the contract, of its embedded grid and of its shipped pair.")
-    description: str = Field(description="One sentence for people.")
+    description: Sentence = Field(description="One sentence for people.")
     models: ModelNames = Field(description="Names under which its models are registered.")
     labels: tuple[Label, ...] = Field(
         min_length=1, description="The labels, in the order of every table; at least one is of kind run."
@@ -291,23 +289,20 @@ def read_contract(where: str | Path) -> Contract:
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
     try:
-        text = path.read_text()
+        text = read_text(path, f"data contract {path}")
     except FileNotFoundError as error:
         raise InputError(
             f"data contract {path} can't be read: it is no file, nor the name of one that comes with the package "
             f"({', '.join(shipped)})"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"data contract {path} can't be read: {error}") from error
     return parse_contract(text, str(path))
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:
     """Check a data contract given as text; ``name`` is used in error messages. Raises like `read_contract`."""
-    try:
-        content = yaml.load(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name} is no valid YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, name)
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold a mapping of fields, got {type(content).__name__}")
     try:

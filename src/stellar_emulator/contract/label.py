@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from stellar_emulator.contract.plain_text import Symbol, Unit
 from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, ROLES, Kind, inferred_role, known_roles
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -23,8 +24,8 @@ class Label(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Name = Field(description="Name of the label in columns, arguments and requests.")
-    symbol: str = Field(description="Symbol in LaTeX, for figures.")
-    unit: str = Field(description="Unit of all its values, as astropy writes it; empty for a pure number.")
+    symbol: Symbol = Field(description="Symbol in LaTeX, for figures.")
+    unit: Unit = Field(description="Unit of all its values, as astropy writes it; empty for a pure number.")
     lower: float = Field(description="Smallest value, inclusive; below `upper`.")
     upper: float = Field(description="Largest value, inclusive.")
     kind: Kind = Field(

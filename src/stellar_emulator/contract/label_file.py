@@ -14,12 +14,16 @@ from stellar_emulator.contract.checks import as_double, check_labels, check_name
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label_table import in_unit
 from stellar_emulator.errors import InputError
+from stellar_emulator.system.confined import check_unpacked, confined, of_own_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ROWS = 2048
 """Rows in one batch."""
+
+_BATCH_BYTES = 256 * 2**20
 
 SUFFIXES = (".parquet", ".csv", ".fits", ".ecsv")
 
@@ -88,11 +92,30 @@ def _parquet(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.
 
     with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
         check_names(contract, [*file.schema_arrow.names, *common])
-        yield from file.iter_batches(ROWS)
+        yield from file.iter_batches(_rows_at_once(path, file))
+
+
+def _rows_at_once(path: Path, file: "pq.ParquetFile") -> int:
+    """Rows of a batch: `ROWS`, or fewer where each may be a long text of the file's dictionary.
+
+    Raises `InputError` if the file unpacks into more than its size allows.
+    """
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    check_unpacked(path, sum(chunk.total_uncompressed_size for chunk in chunks))
+    longest = max((chunk.total_uncompressed_size for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"), default=1)
+    return int(np.clip(_BATCH_BYTES // max(1, longest), 1, ROWS))
 
 
 def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[Part]:
     """A table that astropy reads; of a FITS file, the first one."""
+    names, columns = confined(unconfined_table, path, of_own_files(path), contract, common)
+    for start in range(0, len(columns[0]), ROWS):
+        yield names, [column[start : start + ROWS] for column in columns]
+
+
+def unconfined_table(path: Path, contract: Contract, common: list[str]) -> Part:
+    """The whole table of a FITS or ECSV file, as it is read in a process of its own."""
     import warnings
 
     from astropy.table import Table
@@ -112,9 +135,7 @@ def _table_parts(path: Path, contract: Contract, common: list[str]) -> Iterator[
     columns = [in_unit(known[name], table[name]) for name in names]
     if any(column.ndim != 1 for column in columns):
         raise InputError("a column holds more than one number a row: give one column a label")
-    columns = [as_double(column) if column.dtype.kind == "f" else column for column in columns]
-    for start in range(0, len(table), ROWS):
-        yield names, [column[start : start + ROWS] for column in columns]
+    return names, [as_double(column) if column.dtype.kind == "f" else column for column in columns]
 
 
 def _together(columns: list[NDArray[Any]]) -> NDArray[Any]:

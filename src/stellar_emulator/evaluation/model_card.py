@@ -71,8 +71,9 @@ def model_card(
     figures: Iterable[str],
 ) -> str:
     """The card as Markdown; ``figures``: names of the figures beside the card, as ``figures/NAME.png``."""
+    names = f"# {contract.models.emulator} and {contract.models.validator}"
     sections = [
-        f"# {contract.models.emulator} and {contract.models.validator}\n\n{contract.description}\n\n{_models(facts)}",
+        f"{names}\n\n{plain_markdown(contract.description)}\n\n{_models(facts)}",
         _intended_use(contract),
         _contract(contract),
         _data(contract, facts),
@@ -99,7 +100,7 @@ def short_card(contract: Contract, accuracies: list[AccuracyRow], flux_errors: l
         for label in contract.labels
     ]
     return (
-        f"{contract.description} {_axis(contract)}.\n\n"
+        f"{plain_markdown(contract.description)} {_axis(contract)}.\n\n"
         f"{_table(('label', 'bounds', 'RMSE, computed / generated spectra'), rows)}\n\n"
         f"Flux error over the uniform label box: mean {flux.mae:.2e}, 90 % of spectra below {flux.p90_mae:.2e}. "
         f"Intended use, data, limits and figures by region: `{NAME}` of the training's run."
@@ -135,7 +136,7 @@ def _contract(contract: Contract) -> str:
     rows = [
         (
             label.name,
-            label.unit or "none",
+            plain_markdown(label.unit) or "none",
             f"{label.lower:g}",
             f"{label.upper:g}",
             str(label.kind),
@@ -170,9 +171,9 @@ def _data(contract: Contract, facts: Facts) -> str:
     if origin.keys() >= _SYNTHESISED:
         parts.append(_synthesis(origin))
     else:
-        source = f"Imported from `{origin['imported_from']}`" if "imported_from" in origin else "The grid"
+        source = f"Imported from {_code(str(origin['imported_from']))}" if "imported_from" in origin else "The grid"
         parts.append(f"{source}, without provenance: where the spectra come from is for their owner to say.")
-    notes = [str(note) for note in origin.get("notes", ())]
+    notes = [plain_markdown(str(note)) for note in origin.get("notes", ())]
     return "\n\n".join([*parts, _list(notes)] if notes else parts)
 
 
@@ -184,12 +185,12 @@ def _synthesis(origin: Mapping[str, Any]) -> str:
         f"{len(origin['failed'])} of them failed.",
     ]
     if "parts" in origin:
-        told.append(f"Parts, each pinned by its SHA-256: {', '.join(origin['parts'])}.")
+        told.append(f"Parts, each pinned by its SHA-256: {plain_markdown(', '.join(origin['parts']))}.")
     if "abundances" in origin:
-        told.append(f"Abundances: {origin['abundances']}.")
+        told.append(f"Abundances: {plain_markdown(str(origin['abundances']))}.")
     if settings := origin.get(f"{engine}_settings"):
-        told.append(f"Settings: {', '.join(f'{name} {value}' for name, value in settings.items())}.")
-    steps = [[str(step[name]) for name in _STEPS] for step in origin["syntheses"]]
+        told.append(f"Settings: {plain_markdown(', '.join(f'{name} {value}' for name, value in settings.items()))}.")
+    steps = [[plain_markdown(str(step[name])) for name in _STEPS] for step in origin["syntheses"]]
     return f"{_list(told)}\n\n{_table(('computed on', 'package', 'from run', 'to run'), steps)}"
 
 
@@ -288,13 +289,13 @@ def _flux_errors(rows: list[FluxErrorRow]) -> str:
         ]
         parts += [
             "What 90 % of the errors of each line's equivalent width stay below:",
-            _table(("region", *lines), widths),
+            _table(("region", *map(plain_markdown, lines)), widths),
         ]
     return "\n\n".join(parts)
 
 
 def _limits(facts: Facts) -> str:
-    limits = [str(limit) for limit in _origin(facts.provenance).get("known_limits", ())]
+    limits = [plain_markdown(str(limit)) for limit in _origin(facts.provenance).get("known_limits", ())]
     known = _list(limits) if limits else "The grid states none: that does not mean that it has none."
     return f"## Limits of the data\n\n{known}"
 
@@ -321,7 +322,17 @@ def _noisy(rows: list[AccuracyRow], label: str, noise: float | None) -> list[str
 
 
 def _named(label: Label) -> str:
-    return f"{label.name} ({label.unit})" if label.unit else label.name
+    return f"{label.name} ({plain_markdown(label.unit)})" if label.unit else label.name
+
+
+def _code(text: str) -> str:
+    """A name, such as a file's, between backticks."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
+def plain_markdown(text: str) -> str:
+    """A text of a contract or a grid as Markdown that shows it as it stands, on one line."""
+    return re.sub(r"([\\`*<>|]|(?<=\])[(:\[])", r"\\\1", " ".join(text.split()))
 
 
 def _region(name: str) -> str:

@@ -6,7 +6,7 @@ the reason.
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -27,12 +27,14 @@ from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
 from stellar_emulator.explorer.lines import named_lines
-from stellar_emulator.explorer.upload import observe, parse_reading
+from stellar_emulator.explorer.upload import observe, parse_reading, safe_name
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.models.validator import Validator
 from stellar_emulator.observed.readers.formats import READERS
+from stellar_emulator.serving.body import check_framing, read_parts
+from stellar_emulator.serving.refusals import RequestError, refusal_headers, status_of
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import write_spectra
 
@@ -44,6 +46,9 @@ DOWNLOADS = {"csv": "text/csv", "fits": "application/fits"}
 MAXIMUM_BYTES = 64 * 2**20
 """Largest size of an uploaded file."""
 
+MOST_UPLOADS = 8
+"""At once; they are read one after the other."""
+
 FEWEST_STEPS = 200
 """Smallest number of steps of a slider, from end to end."""
 
@@ -54,6 +59,8 @@ class Explorer:
 
     emulator: Emulator
     validator: Validator
+    uploads: list[object] = field(default_factory=list)
+    """One thing for each file that is being read."""
 
     @property
     def contract(self) -> Contract:
@@ -113,13 +120,20 @@ class Explorer:
     async def observed(self, request: Request) -> Response:
         """Labels inferred from an uploaded file, the request's body; `Reading` has the query's fields."""
         reading = parse_reading(dict(request.query_params))
-        content = bytearray()
-        async for part in request.stream():
-            # The body is read to its end nevertheless, or browsers would receive no answer.
-            content += part if len(content) <= MAXIMUM_BYTES else b""
-        if len(content) > MAXIMUM_BYTES:
-            raise InputError(f"{reading.name} exceeds {MAXIMUM_BYTES // 2**20} MiB: give it to the verb infer")
-        found = await run_in_threadpool(lambda: observe(bytes(content), reading, self.pair))
+        if len(self.uploads) >= MOST_UPLOADS:
+            raise RequestError(503, f"{MOST_UPLOADS} other files are being read: send it again")
+        self.uploads.append(token := object())
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / safe_name(reading.name)
+                too_much = f"{reading.name} exceeds {MAXIMUM_BYTES // 2**20} MiB: give it to the verb infer"
+                check_framing(request.scope, MAXIMUM_BYTES, too_much)
+                with path.open("wb") as file:
+                    async for part in read_parts(request.receive, MAXIMUM_BYTES, too_much):
+                        file.write(part)
+                found = await run_in_threadpool(lambda: observe(path, reading, self.pair))
+        finally:
+            self.uploads.remove(token)
         inferred = found.inferred
         return JSONResponse(
             {
@@ -150,13 +164,15 @@ def explorer_app(emulator: Emulator, validator: Validator) -> Starlette:
             Route("/observed", explorer.observed, methods=["POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        exception_handlers={StellarEmulatorError: _refusal, ClientDisconnect: _unread},
+        exception_handlers={StellarEmulatorError: _refusal, ConnectionError: _unread},
     )
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
-    status = HTTPStatus.BAD_REQUEST if isinstance(error, InputError) else HTTPStatus.INTERNAL_SERVER_ERROR
-    return JSONResponse({"message": " ".join(str(error).split())}, status)
+    status = status_of(error)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        status = HTTPStatus.BAD_REQUEST  # as of any other file that can't be used
+    return JSONResponse({"message": " ".join(str(error).split())}, status, refusal_headers(status))
 
 
 async def _unread(request: Request, error: Exception) -> Response:

@@ -1,7 +1,6 @@
 """Reads an uploaded spectrum and lets the validator infer its labels, as the verb ``infer`` does with files."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.observed.interpret import Stated
 from stellar_emulator.observed.orders import spectra_in
-from stellar_emulator.observed.readers.formats import read_tables
+from stellar_emulator.observed.readers.formats import check_file, unconfined_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.system.confined import UPLOADS, confined
 
 CONTINUUM_DEGREE = 3
 """Degree of the polynomial that is fitted to spectra that are not normalised."""
@@ -56,32 +56,36 @@ def parse_reading(fields: Mapping[str, str]) -> Reading:
         raise InputError(first_fault(error)) from error
 
 
-def observe(content: bytes, reading: Reading, pair: Pair) -> Observation:
-    """Infer the labels of a file's first spectrum.
+def observe(path: Path, reading: Reading, pair: Pair) -> Observation:
+    """Infer the labels of the first spectrum of a file, which lies alone in a scratch folder.
 
     Raises
     ------
     InputError
         If the file or its first spectrum can't be used; the message names the file as the user named it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _safe(reading.name)
-        path.write_bytes(content)
-        try:
-            spectrum, others = _first(path, pair.emulator.contract.wavelength, reading)
-            degree = CONTINUUM_DEGREE if reading.continuum == "fit" else None
-            inferred = infer(spectrum, pair, Treatment(None, degree))
-        except InputError as error:
-            raise InputError(_for_page(str(error), folder)) from error
+    folder = str(path.parent)
+    try:
+        stated = Stated(reading.unit, reading.medium, reading.snr)
+        spectrum, others = first_spectrum(path, pair.emulator.contract.wavelength, stated)
+        degree = CONTINUUM_DEGREE if reading.continuum == "fit" else None
+        inferred = infer(spectrum, pair, Treatment(None, degree))
+    except InputError as error:
+        raise InputError(_for_page(str(error), folder)) from error
     more = (f"the file holds {others + 1} spectra, this is the first: the verb infer reads all",) if others else ()
     name, *warnings = (_for_page(text, folder) for text in (spectrum.name, *spectrum.notes, *inferred.warnings))
     return Observation(name, inferred, (*more, *warnings, f"read: {_for_page(spectrum.reading, folder)}"))
 
 
-def _first(path: Path, axis: WavelengthAxis, reading: Reading) -> tuple[ObservedSpectrum, int]:
-    """The first spectrum of a file, and how many others there are."""
-    stated = Stated(reading.unit, reading.medium, reading.snr)
-    first, *others = spectra_in(read_tables(path), axis, stated)
+def first_spectrum(path: Path, axis: WavelengthAxis, stated: Stated) -> tuple[ObservedSpectrum, int]:
+    """The first spectrum of an uploaded file, and how many others there are. Raises as `read_tables`."""
+    check_file(path)
+    return confined(unconfined_first, path, UPLOADS, axis, stated)
+
+
+def unconfined_first(path: Path, axis: WavelengthAxis, stated: Stated) -> tuple[ObservedSpectrum, int]:
+    """What `first_spectrum` has done in a process of its own."""
+    first, *others = spectra_in(unconfined_tables(path), axis, stated)
     if isinstance(first, InputError):
         raise first
     return first, len(others)
@@ -92,6 +96,6 @@ def _for_page(text: str, folder: str) -> str:
     return re.sub(r"(^|\s)--(\w)", r"\1\2", text.replace(f"{folder}/", ""))
 
 
-def _safe(name: str) -> str:
-    """A file's name that can't lead out of its folder; its suffix is kept."""
+def safe_name(name: str) -> str:
+    """A file's name that can't lead out of its folder; the suffix, at its end, is kept."""
     return re.sub(r"[^\w.+-]", "_", name)[-LONGEST_NAME:].lstrip(".") or "spectrum"

@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label import Label
-from stellar_emulator.figures.style import BLUE, GENERATED, GREY, densities, label_of, new_figure, styled, three_digits
+from stellar_emulator.figures.style import (
+    BLUE,
+    GENERATED,
+    GREY,
+    densities,
+    label_of,
+    new_figure,
+    styled,
+    three_digits,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +58,7 @@ def inferred_labels(
         for row, name in enumerate(names):
             label = label_of(contract, name)
             cells.append(_one_to_one(panels[row, column], label, true[part][:, row], inferred[part][:, row]))
-            panels[row, 0].set_ylabel(f"Inferred {label.title}")
+            panels[row, 0].set_ylabel(f"Inferred {title_of(label)}")
     most = max(float(np.max(np.asarray(cell.get_array()), initial=2.0)) for cell in cells)
     for cell in cells:
         cell.set_norm("log")
@@ -78,7 +88,7 @@ def _one_to_one(
     hidden = int(np.sum(~shown))
     text = f"RMSE {three_digits(rmse)} {label.unit}" + (f"\n{hidden:,} beyond the panel" if hidden else "")
     panel.text(0.03, 0.96, text, transform=panel.transAxes, verticalalignment="top")
-    panel.set(xlim=(label.lower, label.upper), ylim=(low, high), xlabel=f"True {label.title}")
+    panel.set(xlim=(label.lower, label.upper), ylim=(low, high), xlabel=f"True {title_of(label)}")
     return cells
 
 
@@ -117,4 +127,4 @@ def _bars(panel: "Axes", label: Label, rows: Sequence[Mapping[str, Any]]) -> Non
     panel.set_yticks(places, [row["split"] for row in rows])
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.margins(x=0.18)
-    panel.set_xlabel(f"RMSE of {label.title}")
+    panel.set_xlabel(f"RMSE of {title_of(label)}")

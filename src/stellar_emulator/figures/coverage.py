@@ -19,6 +19,7 @@ from stellar_emulator.figures.style import (
     name_line_cores,
     new_figure,
     styled,
+    title_of,
     wavelength_title,
 )
 from stellar_emulator.grid.label_coverage import SPECTRA_PER_CELL, PairCoverage
@@ -54,13 +55,13 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
     for index, label in enumerate(contract.labels):
         panel = panels[index, index]
         panel.hist(labels[:, index], bins=BINS, range=(label.lower, label.upper), color=BLUE)
-        panel.set(yticks=[], title=label.title, xlim=(label.lower, label.upper))
+        panel.set(yticks=[], title=title_of(label), xlim=(label.lower, label.upper))
         panel.spines["left"].set_visible(False)
-        panels[-1, index].set_xlabel(label.title)
+        panels[-1, index].set_xlabel(title_of(label))
         few_ticks(panels[-1, index].xaxis)
         panels[-1, index].tick_params(axis="x", rotation=45)
         if index:
-            panels[index, 0].set_ylabel(label.title)
+            panels[index, 0].set_ylabel(title_of(label))
     for pair in pairs:
         row, column = (contract.labels.index(label) for label in (pair.vertical, pair.horizontal))
         panels[column, row].remove()

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.figures.style import COMPUTED, GENERATED, GREY, described, new_figure, styled, wavelength_title
+from stellar_emulator.figures.style import (
+    COMPUTED,
+    GENERATED,
+    GREY,
+    described,
+    new_figure,
+    plain,
+    styled,
+    wavelength_title,
+)
 from stellar_emulator.fitting.least_squares import Solution
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
@@ -20,7 +29,7 @@ WIDEST = 5.0
 @styled
 def fitted_spectrum(contract: Contract, spectrum: ObservedSpectrum, solution: Solution) -> "Figure":
     """Draw flux and fit at rest, masked pixels left open, and the residuals in units of the flux errors."""
-    figure = new_figure(spectrum.name, height=4.6)
+    figure = new_figure(plain(spectrum.name), height=4.6)
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     rest = at_rest(spectrum.wavelength, solution.parameters.velocity)
     flux = np.where(spectrum.usable, spectrum.flux, np.nan)

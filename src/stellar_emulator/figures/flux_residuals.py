@@ -13,12 +13,14 @@ from stellar_emulator.figures.style import (
     BLANK,
     ERRORS,
     SMALLEST,
+    formula,
     frame_wavelengths,
     label_of,
     name_line_cores,
     new_figure,
     styled,
     three_digits,
+    title_of,
     wavelength_title,
 )
 
@@ -48,14 +50,14 @@ def residual_map(
     values, label_edges, pixel_edges = _median_map(contract, label, teff, residual)
     largest = max(10 * SMALLEST, float(np.nanmax(values)))
     smallest = float(np.clip(np.nanpercentile(values, 1), SMALLEST, 0.1 * largest))
-    figure = new_figure(f"Where generated spectra err: residual by wavelength and ${label.symbol}$", height=5.0)
+    figure = new_figure(f"Where generated spectra err: residual by wavelength and {formula(label.symbol)}", height=5.0)
     axes = figure.subplots()
     mesh = axes.pcolormesh(pixel_edges, label_edges, values, norm="log", vmin=smallest, vmax=largest, cmap=ERRORS)
     figure.colorbar(mesh, ax=axes, label="Median absolute residual (of the continuum)", pad=0.01)
     frame_wavelengths(axes, contract)
     name_line_cores(axes, contract)
     axes.set_facecolor(BLANK)
-    axes.set(xlabel=wavelength_title(contract), ylabel=label.title)
+    axes.set(xlabel=wavelength_title(contract), ylabel=title_of(label))
     return figure
 
 
@@ -106,7 +108,9 @@ def flux_error_by_region(contract: Contract, rows: Sequence[Mapping[str, Any]]) 
     axes.tick_params(length=0)
     axes.set_facecolor(BLANK)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel=label_of(contract, across).title, ylabel=label_of(contract, upwards).title if upwards else "")
+    axes.set(
+        xlabel=title_of(label_of(contract, across)), ylabel=title_of(label_of(contract, upwards)) if upwards else ""
+    )
     figure.colorbar(image, ax=axes, label="Mean absolute error (0.001 of the continuum)", pad=0.01)
     return figure
 

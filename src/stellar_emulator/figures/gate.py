@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.figures.style import BLUE, COMPUTED, GENERATED, GREY, label_of, new_figure, styled
+from stellar_emulator.figures.style import (
+    BLUE,
+    COMPUTED,
+    GENERATED,
+    GREY,
+    formula,
+    label_of,
+    new_figure,
+    styled,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +53,7 @@ def error_densities(
             share, _ = np.histogram(values, edges, weights=weights)
             panel.stairs(share / (weights.sum() * np.diff(edges)), edges, color=colour, label=name)
         panel.axvline(0.0, color=GREY, linestyle=":", linewidth=0.9)
-        panel.set(yticks=[], xlabel=f"Error of {label.title}")
+        panel.set(yticks=[], xlabel=f"Error of {title_of(label)}")
         panel.spines["left"].set_visible(False)
     for panel in panels[len(labels) :]:
         panel.remove()
@@ -64,7 +74,7 @@ def ratio_intervals(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> "F
     axes.plot([row["ratio"] for row in rows], places, "o", color=BLUE, label="Ratio and one-sided bounds")
     axes.plot([row["margin"] for row in rows], places, "|", color=GENERATED, ms=18, mew=2, label="Margin")
     axes.axvline(1.0, color=GREY, linestyle=":")
-    axes.set_yticks(places, [f"${label_of(contract, row['label']).symbol}$" for row in rows])
+    axes.set_yticks(places, [formula(label_of(contract, row["label"]).symbol) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("RMSE from generated / RMSE from computed spectra")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)

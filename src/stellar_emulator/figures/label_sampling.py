@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.figures.style import BLUE, WIDTH, densities, few_ticks, new_figure, styled
+from stellar_emulator.figures.style import (
+    BLUE,
+    WIDTH,
+    densities,
+    few_ticks,
+    new_figure,
+    styled,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +44,7 @@ def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> "Figur
                 panel.remove()
             elif column == row:
                 panel.hist(labels[:, row], bins=BINS, range=spans[0], color=BLUE)
-                panel.set(yticks=[], title=vertical.title)
+                panel.set(yticks=[], title=title_of(vertical))
                 panel.spines["left"].set_visible(False)
             else:
                 panel.hist2d(labels[:, column], labels[:, row], bins=across, range=spans, cmin=1, cmap=densities())
@@ -45,10 +53,10 @@ def sampling_density(contract: Contract, labels: NDArray[np.floating]) -> "Figur
                 panel.tick_params(labelleft=column == 0)
             panel.set_xlim(horizontal.lower, horizontal.upper)
     for index, label in enumerate(contract.labels):
-        panels[-1, index].set_xlabel(label.title)
+        panels[-1, index].set_xlabel(title_of(label))
         few_ticks(panels[-1, index].xaxis)
         panels[-1, index].tick_params(axis="x", rotation=45)
         if index:
-            panels[index, 0].set_ylabel(label.title)
+            panels[index, 0].set_ylabel(title_of(label))
     figure.align_labels()
     return figure

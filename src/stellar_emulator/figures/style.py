@@ -97,6 +97,28 @@ def label_of(contract: Contract, name: str) -> Label:
     return contract.labels[contract.label_names.index(name)]
 
 
+def plain(text: str) -> str:
+    """A name as it stands: matplotlib would take what is between two dollars for a formula."""
+    return text.replace("$", r"\$")
+
+
+@cache
+def formula(symbol: str) -> str:
+    """A label's symbol as matplotlib typesets it; one that it can't is shown as it stands."""
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(f"${symbol}$")
+    except (ValueError, RecursionError):
+        return plain(symbol)
+    return f"${symbol}$"
+
+
+def title_of(label: Label) -> str:
+    """Symbol and unit for an axis."""
+    return label.title.replace(f"${label.symbol}$", formula(label.symbol), 1)
+
+
 def quantity(label: Label, value: float, signed: bool = False) -> str:
     """Write a value with its unit, in steps of about a thousandth of the label's range."""
     decimals = max(0, 3 - math.ceil(math.log10(label.upper - label.lower)))
@@ -114,7 +136,7 @@ def three_digits(value: float) -> str:
 def described(contract: Contract, labels: NDArray[np.floating]) -> str:
     """All labels of one spectrum, shape (labels,), in one line."""
     texts = (
-        f"${label.symbol}$ = {quantity(label, float(value), signed=label.lower < 0 < label.upper)}"
+        f"{formula(label.symbol)} = {quantity(label, float(value), signed=label.lower < 0 < label.upper)}"
         for label, value in zip(contract.labels, labels, strict=True)
     )
     return "    ".join(texts)
@@ -140,7 +162,7 @@ def name_line_cores(axes: "Axes", contract: Contract) -> None:
     """Name the contract's line cores above the axes."""
     cores = _line_cores(contract)
     top = axes.secondary_xaxis("top")
-    top.set_xticks(list(cores.values()), labels=list(cores), fontsize=8.5)
+    top.set_xticks(list(cores.values()), labels=[plain(name) for name in cores], fontsize=8.5)
     top.tick_params(length=3, pad=1, color=GREY, labelcolor="#555555")
     top.spines["top"].set_visible(False)
 

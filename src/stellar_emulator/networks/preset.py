@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stellar_emulator.contract.contract import first_fault
 from stellar_emulator.errors import InputError
+from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
 Activation = Literal["relu", "silu", "gelu", "tanh", "linear"]
 Loss = Literal["mean_squared_error", "root_mean_squared_error"]
@@ -159,13 +160,10 @@ def read_preset(name_or_path: str) -> Preset:
         if not path.is_file():
             raise InputError(f"preset {name_or_path!r} is neither one of {', '.join(preset_names())} nor a file")
         try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path, f"preset {path}")
+        except OSError as error:
             raise InputError(f"preset {path} can't be read: {error}") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"preset {name_or_path} is no valid YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, f"preset {name_or_path}")
     if not isinstance(content, dict):
         raise InputError(f"preset {name_or_path} must hold a mapping of fields, got {type(content).__name__}")
     try:

@@ -2,12 +2,22 @@
 
 import contextlib
 import socket
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Iterable
 
 import uvicorn
 
 from stellar_emulator.errors import SetupError
+from stellar_emulator.serving.connections import TimedProtocol
+from stellar_emulator.serving.guard import Guard
+from stellar_emulator.serving.hosts import Hosts
+from stellar_emulator.serving.refusals import App
+
+END_SECONDS = 5
+"""After which a server that shall end waits for nobody any more."""
+
+SWITCH_SECONDS = 0.001
+"""For which a thread keeps the interpreter where others wait for it."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -38,13 +48,32 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def answer(listener: socket.socket, app: Callable[..., Any], said: str) -> None:
-    """Print what is ``said`` and let an ASGI app answer until the process is interrupted or terminated."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
+def answer(listener: socket.socket, app: App, said: str, further: Iterable[str] = ()) -> None:
+    """Print what is ``said`` and let an ASGI app answer until the process is interrupted or terminated.
+
+    further: names by which the server may be asked, beside those of this machine.
+    """
+    server = uvicorn.Server(settings(Guard(app, Hosts.of(listener.getsockname()[0], further))))
     listener.listen()
     print(said)
     print("Ctrl-C ends it", flush=True)
+    # A request's small pieces of work come between a large one's.
+    sys.setswitchinterval(SWITCH_SECONDS)
     # Where the shell has interrupts ignored, as for commands in the background, the server ends without raising any.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     print("ended")
+
+
+def settings(app: App) -> uvicorn.Config:
+    """How an app is served: no websockets, slow clients ended, no word on what others send wrong."""
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=END_SECONDS,
+    )

@@ -43,6 +43,7 @@ from stellar_emulator.grid.store import (
     readable,
     write_grid,
 )
+from stellar_emulator.system.confined import check_unpacked
 
 Numbers = NDArray[Any]
 
@@ -128,6 +129,8 @@ def _read_npz(path: Path, needed: Sequence[str], optional: Sequence[str]) -> dic
         cut = start.startswith(b"PK")
         raise InputError(f"grid {path} {'was cut short' if cut else 'is no NPZ file'}: save it with numpy.savez")
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, sum(member.file_size for member in archive.infolist()))
         with np.load(path, allow_pickle=False) as content:
             _check_names(path, "array", content.files, needed, optional)
             return {name: _member(path, name, content) for name in content.files}
@@ -166,6 +169,8 @@ def import_parquet(path: Path, contract: Contract, destination: Path) -> Grid:
     _check_types(path, schema)
     if not file.metadata.num_rows:
         raise InputError(f"grid {path} holds no spectrum")
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    check_unpacked(path, sum(8 * group.column(one).num_values for group in groups for one in range(group.num_columns)))
     wavelength, medium, notes = _parquet_axis(path, file, contract)
     with readable(path):
         table = file.read(columns=[name for name in schema.names if name not in (FLUX, FLUX_ERROR)])

@@ -1,8 +1,12 @@
-"""The one place where files of observed spectra are opened: by what they hold, whatever they are called."""
+"""The one place where files of observed spectra are opened: by what they hold, whatever they are called.
+
+All of them are read in a process of their own, which is bounded in what a file may unpack into and opens no other file.
+Nothing is ever unpickled.
+"""
 
 import gzip
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from stellar_emulator.observed.readers.plain_text import has_header, read_plain
 from stellar_emulator.observed.readers.sme import read_sme
 from stellar_emulator.observed.readers.surveys import form_of
 from stellar_emulator.observed.selection import Selection, selected
+from stellar_emulator.system.confined import Limits, confined, of_own_files
 
 FIRST = 4096
 """Bytes of a file that tell what it is."""
@@ -34,19 +39,40 @@ class Choice:
     selection: Selection | None = None
 
 
-def read_tables(path: Path, choice: Choice | None = None) -> list[RawTable]:
+def read_tables(path: Path, choice: Choice | None = None, limits: Limits | None = None) -> list[RawTable]:
     """Read the tables (or images of spectra) of a file that are meant; ``.gz`` may follow its name.
+
+    limits: what reading may take; by default, what files of the user's own may.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, damaged, of an unknown kind, holds no table, or nothing of what is selected.
+        If the file is missing, empty, damaged, of an unknown kind, holds no table, or nothing of what is selected, if
+        it names another file that is to be read with it, or if it takes more than the limits.
     """
+    check_file(path)
+    return confined(unconfined_tables, path, limits or of_own_files(path), choice)
+
+
+def check_file(path: Path) -> None:
+    """Raise `InputError` for a file that is missing or empty."""
+    try:
+        if not path.is_file():
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            raise InputError(f"{path} is no file{where}: check its name")
+        if not path.stat().st_size:
+            raise InputError(f"{path} is empty")
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def unconfined_tables(path: Path, choice: Choice | None = None) -> list[RawTable]:
+    """What `read_tables` has done in a process of its own."""
     choice = choice or Choice()
     kind = _kind_of(path)
     try:
         tables = _READ[kind](path, choice)
-    except (InputError, SetupError):
+    except (InputError, SetupError, MemoryError):
         raise
     # What a damaged file makes of a reader is beyond listing: parsers of five formats raise at will.
     except Exception as error:
@@ -54,7 +80,18 @@ def read_tables(path: Path, choice: Choice | None = None) -> list[RawTable]:
         raise InputError(f"{path} can't be read as {kind}: {reason}") from error
     if not tables:
         raise InputError(f"{path} holds no table and no image of spectra")
-    return selected(tables, choice.selection)
+    chosen = selected(tables, choice.selection)
+    return [replace(table, metadata=_plain_metadata(table.metadata)) for table in chosen]
+
+
+def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata whose values are numbers, truth values and texts, whatever a library made of them."""
+    return {
+        str(name): value
+        if isinstance(value, bool | int | float | str) and not isinstance(value, np.generic)
+        else str(value)
+        for name, value in metadata.items()
+    }
 
 
 def _kind_of(path: Path) -> str:
@@ -63,16 +100,11 @@ def _kind_of(path: Path) -> str:
     Raises
     ------
     InputError
-        If there is no such file, it is empty, or neither tells.
+        If the file can't be read, or neither tells.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     try:
-        if not path.is_file():
-            where = "" if path.is_absolute() else f" in {Path.cwd()}"
-            raise InputError(f"{path} is no file{where}: check its name")
-        if not path.stat().st_size:
-            raise InputError(f"{path} is empty")
         first = _first_bytes(path)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from error
