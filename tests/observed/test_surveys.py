@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import survey_files
 from astropy.io import fits
-from read_surveys import line_of, read
+from read_surveys import line_of, read, read_in_this_process
 from survey_files import LINE, SIGNAL, SURVEYS, Written
 
 from stellar_emulator.errors import InputError
