@@ -28,6 +28,9 @@ from stellar_emulator.shipped.resources import contract_file, contract_names
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
+FURTHER = ".expectations.yaml"
+"""What a file of further expectations is called, in place of a contract's ``.yaml``, beside it."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Safe, and ten times faster where PyYAML comes with libyaml."""
 
@@ -262,6 +265,9 @@ class Contract(_Frozen):
     )
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")
+    expectations_digest: str = Field(
+        default="", description="SHA-256 of the file of further expectations, if any; set when it is read."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -291,7 +297,8 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without the fields that contracts of before do not have, where this one has not either."""
-        return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
+        recent = {"limb_darkening": None, "expectations_digest": ""}
+        return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
 
     def _check_roles(self) -> None:
         for label in self.labels:
@@ -354,6 +361,8 @@ class Contract(_Frozen):
 def read_contract(where: str | Path) -> Contract:
     """Read and check a data contract: a YAML file, or one that comes with the package, by its name.
 
+    Of ``mine.yaml``, expectations of a file ``mine.expectations.yaml`` beside it are added to its own.
+
     Raises
     ------
     InputError
@@ -361,8 +370,13 @@ def read_contract(where: str | Path) -> Contract:
     """
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
+    text = _text(path, shipped)
+    return _with_further(parse_contract(text, str(path)), path.with_name(f"{path.stem}{FURTHER}"))
+
+
+def _text(path: Path, shipped: list[str]) -> str:
     try:
-        text = path.read_text()
+        return path.read_text()
     except FileNotFoundError as error:
         raise InputError(
             f"data contract {path} can't be read: it is no file, nor the name of one that comes with the package "
@@ -370,7 +384,32 @@ def read_contract(where: str | Path) -> Contract:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"data contract {path} can't be read: {error}") from error
-    return parse_contract(text, str(path))
+
+
+def _with_further(contract: Contract, path: Path) -> Contract:
+    """The contract with the expectations of the file beside it, if there is one.
+
+    They stand apart because no model depends on them: sharper limits for grids make no other contract of it.
+    """
+    if not path.is_file():
+        return contract
+    try:
+        text = path.read_text()
+        content = yaml.load(text, Loader=_LOADER)
+        expectations = contract.expectations.with_further(Expectations.model_validate(content))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_fault(error)}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    misnamed = expectations.fault(contract.label_names, contract.regions.line_cores)
+    if misnamed:
+        raise InputError(f"{path}: {misnamed}")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return contract.model_copy(update={"expectations": expectations, "expectations_digest": digest})
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:
