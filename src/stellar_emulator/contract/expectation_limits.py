@@ -171,9 +171,10 @@ class Against(_Frozen):
     """What a departure from a reference emulator must not exceed without a warning."""
 
     rms: float = Field(
-        default=3.0, gt=0, description="Root mean square in a band and part of a label, in the emulator's own errors."
+        default=6.0, gt=0, description="Root mean square in a band and part of a label, in the emulator's own errors."
     )
-    mean: float = Field(default=1.5, gt=0, description="Mean over the spectra of such a part, in the same unit.")
+    typical: float = Field(default=1.6, gt=0, description="Median over the spectra of such a part, in the same unit.")
+    mean: float = Field(default=1.0, gt=0, description="Mean over the spectra of such a part, in the same unit.")
     shift: dict[str, float] = Field(
         default_factory=dict,
         description="By label, in its unit: how far the labels that the emulator would need may lie off those given, "

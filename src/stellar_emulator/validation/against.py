@@ -93,6 +93,14 @@ def _rules(limits: Against) -> dict[str, tuple[Rule, ...]]:
             Rule(
                 kind,
                 "",
+                "typical_errors",
+                settings={"max_value": limits.typical},
+                sentence=f"In each band and part of a label, half of the spectra depart by {limits.typical:g} of the "
+                "reference's own errors at most.",
+            ),
+            Rule(
+                kind,
+                "",
                 "mean_errors",
                 settings={"max_value": limits.mean},
                 sentence=f"In each band and part of a label, the mean departure is {limits.mean:g} of the reference's "
@@ -120,7 +128,7 @@ def _of_bands(far: pd.DataFrame, parts: pd.DataFrame, name: str) -> list[str]:
     """One line a band, with the part of a label where it is worst."""
     found = []
     for (first, last), inside in far.groupby(["first", "last"]):
-        worst = inside.iloc[int(inside[["rms_errors", "mean_errors"]].max(axis=1).to_numpy().argmax())]
+        worst = inside.iloc[int(inside[["rms_errors", "typical_errors", "mean_errors"]].max(axis=1).to_numpy().argmax())]
         parts_there = int(((parts["first"] == first) & (parts["last"] == last)).sum())
         found.append(
             f"flux at {first:.1f} to {last:.1f} Angstrom departs from {name}: most at {worst['label']} "

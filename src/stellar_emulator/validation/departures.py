@@ -92,7 +92,7 @@ def cells(contract: Contract, labels: NDArray[np.float64], found: Departures) ->
 
     ``labels`` (n, labels) are those of ``found.rows``. Columns: first, last (Angstrom), label, lower, upper (of the
     part, in the label's unit), spectra, mean and rms of the departure, and both over the error that the reference has
-    there: mean_errors, rms_errors.
+    there: mean_errors, rms_errors; typical_errors, the median over the spectra of each one's departure over its error.
     """
     tables = [_of_label(label, labels[:, column], found) for column, label in enumerate(contract.labels)]
     return pd.concat(tables, ignore_index=True)
@@ -153,6 +153,7 @@ def _of_label(label: Label, values: NDArray[np.float64], found: Departures) -> p
             "rms": np.sqrt(square),
             "mean_errors": np.abs(mean) / error,
             "rms_errors": np.sqrt(square) / error,
+            "typical_errors": _medians(np.sqrt(found.square / found.expected), part),
         }
     edges, bands = warped(label, np.linspace(0.0, 1.0, PARTS + 1)), len(found.bands)
     table = pd.DataFrame(
@@ -167,6 +168,14 @@ def _of_label(label: Label, values: NDArray[np.float64], found: Departures) -> p
         }
     )
     return table[table["spectra"] >= LEAST_SPECTRA]
+
+
+def _medians(values: NDArray[np.float64], part: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Medians over the rows of each part, (PARTS, bands); NaN for none."""
+    medians = np.full((PARTS, values.shape[1]), np.nan)
+    for number in np.unique(part):
+        medians[number] = np.median(values[part == number], axis=0)
+    return medians
 
 
 def _solved(
