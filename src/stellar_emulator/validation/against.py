@@ -10,7 +10,7 @@ from stellar_emulator.contract.expectation_limits import Against
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.validation.check import Validation
-from stellar_emulator.validation.departures import Departures, cells, departures, shifts
+from stellar_emulator.validation.departures import Departures, cells, departures, row_shifts, sample, shifts
 from stellar_emulator.validation.overlap import Overlap, overlap
 from stellar_emulator.validation.rules import Rule, run_expectations
 from stellar_emulator.validation.verdict import counted
@@ -44,7 +44,7 @@ def hold_against(grid: Grid, contract: Contract, emulator: Emulator) -> Comparis
     """
     common = overlap(contract, emulator.contract)
     found = departures(grid, common, emulator.network, emulator.bundle.measured["flux_rms"])
-    moved = shifts(contract, grid, common, emulator.network, emulator.jacobian, found.rows)
+    moved = shifts(contract, common, *row_shifts(grid, common, emulator.network, emulator.jacobian, sample(found.rows)))
     name = emulator.contract.name
     notes = _notes(grid, common, found, name)
     return weighed(contract, name, cells(contract, grid.labels[found.rows], found), moved, notes)
@@ -128,7 +128,9 @@ def _of_bands(far: pd.DataFrame, parts: pd.DataFrame, name: str) -> list[str]:
     """One line a band, with the part of a label where it is worst."""
     found = []
     for (first, last), inside in far.groupby(["first", "last"]):
-        worst = inside.iloc[int(inside[["rms_errors", "typical_errors", "mean_errors"]].max(axis=1).to_numpy().argmax())]
+        worst = inside.iloc[
+            int(inside[["rms_errors", "typical_errors", "mean_errors"]].max(axis=1).to_numpy().argmax())
+        ]
         parts_there = int(((parts["first"] == first) & (parts["last"] == last)).sum())
         found.append(
             f"flux at {first:.1f} to {last:.1f} Angstrom departs from {name}: most at {worst['label']} "

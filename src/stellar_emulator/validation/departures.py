@@ -27,8 +27,8 @@ SAMPLE = 768
 
 CHUNK = 64
 
-TOLD = 0.1
-"""Standard error, in ranges of a label, below which a spectrum tells the label at S/N 100."""
+NOISE, TOLD = 0.01, 0.1
+"""Noise of a pixel, and standard error in ranges of a label, below which a spectrum of that noise tells the label."""
 
 QUANTILE = 0.95
 """Share of the spectra that tell a label, of which `shifts` gives the largest shift."""
@@ -98,40 +98,52 @@ def cells(contract: Contract, labels: NDArray[np.float64], found: Departures) ->
     return pd.concat(tables, ignore_index=True)
 
 
-def shifts(
-    contract: Contract, grid: Grid, common: Overlap, reference: Network, jacobian: Network, rows: NDArray[np.int64]
-) -> pd.DataFrame:
-    """By how much the labels of some spectra would have to change for the reference to give them; one row a label.
+def row_shifts(
+    grid: Grid, common: Overlap, reference: Network, jacobian: Network, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By how much each label of some rows would have to change for the reference to give their flux.
 
-    Least squares with the reference's derivatives, for up to `SAMPLE` of ``rows``. Columns: label, spectra (that tell
-    it), mean and typical (the `QUANTILE` of the sizes) of the shifts, in the label's unit.
+    Least squares with the reference's derivatives. Returns shifts, and standard errors for white noise of one unit of
+    flux in every pixel; both (rows, labels of the reference), in ranges of the labels.
     """
-    sample = rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int))] if len(rows) else rows
-    labels = common.labels(grid.labels[sample])
-    span = common.reference.upper - common.reference.lower
-    flux, pieces = grid.take(sample), [np.empty((0, 2, len(span)))]
-    for first in range(0, len(sample), CHUNK):
+    labels = common.labels(grid.labels[rows])
+    span = (common.reference.upper - common.reference.lower).astype(np.float32)
+    flux, pieces = grid.take(rows), [np.empty((0, 2, len(span)))]
+    for first in range(0, len(rows), CHUNK):
         part = slice(first, first + CHUNK)
         difference = flux[part][:, common.pixels] - common.on_grid(reference(labels[part]))
-        slopes = common.on_grid(jacobian(labels[part])) * span[:, np.newaxis].astype(np.float32)
+        slopes = common.on_grid(jacobian(labels[part])) * span[:, np.newaxis]
         pieces.append(np.stack(_solved(slopes, difference), axis=1))
     moved, error = np.concatenate(pieces).transpose(1, 0, 2)
-    rows_of = []
+    return moved, error
+
+
+def sample(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Up to `SAMPLE` of some rows, evenly spaced."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int))] if len(rows) else rows
+
+
+def shifts(contract: Contract, common: Overlap, moved: NDArray[np.float64], error: NDArray[np.float64]) -> pd.DataFrame:
+    """One row a label of what `row_shifts` gives.
+
+    Columns: label, spectra (that tell it), mean and typical (the `QUANTILE` of the sizes) of the shifts, in the label's
+    unit; NaN for fewer spectra than `LEAST_SPECTRA`.
+    """
+    span, found = common.reference.upper - common.reference.lower, []
     for place, column in enumerate(common.columns):
         if column < 0:
             continue
-        told = error[:, place] * 0.01 < TOLD
-        sizes = np.abs(moved[told, place]) * span[place]
-        enough = told.sum() >= LEAST_SPECTRA
-        rows_of.append(
+        told = moved[error[:, place] * NOISE < TOLD, place] * span[place]
+        enough = len(told) >= LEAST_SPECTRA
+        found.append(
             {
                 "label": contract.label_names[column],
-                "spectra": int(told.sum()),
-                "mean": float(moved[told, place].mean() * span[place]) if enough else np.nan,
-                "typical": float(np.quantile(sizes, QUANTILE)) if enough else np.nan,
+                "spectra": len(told),
+                "mean": float(told.mean()) if enough else np.nan,
+                "typical": float(np.quantile(np.abs(told), QUANTILE)) if enough else np.nan,
             }
         )
-    return pd.DataFrame(rows_of)
+    return pd.DataFrame(found)
 
 
 def _averages(values: NDArray[np.float32], edges: NDArray[np.int64]) -> NDArray[np.float64]:
