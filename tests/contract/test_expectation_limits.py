@@ -122,6 +122,7 @@ def test_they_change_the_check_and_not_the_contract_that_models_name(tmp_path):
         ("line_depth: [{line: Fe I, lower: 0.1}]", "Fe I is no line of this contract (line 5050)"),
         ("line_depth: [{line: line 5050, lower: 0.1, where: {logg: [4, 5]}}]", "logg is no label of this contract"),
         ("against: {shift: {logg: 0.1}}", "logg is no label of this contract"),
+        ("lines: {line 5050: 5051.0}", "line line 5050 stands in regions.line_cores already"),
         ("- 1", "Input should be"),
         ("{", "is no valid YAML"),
     ],

@@ -231,7 +231,11 @@ class Expectations(_Frozen):
 
     def fault(self, labels: Iterable[str], lines: Iterable[str]) -> str:
         """What the section names without the contract having it, in one line; empty if nothing."""
-        lines = [*lines, *self.lines]
+        lines = list(lines)
+        for name in self.lines:
+            if name in lines:
+                return f"line {name} stands in regions.line_cores already: leave it out of lines"
+        lines += self.lines
         known = {
             "label": list(labels),
             "line": lines,

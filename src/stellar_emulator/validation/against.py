@@ -44,8 +44,12 @@ def hold_against(grid: Grid, contract: Contract, emulator: Emulator) -> Comparis
     """
     common = overlap(contract, emulator.contract)
     found = departures(grid, common, emulator.network, emulator.bundle.measured["flux_rms"])
-    moved = shifts(contract, common, *row_shifts(grid, common, emulator.network, emulator.jacobian, sample(found.rows)))
     name = emulator.contract.name
+    if not len(found.rows):
+        nothing = f"no spectrum lies in the label box of {name}: none could be held against it"
+        return Comparison(pd.DataFrame(), pd.DataFrame(), (nothing,), (), {})
+    asked = sample(found.rows)
+    moved = shifts(contract, common, *row_shifts(grid, common, emulator.network, emulator.jacobian, asked))
     notes = _notes(grid, common, found, name)
     return weighed(contract, name, cells(contract, grid.labels[found.rows], found), moved, notes)
 

@@ -44,6 +44,7 @@ LABEL_VECTOR = "label_vector"
 """Column of the summaries: spectra of equal labels have equal numbers."""
 
 _ROWS_SHOWN = 3
+_OBSERVED = "{observed}"
 _WHOLE = -1
 
 
@@ -487,12 +488,12 @@ def _offence(
     if not rule.column:
         observed = result.result.get("observed_value")
         shown = "" if observed is None else str(observed)
-        message = rule.phrase.format(observed=shown)
+        message = rule.phrase.replace(_OBSERVED, shown)
         fault = Fault(rule.expectation, "", len(table), (), (), (shown,), rule.bounds, message)
         return fault, _violations(rule, message, [_WHOLE], [_WHOLE], [observed])
     if rule.table == WHOLE:
         observed = table[rule.column].iloc[0]
-        message = rule.phrase.format(observed=f"{observed:.4g}")
+        message = rule.phrase.replace(_OBSERVED, f"{observed:.4g}")
         fault = Fault(rule.expectation, rule.column, 0, (), (), (str(observed),), rule.bounds, message)
         return fault, _violations(rule, message, [_WHOLE], [_WHOLE], [observed])
     offenders = table.loc[list(result.result["unexpected_index_list"])]
