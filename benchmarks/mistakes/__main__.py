@@ -65,10 +65,12 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--mistakes", type=int, default=len(MISTAKES), help="the first so many alone")
+    parser.add_argument("--only", default="", help="mistakes whose kind or name holds one of these words, by commas")
     options = parser.parse_args()
     contract, emulator = read_contract(REFERENCE), Emulator.load(REFERENCE)
-    found = list(_mistaken(contract, emulator, MISTAKES[: options.mistakes]))
+    words = options.only.split(",")
+    chosen = [one for one in MISTAKES if any(word in f"{one.kind} {one.name}" for word in words)]
+    found = list(_mistaken(contract, emulator, chosen))
     draws = list(_good(contract, emulator, options.draws))
     print(_summary(found, draws))
     columns = ("kind", "mistake", "refused by", "warned of against the emulator")

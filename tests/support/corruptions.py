@@ -30,6 +30,10 @@ class GridInMemory(Grid):
     def rows(self) -> int:
         return len(self.content.flux)
 
+    @property
+    def has_errors(self) -> bool:
+        return False
+
     def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         for first in range(0, self.rows, ROWS_PER_GROUP):
             part = slice(first, first + ROWS_PER_GROUP)
