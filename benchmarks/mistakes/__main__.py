@@ -110,7 +110,7 @@ def _mistaken(contract: Contract, emulator: Emulator, mistakes: list[Mistake]) -
         table_of = with_derived(summaries(grid, contract)[0], contract)
         held = departures(grid, common, remembering.network, emulator.bundle.measured["flux_rms"])
         moved = row_shifts(grid, common, remembering.network, remembering.jacobian, sample(held.rows))
-        parts = cells(contract, grid.labels[held.rows], held)
+        parts = cells(contract, grid.labels[held.rows], held, len(np.unique(grid.run_id)))
         far = _far(contract, parts, shifts(contract, common, *moved))
         judged = Judged(mistake, _broken(table_of, contract), far)
         if number % THOROUGH == 0:
@@ -158,7 +158,8 @@ def _good(contract: Contract, emulator: Emulator, draws: int) -> Iterator[tuple[
         part = summarised.iloc[rows].reset_index(drop=True)
         table_of = with_derived(part, contract)
         here = Departures(found.rows[rows], found.mean[rows], found.square[rows], found.expected[rows], found.bands)
-        parts = cells(contract, table_of[contract.label_names].to_numpy(), here)
+        labels, runs = table_of[contract.label_names].to_numpy(), table_of["run_id"].nunique()
+        parts = cells(contract, labels, here, runs)
         sampled = np.isin(pool.sampled, rows)
         moved = shifts(contract, pool.common, pool.moved[sampled], pool.error[sampled])
         broken, far = _broken(table_of, contract), _far(contract, parts, moved)

@@ -15,7 +15,7 @@ from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import embedded_folder
 from stellar_emulator.grid.store import Rows, write_grid
 
-RUNS = 16
+RUNS = 64
 
 
 def write(path: Path, tilt: float) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stellar_emulator.contract.contract import Contract
@@ -51,7 +52,8 @@ def hold_against(grid: Grid, contract: Contract, emulator: Emulator) -> Comparis
     asked = sample(found.rows)
     moved = shifts(contract, common, *row_shifts(grid, common, emulator.network, emulator.jacobian, asked))
     notes = _notes(grid, common, found, name)
-    return weighed(contract, name, cells(contract, grid.labels[found.rows], found), moved, notes)
+    runs = len(np.unique(grid.run_id[found.rows]))
+    return weighed(contract, name, cells(contract, grid.labels[found.rows], found, runs), moved, notes)
 
 
 def weighed(

@@ -16,11 +16,14 @@ from stellar_emulator.validation.overlap import Overlap
 BANDS = 20
 """Equal parts of the common pixels."""
 
-PARTS = 10
-"""Of each label, equally likely under the grid's sampling density."""
+PARTS, RUNS_PER_PART = 10, 60
+"""Of each label at most, equally likely under the grid's sampling density; runs in each, lest a single one rule it."""
 
-LEAST_SPECTRA = 10
+LEAST_SPECTRA = 50
 """In a part; fewer tell nothing of it."""
+
+LEAST_TOLD = 200
+"""Spectra that tell a label; fewer tell nothing of how it is shifted."""
 
 SAMPLE = 768
 """Spectra whose labels are asked of the emulator, evenly spaced among all."""
@@ -87,14 +90,16 @@ def departures(grid: Grid, common: Overlap, reference: Network, errors: NDArray[
     )
 
 
-def cells(contract: Contract, labels: NDArray[np.float64], found: Departures) -> pd.DataFrame:
+def cells(contract: Contract, labels: NDArray[np.float64], found: Departures, runs: int) -> pd.DataFrame:
     """Departures by band and part of each label, one row a cell that holds `LEAST_SPECTRA` spectra or more.
 
-    ``labels`` (n, labels) are those of ``found.rows``. Columns: first, last (Angstrom), label, lower, upper (of the
-    part, in the label's unit), spectra, mean and rms of the departure, and both over the error that the reference has
-    there: mean_errors, rms_errors; typical_errors, the median over the spectra of each one's departure over its error.
+    ``labels`` (n, labels) are those of ``found.rows``, which are of so many ``runs``: fewer make fewer parts. Columns:
+    first, last (Angstrom), label, lower, upper (of the part, in the label's unit), spectra, mean and rms of the
+    departure, and both over the error that the reference has there: mean_errors, rms_errors; typical_errors, the median
+    over the spectra of each one's departure over its error.
     """
-    tables = [_of_label(label, labels[:, column], found) for column, label in enumerate(contract.labels)]
+    parts = int(np.clip(runs // RUNS_PER_PART, 1, PARTS))
+    tables = [_of_label(label, labels[:, column], found, parts) for column, label in enumerate(contract.labels)]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -127,14 +132,14 @@ def shifts(contract: Contract, common: Overlap, moved: NDArray[np.float64], erro
     """One row a label of what `row_shifts` gives.
 
     Columns: label, spectra (that tell it), mean and typical (the `QUANTILE` of the sizes) of the shifts, in the label's
-    unit; NaN for fewer spectra than `LEAST_SPECTRA`.
+    unit; NaN for fewer spectra than `LEAST_TOLD`.
     """
     span, found = common.reference.upper - common.reference.lower, []
     for place, column in enumerate(common.columns):
         if column < 0:
             continue
         told = moved[error[:, place] * NOISE < TOLD, place] * span[place]
-        enough = len(told) >= LEAST_SPECTRA
+        enough = len(told) >= LEAST_TOLD
         found.append(
             {
                 "label": contract.label_names[column],
@@ -151,10 +156,10 @@ def _averages(values: NDArray[np.float32], edges: NDArray[np.int64]) -> NDArray[
     return np.asarray(np.add.reduceat(values, edges[:-1], axis=-1) / np.diff(edges), dtype=np.float64)
 
 
-def _of_label(label: Label, values: NDArray[np.float64], found: Departures) -> pd.DataFrame:
-    part = np.minimum((unwarped(label, values) * PARTS).astype(int), PARTS - 1)
-    count = np.bincount(part, minlength=PARTS)
-    member = (part[:, np.newaxis] == np.arange(PARTS)).astype(np.float64)
+def _of_label(label: Label, values: NDArray[np.float64], found: Departures, parts: int) -> pd.DataFrame:
+    part = np.minimum((unwarped(label, values) * parts).astype(int), parts - 1)
+    count = np.bincount(part, minlength=parts)
+    member = (part[:, np.newaxis] == np.arange(parts)).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, square, expected = (
             (member.T @ one) / count[:, np.newaxis] for one in (found.mean, found.square, found.expected)
@@ -165,13 +170,13 @@ def _of_label(label: Label, values: NDArray[np.float64], found: Departures) -> p
             "rms": np.sqrt(square),
             "mean_errors": np.abs(mean) / error,
             "rms_errors": np.sqrt(square) / error,
-            "typical_errors": _medians(np.sqrt(found.square / found.expected), part),
+            "typical_errors": _medians(np.sqrt(found.square / found.expected), part, parts),
         }
-    edges, bands = warped(label, np.linspace(0.0, 1.0, PARTS + 1)), len(found.bands)
+    edges, bands = warped(label, np.linspace(0.0, 1.0, parts + 1)), len(found.bands)
     table = pd.DataFrame(
         {
-            "first": np.tile(found.bands[:, 0], PARTS),
-            "last": np.tile(found.bands[:, 1], PARTS),
+            "first": np.tile(found.bands[:, 0], parts),
+            "last": np.tile(found.bands[:, 1], parts),
             "label": label.name,
             "lower": np.repeat(edges[:-1], bands),
             "upper": np.repeat(edges[1:], bands),
@@ -182,9 +187,9 @@ def _of_label(label: Label, values: NDArray[np.float64], found: Departures) -> p
     return table[table["spectra"] >= LEAST_SPECTRA]
 
 
-def _medians(values: NDArray[np.float64], part: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Medians over the rows of each part, (PARTS, bands); NaN for none."""
-    medians = np.full((PARTS, values.shape[1]), np.nan)
+def _medians(values: NDArray[np.float64], part: NDArray[np.int64], parts: int) -> NDArray[np.float64]:
+    """Medians over the rows of each part, (parts, bands); NaN for none."""
+    medians = np.full((parts, values.shape[1]), np.nan)
     for number in np.unique(part):
         medians[number] = np.median(values[part == number], axis=0)
     return medians
