@@ -20,7 +20,9 @@ SLOW = {
     "training/test_teacher.py",
     "training/test_train_emulator.py",
     "tuning/test_targets.py",
+    "validation/test_against_verb.py",
     "validation/test_corruptions.py",
+    "validation/test_mistakes.py",
     "validation/test_quarantine.py",
 }
 """Files that hold a test of more than two seconds: they train, synthesise, kill or install."""
