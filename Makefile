@@ -44,7 +44,7 @@ notebooks:
 
 # Repeats the measurements in docs/benchmarks, a page each, on idle cores and on the pair of `make train`. One alone:
 # make docs/benchmarks/inference.md. Not among them: peers, families, search (half an hour and more) and paper_scale (a GPU).
-PROOFS := training expansion generation inference streaming validators validation serving hostile explorer power coverage rounding
+PROOFS := training expansion generation inference streaming validators validation mistakes serving hostile explorer power coverage rounding
 
 prove: $(PROOFS:%=docs/benchmarks/%.md)
 

@@ -32,7 +32,9 @@ SLOW = {
     "tuning/test_search.py",
     "tuning/test_search_team.py",
     "tuning/test_targets.py",
+    "validation/test_against_verb.py",
     "validation/test_corruptions.py",
+    "validation/test_mistakes.py",
     "validation/test_quarantine.py",
 }
 """Files that hold a test of more than two seconds: they train, synthesise, kill or install."""

@@ -83,9 +83,10 @@ def test_missing_labels_are_named(verdict_of, rows):
     assert verdict_of().summary() == "m_h of 1 spectrum is missing or NaN: row 9 (run 2, nan)"
 
 
-def test_a_weight_must_be_above_zero(verdict_of, rows):
-    rows.weight[2] = 0.0
-    assert verdict_of().summary() == "weight of 1 spectrum is not above 0: row 2 (run 0, 0.0)"
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.inf])
+def test_a_weight_must_be_a_finite_number_above_zero(verdict_of, rows, weight):
+    rows.weight[2] = weight
+    assert verdict_of().summary() == f"weight of 1 spectrum is not a finite number above 0: row 2 (run 0, {weight})"
 
 
 def test_flux_out_of_range_is_named(verdict_of, rows):

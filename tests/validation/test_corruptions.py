@@ -7,8 +7,12 @@ import pytest
 from corruptions import NAMES, PIXELS, SINGLE, column, copy_of, good_rows, in_memory, swapped, with_flux, with_labels
 from synthetic import GAIA
 
+from stellar_emulator.contract.contract import parse_contract
 from stellar_emulator.validation.check import check, check_summaries
 from stellar_emulator.validation.summaries import label_table
+
+# Without the further expectations, whose kinds of mistakes have tests of their own.
+CONTRACT = parse_contract(GAIA.source)
 
 CORRELATION = "ExpectRankCorrelationToBeBetween"
 
@@ -20,7 +24,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def good(rows):
-    return check(in_memory(rows), GAIA)
+    return check(in_memory(rows), CONTRACT)
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +33,14 @@ def corrupted(rows):
     bad, named = copy_of(rows), {}
     for number, single in enumerate(SINGLE):
         named[single.kind] = single.do(bad, number)
-    return named, check(in_memory(bad), GAIA)
+    return named, check(in_memory(bad), CONTRACT)
 
 
 def faults_of_labels(good, rows):
     """Check other labels with the good spectra's flux, which need not be read again."""
     table = good.summaries.assign(**label_table(in_memory(rows)))
     further = ["label_vector", "label_residual", "run_label_share", "run_part_share", "run_distance"]
-    return check_summaries(table.drop(columns=further), GAIA)[1].faults
+    return check_summaries(table.drop(columns=further), CONTRACT)[1].faults
 
 
 def breaches(validation, row, expectation):
@@ -115,7 +119,7 @@ def test_labels_in_other_units_are_found(good, rows, name, factor):
 
 def test_an_empty_part_of_a_label_s_range_is_found(good, rows):
     table = good.summaries[~good.summaries["logg"].between(3.1, 3.7)].reset_index(drop=True)
-    (fault,) = check_summaries(table, GAIA)[1].faults
+    (fault,) = check_summaries(table, CONTRACT)[1].faults
     assert fault.message == "logg leaves a part of its range empty: no spectrum at 3.2 to 3.5 dex"
 
 
@@ -124,7 +128,7 @@ def corrupted_throughout(rows):
     """Corruptions of the flux of all spectra, which don't hide each other: a stuck pixel, wavelengths off by one."""
     flux = np.roll(rows.flux, 1, axis=1)
     flux[:, 777] = flux[0, 777]
-    return check(in_memory(with_flux(rows, flux)), GAIA)
+    return check(in_memory(with_flux(rows, flux)), CONTRACT)
 
 
 def test_a_stuck_pixel_is_found(corrupted_throughout):
@@ -145,7 +149,7 @@ def test_a_grid_normalised_twice_is_found(good, rows):
     flux = rows.flux / np.quantile(rows.flux, 0.95, axis=1, keepdims=True)
     (fault,) = [
         fault
-        for fault in check(in_memory(with_flux(rows, flux)), GAIA).verdict.faults
+        for fault in check(in_memory(with_flux(rows, flux)), CONTRACT).verdict.faults
         if fault.expectation == "ExpectContinuumNearOne"
     ]
     assert fault.count > 4000
@@ -154,16 +158,16 @@ def test_a_grid_normalised_twice_is_found(good, rows):
 def test_a_digest_is_held_against_the_content(good, rows):
     small = [part[:40] for part in (rows.run_id, rows.labels, rows.weight, rows.flux)]
     few = type(rows)(*small)
-    right = check(in_memory(few), GAIA).verdict
+    right = check(in_memory(few), CONTRACT).verdict
     assert right.passed
-    assert check(in_memory(few, digest=right.digest), GAIA).verdict.passed
-    wrong = check(in_memory(few, digest="0" * 64), GAIA).verdict
+    assert check(in_memory(few, digest=right.digest), CONTRACT).verdict.passed
+    wrong = check(in_memory(few, digest="0" * 64), CONTRACT).verdict
     assert "its provenance recorded another digest" in wrong.summary()
 
 
 def test_a_small_grid_is_noted_not_refused(rows):
     small = [part[:40] for part in (rows.run_id, rows.labels, rows.weight, rows.flux)]
-    verdict = check(in_memory(type(rows)(*small)), GAIA).verdict
+    verdict = check(in_memory(type(rows)(*small)), CONTRACT).verdict
     assert verdict.passed
     notes = "\n".join(verdict.notes)
     assert "not evaluated, the grid has fewer than 1000 spectra: spectra that don't follow their labels" in notes

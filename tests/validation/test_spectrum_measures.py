@@ -5,7 +5,7 @@ from synthetic import GAIA, TINY
 
 from stellar_emulator.grid import sampling
 from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
-from stellar_emulator.validation.residuals import label_residuals
+from stellar_emulator.validation.residuals import RESIDUAL, label_residuals
 from stellar_emulator.validation.run_consistency import run_columns
 from stellar_emulator.validation.spectrum_measures import measure
 
@@ -127,4 +127,4 @@ def test_too_few_spectra_have_no_residual():
     columns = ["line width", "mean flux", *(f"depth {line}" for line in GAIA.regions.line_cores)]
     columns += [f"band {number}" for number in range(10)]
     table = pd.DataFrame(0.5, index=range(20), columns=["run_id", *GAIA.label_names, *columns])
-    assert np.isnan(label_residuals(GAIA, table)).all()
+    assert np.isnan(label_residuals(GAIA, table)[RESIDUAL]).all()

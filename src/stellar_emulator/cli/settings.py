@@ -143,6 +143,11 @@ class Validate(Settings):
         values.either("fail", "quarantine"),
         "'fail', or 'quarantine': write good.parquet and quarantined.parquet, which together are the grid",
     )
+    against: str | None = option(
+        "none",
+        values.or_none("none", values.words),
+        f"'none', or an emulator to hold the spectra against, which warns by band and label: {_WAYS}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,9 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
+FURTHER = ".expectations.yaml"
+"""What a file of further expectations is called, in place of a contract's ``.yaml``, beside it."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -189,6 +192,9 @@ class Contract(_Frozen):
     )
     digest: str = Field(default="", description="SHA-256 of the file; set when it is read.")
     source: str = Field(default="", description="The file's text; set when it is read.")
+    expectations_digest: str = Field(
+        default="", description="SHA-256 of the file of further expectations, if any; set when it is read."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -218,7 +224,8 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that earlier versions did not have, if this contract does not use them."""
-        return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
+        recent = {"limb_darkening": None, "expectations_digest": ""}
+        return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
 
     def _check_roles(self) -> None:
         for label in self.labels:
@@ -281,6 +288,8 @@ class Contract(_Frozen):
 def read_contract(where: str | Path) -> Contract:
     """Read and check a data contract: a YAML file, or one that comes with the package, by its name.
 
+    Of ``mine.yaml``, expectations of a file ``mine.expectations.yaml`` beside it are added to its own.
+
     Raises
     ------
     InputError
@@ -288,8 +297,13 @@ def read_contract(where: str | Path) -> Contract:
     """
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
+    text = _text(path, shipped)
+    return _with_further(parse_contract(text, str(path)), path.with_name(f"{path.stem}{FURTHER}"))
+
+
+def _text(path: Path, shipped: list[str]) -> str:
     try:
-        text = read_text(path, f"data contract {path}")
+        return read_text(path, f"data contract {path}")
     except FileNotFoundError as error:
         raise InputError(
             f"data contract {path} can't be read: it is no file, nor the name of one that comes with the package "
@@ -297,7 +311,30 @@ def read_contract(where: str | Path) -> Contract:
         ) from error
     except OSError as error:
         raise InputError(f"data contract {path} can't be read: {error}") from error
-    return parse_contract(text, str(path))
+
+
+def _with_further(contract: Contract, path: Path) -> Contract:
+    """The contract with the expectations of the file beside it, if there is one.
+
+    They stand apart because no model depends on them: sharper limits for grids make no other contract of it.
+    """
+    if not path.is_file():
+        return contract
+    try:
+        text = read_text(path, f"expectations {path}")
+        content = parse_yaml(text, str(path))
+        expectations = contract.expectations.with_further(Expectations.model_validate(content))
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_fault(error)}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    misnamed = expectations.fault(contract.label_names, list(contract.regions.line_cores))
+    if misnamed:
+        raise InputError(f"{path}: {misnamed}")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return contract.model_copy(update={"expectations": expectations, "expectations_digest": digest})
 
 
 def parse_contract(text: str, name: str = "data contract") -> Contract:

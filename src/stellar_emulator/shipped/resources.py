@@ -19,7 +19,7 @@ def resource(*parts: str) -> Path:
 
 def contract_names() -> list[str]:
     """Names of the data contracts that come with the package."""
-    return sorted(path.stem for path in resource(CONTRACTS).glob("*.yaml"))
+    return sorted(path.stem for path in resource(CONTRACTS).glob("*.yaml") if "." not in path.stem)
 
 
 def contract_file(name: str) -> Path:

@@ -1,5 +1,6 @@
 """Checks a grid against its data contract: the wavelengths first, then every spectrum, read once in row groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,14 @@ import pandas as pd
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.store import Grid
-from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
+from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
 from stellar_emulator.validation.grid_statistics import inside
 from stellar_emulator.validation.rules import (
     GRID,
     LABEL_VECTOR,
     PIXELS,
     SPECTRA,
+    WHOLE,
     Findings,
     axis_rules,
     evaluate,
@@ -23,6 +25,7 @@ from stellar_emulator.validation.rules import (
     pixel_rules,
     rules,
 )
+from stellar_emulator.validation.statistics import Statistic, as_table, statistic_rules, statistics_of
 from stellar_emulator.validation.summaries import FLUX_COLUMNS, FluxStatistics, label_table, summaries
 from stellar_emulator.validation.verdict import Verdict
 
@@ -35,7 +38,8 @@ class Validation:
     whole, pixel is -1 and wavelength NaN where none is meant, lower and upper NaN for what is not bounded. summaries:
     one row a spectrum, only labels and weight where wrong wavelengths ended the check. flux_range: by pixel, empty
     likewise. results: Great Expectations' results (`ExpectationSuiteValidationResult`) by the table they were found
-    in: "pixels", "spectra" and, where its provenance carries a digest, "grid".
+    in: "pixels", "spectra", "grid as a whole" and, where its provenance carries a digest, "grid". departures: from an
+    emulator that the grid was held against, see `departures.cells`; None without one.
     """
 
     verdict: Verdict
@@ -43,6 +47,7 @@ class Validation:
     summaries: pd.DataFrame
     flux_range: FluxStatistics
     results: dict[str, Any]
+    departures: pd.DataFrame | None = None
 
 
 def check(grid: Grid, contract: Contract) -> Validation:
@@ -61,7 +66,10 @@ def check(grid: Grid, contract: Contract) -> Validation:
     digest = grid.note_digest(list(table["flux_hash"]))
     pixels = pixels.assign(range=flux_range.maximum - flux_range.minimum)
     found[PIXELS] = evaluate(pixels, pixel_rules(contract, grid.rows), grid.wavelength)
-    table, found[SPECTRA] = check_summaries(table, contract)
+    table = with_derived(table, contract)
+    found[SPECTRA] = _check_rows(table, contract)
+    if statistics := statistics_of(table, contract):
+        found[WHOLE] = check_statistics(statistics, contract)
     if recorded_digest(grid):
         whole = pd.DataFrame({"digest": [digest], "recorded": [recorded_digest(grid)]})
         found[GRID] = evaluate(whole, grid_rules(), grid.wavelength)
@@ -71,9 +79,24 @@ def check(grid: Grid, contract: Contract) -> Validation:
 def check_summaries(table: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, Findings]:
     """Check `summaries`; return them with what takes all of them to tell, and what breaks the contract."""
     table = with_derived(table, contract)
+    rows, statistics = _check_rows(table, contract), statistics_of(table, contract)
+    if not statistics:
+        return table, rows
+    whole = check_statistics(statistics, contract)
+    violations = [one.violations for one in (rows, whole) if len(one.violations)]
+    faults, notes = (*rows.faults, *whole.faults), (*rows.notes, *whole.notes)
+    return table, Findings(faults, join_violations(violations), notes, rows.result)
+
+
+def _check_rows(table: pd.DataFrame, contract: Contract) -> Findings:
     fixed = ["run_id", *contract.label_names, "weight", *FLUX_COLUMNS]
     columns = fixed + [name for name in table.columns if name not in fixed]
-    return table, evaluate(table, rules(contract, columns), contract.wavelength.pixels)
+    return evaluate(table, rules(contract, columns), contract.wavelength.pixels)
+
+
+def check_statistics(statistics: Sequence[Statistic], contract: Contract) -> Findings:
+    """Hold numbers that are taken of the grid as a whole against their limits."""
+    return evaluate(as_table(statistics), statistic_rules(statistics), contract.wavelength.pixels)
 
 
 def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -83,14 +106,27 @@ def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     for position in limits.line_position:
         column = spectrum_measures.position_of(position.line)
         further[column] = table[column].where(inside(table, position.where))
-    if limits.label_residual and len(table) >= limits.label_residual.spectra:
-        further[residuals.RESIDUAL] = residuals.label_residuals(contract, table)
-    elif limits.label_residual:
-        further[residuals.RESIDUAL] = np.nan
+    further |= _residuals(table, contract)
+    if limits.weights and len(table) >= limits.weights.spectra:
+        further[weights.RESIDUAL] = weights.weight_residuals(contract, table)
+    elif limits.weights:
+        further[weights.RESIDUAL] = np.nan
+    if limits.twins:
+        further[twins.SPACING] = twins.run_spacing(contract, table)
+        further[twins.ROW_DISTANCE] = twins.row_distance(contract, table)
     if limits.identity:
         further[LABEL_VECTOR] = table.groupby(contract.label_names, dropna=False).ngroup()
         further |= dict(run_consistency.run_columns(contract, table))
     return table.assign(**further)
+
+
+def _residuals(table: pd.DataFrame, contract: Contract) -> dict[str, Any]:
+    """The columns of `residuals.label_residuals` that the contract asks for; NaN where the grid is too small."""
+    limits = contract.expectations
+    asked = {residuals.RESIDUAL: limits.label_residual, residuals.DEPARTURE: limits.local_fit}
+    large = {name: len(table) >= limit.spectra for name, limit in asked.items() if limit}
+    found = residuals.label_residuals(contract, table) if any(large.values()) else {}
+    return {name: found[name] if enough else np.nan for name, enough in large.items()}
 
 
 def recorded_digest(grid: Grid) -> str:
@@ -109,7 +145,7 @@ def _validation(
     faults = tuple(fault for findings in found.values() for fault in findings.faults)
     notes = (*_noted(grid, contract), *(note for findings in found.values() for note in findings.notes))
     return Validation(
-        Verdict(not faults, grid.rows, digest, faults, contract.digest, notes),
+        Verdict(not faults, grid.rows, digest, faults, contract.digest, notes, contract.expectations_digest),
         join_violations([findings.violations for findings in found.values() if len(findings.violations)]),
         table,
         flux_range,
@@ -128,7 +164,14 @@ def _noted(grid: Grid, contract: Contract) -> list[str]:
     if not recorded_digest(grid):
         found.append("the grid carries no digest: it can't be compared with what was once written")
     limits = contract.expectations
-    untold = {"stuck pixels": limits.stuck_pixel, "spectra that don't follow their labels": limits.label_residual}
+    untold = {
+        "stuck pixels": limits.stuck_pixel,
+        "spectra that don't follow their labels": limits.label_residual,
+        "runs that don't follow their labels": limits.local_fit,
+        "weights that don't fit the labels": limits.weights,
+        "labels that don't vary": limits.label_values,
+        "holes in pairs of labels": limits.hole,
+    }
     for what, limit in untold.items():
         if limit and grid.rows < limit.spectra:
             found.append(f"not evaluated, the grid has fewer than {limit.spectra} spectra: {what}")

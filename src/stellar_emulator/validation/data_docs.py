@@ -56,6 +56,7 @@ def data_docs(
             **({"notes": "; ".join(verdict.notes)} if verdict.notes else {}),
         },
         "faults": [fault.message for fault in verdict.faults],
+        "warnings": verdict.warnings,
         "columns": list(_COLUMNS.values()),
         "offenders": [_texts(row) for row in shown[list(_COLUMNS)].itertuples(index=False)],
         "hidden": len(violations) - len(shown),

@@ -65,6 +65,39 @@ def own_expectations() -> dict[str, Any]:
     class ExpectSpectraToFollowTheirLabels(ExpectColumnValuesToBeBetween):
         """Expect a spectrum's labels among those of the spectra that look alike: a wrong label lies beyond them."""
 
+    class ExpectRunsToFollowTheirLabels(ExpectColumnValuesToBeBetween):
+        """Expect a run's labels where a regression over similar spectra of other runs puts them."""
+
+    class ExpectWeightsToFollowLabels(ExpectColumnValuesToBeBetween):
+        """Expect weights to be a smooth function of the labels, as the inverse of a density is."""
+
+    class ExpectWeightsToFitTheDensity(ExpectColumnValuesToBeBetween):
+        """Expect weights to average 1 and to make the labels' distribution uniform."""
+
+    class ExpectRunsToKeepApart(ExpectColumnValuesToBeBetween):
+        """Expect no run to be a copy of another with its labels moved a little."""
+
+    class ExpectSpectraToKeepApart(ExpectColumnValuesToBeBetween):
+        """Expect no spectrum of a run to be a copy of another with its labels moved a little."""
+
+    class ExpectLabelsToVary(ExpectColumnValuesToBeBetween):
+        """Expect a label to take many values, and none of them often."""
+
+    class ExpectNoHolesInLabels(ExpectColumnValuesToBeBetween):
+        """Expect no rectangle of two labels to be empty where many draws are due."""
+
+    class ExpectLinesToBeThere(ExpectColumnValuesToBeBetween):
+        """Expect a line's median depth in stars that show it; a line left out of a list has none."""
+
+    class ExpectLinesAtTheirMedianPlaces(ExpectColumnValuesToBeBetween):
+        """Expect a line's median centroid at its place; a stretched scale or a velocity moves it."""
+
+    class ExpectDeparturesWithinErrors(ExpectColumnValuesToBeBetween):
+        """Expect spectra to be those of a reference, as well as the reference itself is known."""
+
+    class ExpectLabelsAsTheReference(ExpectColumnValuesToBeBetween):
+        """Expect the labels that a reference would need for the spectra to be those given."""
+
     class ExpectRunToAgreeInItsLabels(ExpectColumnValuesToBeBetween):
         """Expect all rows of a run to have the run's labels."""
 
@@ -97,7 +130,7 @@ def own_expectations() -> dict[str, Any]:
 
     class _RankCorrelation(_TableMetric):
         metric_name = "table.stellar_rank_correlation"
-        value_keys = ("measure", "label", "others", "where", "values")
+        value_keys = ("measure", "label", "others", "where", "values", "curved")
         found = staticmethod(rank_correlation)
 
     class _EmptyBins(_TableMetric):
@@ -130,6 +163,7 @@ def own_expectations() -> dict[str, Any]:
         others: Sequence[str]
         where: Mapping[str, Sequence[float]]
         values: int
+        curved: bool = False
         min_value: float
         max_value: float
 
@@ -193,6 +227,17 @@ def own_expectations() -> dict[str, Any]:
         ExpectPixelsToVary,
         ExpectLinesAtTheirPlaces,
         ExpectSpectraToFollowTheirLabels,
+        ExpectRunsToFollowTheirLabels,
+        ExpectWeightsToFollowLabels,
+        ExpectWeightsToFitTheDensity,
+        ExpectRunsToKeepApart,
+        ExpectSpectraToKeepApart,
+        ExpectLabelsToVary,
+        ExpectNoHolesInLabels,
+        ExpectLinesToBeThere,
+        ExpectLinesAtTheirMedianPlaces,
+        ExpectDeparturesWithinErrors,
+        ExpectLabelsAsTheReference,
         ExpectRunToAgreeInItsLabels,
         ExpectRunInOnePart,
         ExpectRunsToDiffer,

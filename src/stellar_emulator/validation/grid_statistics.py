@@ -22,12 +22,18 @@ def inside(table: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
 
 
 def rank_correlation(
-    table: pd.DataFrame, measure: str, label: str, others: Sequence[str], where: Where, values: int
+    table: pd.DataFrame,
+    measure: str,
+    label: str,
+    others: Sequence[str],
+    where: Where,
+    values: int,
+    curved: bool = False,
 ) -> float | None:
     """Spearman's correlation of a measure with a label, the other labels' linear part taken out of both ranks.
 
-    Only rows inside ``where`` count, and only those whose measure and labels are finite. None if they have fewer than
-    ``values`` different values of the label.
+    ``curved``: the part of their squares and products too. Only rows inside ``where`` count, and only those whose
+    measure and labels are finite. None if they have fewer than ``values`` different values of the label.
     """
     columns = table.loc[inside(table, where), [measure, label, *others]]
     numbers = columns[np.isfinite(columns).all(axis=1)].to_numpy()
@@ -36,9 +42,17 @@ def rank_correlation(
     ranks = rankdata(numbers, axis=0)
     ranks -= ranks.mean(axis=0)
     fixed, pair = ranks[:, 2:], ranks[:, :2]
+    if curved:
+        fixed = quadratic(fixed / len(ranks))
     pair = pair - fixed @ np.linalg.lstsq(fixed, pair, rcond=None)[0]
     norms = np.linalg.norm(pair, axis=0)
     return float(np.round(pair[:, 0] @ pair[:, 1] / norms.prod(), 4)) if norms.all() else 0.0
+
+
+def quadratic(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One, the columns of ``numbers`` (n, k), their squares and products: (n, 1 + k + k (k + 1) / 2)."""
+    first, second = np.triu_indices(numbers.shape[1])
+    return np.hstack([np.ones((len(numbers), 1)), numbers, numbers[:, first] * numbers[:, second]])
 
 
 def empty_bins(label: Label, given: NDArray[np.float64], bins: int, values: int) -> list[str] | None:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.expectation_limits import RankCorrelation
 from stellar_emulator.contract.label import Label
-from stellar_emulator.validation import residuals, run_consistency, spectrum_measures
+from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
 from stellar_emulator.validation.expectations import own_expectations
 from stellar_emulator.validation.verdict import ROWS_NAMED, WAVELENGTH_AXIS, Fault, counted
 
 SPECTRA = "spectra"
 PIXELS = "pixels"
 GRID = "grid"
+WHOLE = "grid as a whole"
 """The tables that rules look at."""
 
 VIOLATIONS = {
@@ -44,6 +45,7 @@ LABEL_VECTOR = "label_vector"
 """Column of the summaries: spectra of equal labels have equal numbers."""
 
 _ROWS_SHOWN = 3
+_OBSERVED = "{observed}"
 _WHOLE = -1
 
 
@@ -139,7 +141,14 @@ def rules(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
 
     ``columns`` are those that the summaries must have, in order.
     """
-    return (*_basic(contract, columns), *_of_flux(contract), *_of_physics(contract), *_of_identity(contract))
+    return (
+        *_basic(contract, columns),
+        *_of_weights(contract),
+        *_of_flux(contract),
+        *_of_physics(contract),
+        *_of_identity(contract),
+        *_of_twins(contract),
+    )
 
 
 def _basic(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
@@ -163,11 +172,11 @@ def _basic(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
         *(_inside(label) for label in contract.labels),
         Rule(
             _BETWEEN,
-            "is not above 0",
+            "is not a finite number above 0",
             "weight",
             "weight",
-            {"min_value": 0.0, "strict_min": True},
-            "Every weight is above 0.",
+            {"min_value": 0.0, "strict_min": True, "max_value": _LARGEST},
+            "Every weight is a finite number above 0.",
         ),
         Rule(
             _BETWEEN,
@@ -194,6 +203,8 @@ def _basic(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
 
 _BETWEEN = "ExpectColumnValuesToBeBetween"
 
+_LARGEST = float(np.finfo(np.float64).max)
+
 
 def _present(column: str) -> Rule:
     sentence = f"{column} is never missing."
@@ -216,7 +227,7 @@ def _of_flux(contract: Contract) -> list[Rule]:
     found = []
     if limits.continuum:
         low, high, share = limits.continuum.lower, limits.continuum.upper, limits.continuum.quantile
-        phrase = f"is not normalised to its continuum: its {share:g} quantile is not {_range(low, high)}"
+        phrase = f"is not normalised to its continuum: its {share:g} quantile is not {range_of(low, high)}"
         found.append(
             _between(
                 "ExpectContinuumNearOne", spectrum_measures.CONTINUUM, "flux", phrase, min_value=low, max_value=high
@@ -252,10 +263,10 @@ def _of_physics(contract: Contract) -> list[Rule]:
     limits = contract.expectations
     found = []
     for position in limits.line_position:
-        place = contract.regions.line_cores[position.line]
+        place = spectrum_measures.line_centre(contract, position.line)
         phrase = (
-            f"has {position.line} in the wrong place: its centroid is not {_range(position.lower, position.upper)} "
-            f"{contract.wavelength.unit} off {place:g}{_restricted(position.where)}"
+            f"has {position.line} in the wrong place: its centroid is not {range_of(position.lower, position.upper)} "
+            f"{contract.wavelength.unit} off {place:g}{restricted(position.where)}"
         )
         found.append(
             _between(
@@ -271,6 +282,13 @@ def _of_physics(contract: Contract) -> list[Rule]:
         most = limits.label_residual.upper
         phrase = f"does not follow its labels: one is more than {most:g} half-ranges beyond those of similar spectra"
         found.append(_between("ExpectSpectraToFollowTheirLabels", residuals.RESIDUAL, "flux", phrase, max_value=most))
+    if limits.local_fit:
+        most = limits.local_fit.upper
+        phrase = (
+            f"does not follow its run's labels: one lies more than {most:g} standard deviations off what similar "
+            "spectra lead to"
+        )
+        found.append(_between("ExpectRunsToFollowTheirLabels", residuals.DEPARTURE, "flux", phrase, max_value=most))
     found += [_correlation(contract, correlation) for correlation in limits.rank_correlation]
     if limits.coverage:
         found += [_filled(contract, label) for label in contract.labels]
@@ -281,7 +299,7 @@ def _correlation(contract: Contract, correlation: RankCorrelation) -> Rule:
     low = -1.0 if correlation.lower is None else correlation.lower
     high = 1.0 if correlation.upper is None else correlation.upper
     what = f"rank correlation of {correlation.measure} with {correlation.label}, other labels held fixed"
-    where = _restricted(correlation.where)
+    where = restricted(correlation.where)
     return Rule(
         "ExpectRankCorrelationToBeBetween",
         f"the {what}, is {{observed}}{where}, not {low:g} to {high:g}: labels and flux don't belong together (swapped "
@@ -293,6 +311,7 @@ def _correlation(contract: Contract, correlation: RankCorrelation) -> Rule:
             "others": [name for name in contract.label_names if name != correlation.label],
             "where": {name: list(interval) for name, interval in correlation.where.items()},
             "values": correlation.values,
+            "curved": correlation.curved,
             "min_value": low,
             "max_value": high,
         },
@@ -312,6 +331,47 @@ def _filled(contract: Contract, label: Label) -> Rule:
         f"{label.upper:g} {label.unit}".rstrip()
         + ".",
     )
+
+
+def _of_weights(contract: Contract) -> list[Rule]:
+    """Weights of single spectra."""
+    limits = contract.expectations.weights
+    if not limits:
+        return []
+    phrase = (
+        f"does not fit the density of the labels: its logarithm lies more than {limits.residual:g} off the smooth "
+        "function of them that all weights follow"
+    )
+    return [
+        _between(_BETWEEN, "weight", "weight", f"is above {limits.largest:g}", max_value=limits.largest),
+        _between("ExpectWeightsToFollowLabels", weights.RESIDUAL, "weight", phrase, max_value=limits.residual),
+    ]
+
+
+def _of_twins(contract: Contract) -> list[Rule]:
+    """Runs and spectra that are nearly others."""
+    limits = contract.expectations.twins
+    if not limits:
+        return []
+    own = ", ".join(label.name for label in contract.run_labels)
+    return [
+        _between(
+            "ExpectRunsToKeepApart",
+            twins.SPACING,
+            "run_id",
+            f"is nearly another run's: its {own} lie nearer to those of another run than chance brings any two, which "
+            "may be a copy that reaches the other side of the split",
+            min_value=limits.run_spacing,
+        ),
+        _between(
+            "ExpectSpectraToKeepApart",
+            twins.ROW_DISTANCE,
+            "labels",
+            f"are nearly those of another spectrum of the run: they differ by less than {limits.row_distance:g} of "
+            "their ranges",
+            min_value=limits.row_distance,
+        ),
+    ]
 
 
 def _of_identity(contract: Contract) -> list[Rule]:
@@ -356,13 +416,14 @@ def _of_identity(contract: Contract) -> list[Rule]:
     ]
 
 
-def _range(lower: float | None, upper: float | None) -> str:
+def range_of(lower: float | None, upper: float | None) -> str:
+    """Bounds in words, such as "0.1 to 0.2" or "0.1 and above"."""
     if lower is None or upper is None:
         return f"{upper:g} and below" if lower is None else f"{lower:g} and above"
     return f"{lower:g} to {upper:g}"
 
 
-def _restricted(where: Mapping[str, Sequence[float]]) -> str:
+def restricted(where: Mapping[str, Sequence[float]]) -> str:
     """Where a rule holds, such as " (teff 3600 to 6000)"; empty for everywhere."""
     ranges = [f"{name} {interval[0]:g} to {interval[1]:g}" for name, interval in where.items()]
     return f" ({', '.join(ranges)})" if ranges else ""
@@ -370,7 +431,7 @@ def _restricted(where: Mapping[str, Sequence[float]]) -> str:
 
 def evaluate(table: pd.DataFrame, expected: Sequence[Rule], wavelength: NDArray[np.float64]) -> Findings:
     """What breaks rules that are all on one table; ``wavelength`` (pixels,) says where faults with a pixel lie."""
-    suite_result = _run(expected[0].table, table, expected)
+    suite_result = run_expectations(expected[0].table, table, expected)
     results = {int(result.expectation_config.meta["rule"]): result for result in suite_result.results}
     faults, pieces, notes = [], [], []
     for number, rule in enumerate(expected):
@@ -379,6 +440,8 @@ def evaluate(table: pd.DataFrame, expected: Sequence[Rule], wavelength: NDArray[
             offence = _offence(rule, result, table, wavelength)
             faults.append(offence[0])
             pieces.append(offence[1])
+        elif rule.table == WHOLE and table[rule.column].isna().all():
+            notes.append(f"not evaluated, the grid has too few spectra: {rule.sentence}")
         elif not rule.column and "observed_value" in result.result and result.result["observed_value"] is None:
             notes.append(f"not evaluated, the grid has too few different values: {rule.sentence}")
     return Findings(tuple(faults), join_violations(pieces), tuple(notes), suite_result)
@@ -390,7 +453,8 @@ def join_violations(pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(pieces, ignore_index=True) if pieces else empty
 
 
-def _run(name: str, table: pd.DataFrame, expected: Sequence[Rule]) -> Any:
+def run_expectations(name: str, table: pd.DataFrame, expected: Sequence[Rule]) -> Any:
+    """Great Expectations' results of rules on one table, each with its rule's number in ``meta``."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -425,8 +489,13 @@ def _offence(
     if not rule.column:
         observed = result.result.get("observed_value")
         shown = "" if observed is None else str(observed)
-        message = rule.phrase.format(observed=shown)
+        message = rule.phrase.replace(_OBSERVED, shown)
         fault = Fault(rule.expectation, "", len(table), (), (), (shown,), rule.bounds, message)
+        return fault, _violations(rule, message, [_WHOLE], [_WHOLE], [observed])
+    if rule.table == WHOLE:
+        observed = table[rule.column].iloc[0]
+        message = rule.phrase.replace(_OBSERVED, f"{observed:.4g}")
+        fault = Fault(rule.expectation, rule.column, 0, (), (), (str(observed),), rule.bounds, message)
         return fault, _violations(rule, message, [_WHOLE], [_WHOLE], [observed])
     offenders = table.loc[list(result.result["unexpected_index_list"])]
     observed = list(offenders[rule.column])

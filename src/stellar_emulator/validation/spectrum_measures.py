@@ -37,6 +37,11 @@ def position_of(line: str) -> str:
     return f"position {line}"
 
 
+def centroid_of(line: str, half_width: float) -> str:
+    """Column of a line's centroid over a window, against its place, in Angstrom."""
+    return f"centroid {line} within {half_width:g}"
+
+
 def band(number: int) -> str:
     """Column of a band's mean flux."""
     return f"band {number}"
@@ -55,32 +60,43 @@ def measure(flux: Flux, contract: Contract) -> dict[str, Numbers]:
         found[CLIPPED] = ((flux == bounds[0]) | (flux == bounds[1])).sum(axis=1).astype(np.float64)
     if limits.repeated_pixels:
         found[REPEATED] = _longest_repeat(flux)
-    statistical = bool(limits.rank_correlation or limits.label_residual)
+    similar = bool(limits.label_residual or limits.local_fit)
+    statistical = bool(limits.rank_correlation or similar)
     if limits.spike or statistical:
         found |= _differences(flux, axis.width)
     if statistical:
         found[MEAN_FLUX] = _double(flux.mean(axis=1))
+    if statistical or limits.line_depth:
         found |= {depth_of(line): _depth(flux, axis, place) for line, place in line_places(contract).items()}
-    if limits.label_residual:
+    if similar:
         edges = np.linspace(0, flux.shape[1], BANDS + 1).astype(int)
         sums = np.add.reduceat(flux, edges[:-1], axis=1) / np.diff(edges)
         found |= {band(number): _double(sums[:, number]) for number in range(BANDS)}
     for position in limits.line_position:
-        place = contract.regions.line_cores[position.line]
+        place = line_centre(contract, position.line)
         found[position_of(position.line)] = _centroid(flux, axis, place, position.half_width)
+    places = line_places(contract)
+    for one in limits.line_place:
+        if one.line in places:
+            found[centroid_of(one.line, one.half_width)] = _centroid(flux, axis, places[one.line], one.half_width)
     return found
 
 
 def residual_measures(contract: Contract) -> list[str]:
     """Columns by which `residuals.label_residuals` tells which spectra look alike."""
-    depths = [depth_of(line) for line in line_places(contract)]
+    depths = [depth_of(line) for line in line_places(contract) if line in contract.regions.line_cores]
     return [LINE_WIDTH, MEAN_FLUX, *depths, *(band(number) for number in range(BANDS))]
+
+
+def line_centre(contract: Contract, line: str) -> float:
+    """Place of a line that the contract names, in Angstrom."""
+    return {**contract.regions.line_cores, **contract.expectations.lines}[line]
 
 
 def line_places(contract: Contract) -> dict[str, float]:
     """Those of the contract's lines that lie on its axis, with their places."""
-    pixels = contract.wavelength.pixels
-    return {line: place for line, place in contract.regions.line_cores.items() if pixels[2] < place < pixels[-3]}
+    pixels, lines = contract.wavelength.pixels, {**contract.regions.line_cores, **contract.expectations.lines}
+    return {line: place for line, place in lines.items() if pixels[2] < place < pixels[-3]}
 
 
 def _quantile(flux: Flux, quantile: float) -> Numbers:

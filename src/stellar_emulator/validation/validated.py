@@ -24,6 +24,7 @@ from stellar_emulator.version import VERSION
 
 VERDICT = "verdict.json"
 VIOLATIONS = "violations.parquet"
+DEPARTURES = "departures.parquet"
 DATA_DOCS = "data_docs"
 """Names in ``output`` and among a run's artifacts."""
 
@@ -79,6 +80,10 @@ def publish_validation(
     table = pa.Table.from_pandas(validation.violations, schema=schema, preserve_index=False)
     pq.write_table(table, output / VIOLATIONS)
     run.log_file(output / VIOLATIONS)
+    (output / DEPARTURES).unlink(missing_ok=True)
+    if validation.departures is not None:
+        pq.write_table(pa.Table.from_pandas(validation.departures, preserve_index=False), output / DEPARTURES)
+        run.log_file(output / DEPARTURES)
     write_file(output / VERDICT, json.dumps(validation.verdict.to_dict(), indent=1))
     record(run, grid, validation.verdict)
     return tuple(voids)
@@ -87,13 +92,16 @@ def publish_validation(
 def record(run: TrackedRun, grid: Grid, verdict: Verdict) -> None:
     """Log a verdict to a run, with the tags by which `require_validated` finds it again."""
     run.log_json(verdict.to_dict(), VERDICT)
-    run.log_metrics({"spectra": verdict.rows, "passed": float(verdict.passed)})
-    run.set_tags({**_tags(grid, verdict.contract_digest, verdict.passed), "grid_digest": verdict.digest})
+    counts = {"spectra": verdict.rows, "passed": float(verdict.passed), "warnings": len(verdict.warnings)}
+    run.log_metrics({name: float(count) for name, count in counts.items()})
+    checked_by = verdict.contract_digest, verdict.expectations_digest
+    run.set_tags({**_tags(grid, checked_by, verdict.passed), "grid_digest": verdict.digest})
 
 
 def _earlier_pass(grid: Grid, contract: Contract) -> tuple[str, dict[str, object]] | None:
     """Run id and verdict of a check that this grid passed; its flux is read only where there may be one."""
-    for run_id, tags in tracking.finished_runs(_tags(grid, contract.digest, passed=True)).items():
+    checked_by = contract.digest, contract.expectations_digest
+    for run_id, tags in tracking.finished_runs(_tags(grid, checked_by, passed=True)).items():
         if tags.get("grid_digest") != grid.digest:
             continue
         verdict = tracking.logged_json(run_id, VERDICT)
@@ -103,10 +111,14 @@ def _earlier_pass(grid: Grid, contract: Contract) -> tuple[str, dict[str, object
     return None
 
 
-def _tags(grid: Grid, contract_digest: str, passed: bool) -> dict[str, str]:
-    """What a run says of a check, but for the grid's digest; other versions of the package may check other things."""
+def _tags(grid: Grid, checked_by: tuple[str, str], passed: bool) -> dict[str, str]:
+    """What a run says of a check, but for the grid's digest; other versions of the package may check other things.
+
+    checked_by: digests of the contract and of its further expectations.
+    """
     return {
-        "contract": contract_digest,
+        "contract": checked_by[0],
+        "expectations": checked_by[1] or "those of the contract",
         "columns_digest": _columns_digest(grid),
         "passed": str(passed).lower(),
         "checked_by": f"stellar-emulator {VERSION}",

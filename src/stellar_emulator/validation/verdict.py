@@ -38,6 +38,8 @@ class Verdict:
 
     digest: the grid's, see `store.Grid.digest`; empty where wrong wavelengths ended the check before the flux was read.
     contract_digest: of the contract that it was checked by. notes: what was assumed of the grid, never a fault.
+    expectations_digest: of the file of further expectations, empty without one. warnings: how the grid departs from the
+    emulator that it was held against; they make no fault.
     """
 
     passed: bool
@@ -46,6 +48,8 @@ class Verdict:
     faults: tuple[Fault, ...]
     contract_digest: str
     notes: tuple[str, ...]
+    expectations_digest: str = ""
+    warnings: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One line a fault, each naming the offending spectra; one line if the grid passed."""
