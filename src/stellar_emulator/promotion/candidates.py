@@ -22,7 +22,6 @@ from stellar_emulator.registry.read import (
     VALIDATOR_VERSION,
     aliased,
     find_version,
-    resolve,
     resolve_judges,
     version_at,
 )
@@ -89,8 +88,9 @@ def load_pair(models: ModelNames, pair: PairVersions) -> RegisteredPair:
         If a file was changed since it was saved, a model is not the one that was registered, or its graph is not what
         its weights say; the message names it.
     """
-    emulator = Emulator.load(resolve(models.emulator, str(pair.emulator)))
-    judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
+    (folder,) = resolve_judges(models.emulator, str(pair.emulator), afresh=True)
+    emulator = Emulator.load(folder)
+    judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator), True))
     for model in (emulator, *judges):
         require_graph_of_weights(model.bundle)
     tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags

@@ -10,6 +10,7 @@ from it ONNX Runtime too.
 import hashlib
 import io
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +25,9 @@ from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
-from stellar_emulator.saved.signing import SIGNATURE, require_signed, sign
+from stellar_emulator.saved.own_files import SIGNATURE
+from stellar_emulator.saved.sealing import registered_around, require_sealed
+from stellar_emulator.saved.signing import require_signed, sign
 from stellar_emulator.system.files import new_folder, recovered
 from stellar_emulator.version import VERSION
 
@@ -151,9 +154,12 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
     ------
     InputError
         If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
-        Likewise if it is not signed and a public key is named, see `saved.signing`.
+        Likewise if it is not signed and a public key is named, see `saved.signing`; and if it is part of a registered
+        model any file of which is not as it was registered.
     """
     folder = recovered(Path(folder))
+    if around := registered_around(folder):
+        require_sealed(around)
     try:
         description = json.loads((folder / DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
@@ -175,6 +181,7 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
         raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
     for name, expected in description["files"].items():
         _check_file(folder / name, expected)
+    _require_own_data(folder / GRAPH)
     contract = parse_contract((folder / CONTRACT).read_bytes().decode(), str(folder / CONTRACT))
     return Bundle(folder, description, contract, digest)
 
@@ -304,6 +311,13 @@ def _check_file(path: Path, expected: str) -> None:
             f"{path} was changed after it was saved: its SHA-256 is {found[:12]}..., {DESCRIPTION} states "
             f"{expected[:12]}...: copy or download the model again"
         )
+
+
+def _require_own_data(graph: Path) -> None:
+    """Refuse a graph that takes weights from another file, which ONNX names under the key ``location``."""
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"location") >= 0:
+            raise InputError(f"{graph} takes data from another file, which no digest covers: do not use it")
 
 
 def _digest(description: Mapping[str, Any]) -> str:
