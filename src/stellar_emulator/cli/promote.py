@@ -15,10 +15,10 @@ from stellar_emulator.gate.page import page
 from stellar_emulator.grid.shards import PROVENANCE
 from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.grid.store import Grid
-from stellar_emulator.promotion.audit import PAGE, RECORD, Link, chain
+from stellar_emulator.promotion.audit import PAGE, RECORD, Link
 from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair
 from stellar_emulator.promotion.champion import PairVersions, State, read_state
-from stellar_emulator.promotion.decisions import following, keep, require_new_pairing
+from stellar_emulator.promotion.decisions import begin, following, keep, require_new_pairing
 from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
@@ -72,11 +72,12 @@ def run(options: Promote) -> None:
     with locked(options.output), tracking.start_job("promote", options.output) as job, lease(models.emulator) as lock:
         for done in repair(models, lock):
             say(done)
+        links = begin(models, job)
         pair, before = choose(models, options.emulator, options.validator), read_state(models)
         if not options.dry_run:
             require_new_pairing(models, pair)
         gate = _gate_set(options, contract, job)
-        case = Case(contract, gate, pair, before, chain(models.emulator), options.dry_run)
+        case = Case(contract, gate, pair, before, links, options.dry_run)
         outcome = _judged(case, job)
         keep(models, job, outcome.record, outcome.page, options.output, lock)
     print(outcome.summary)

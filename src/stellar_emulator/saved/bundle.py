@@ -10,7 +10,6 @@ from it ONNX Runtime too.
 import hashlib
 import io
 import json
-import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -289,7 +288,10 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _require_own_files(folder: Path, stated: Mapping[str, str]) -> None:
     """Refuse a folder that holds or states anything but the files of a model, so that nothing unhashed is ever read."""
-    allowed = {CONTRACT, GRAPH, FINGERPRINT, MEASURED}
+    needed = {CONTRACT, GRAPH, FINGERPRINT}
+    allowed = {*needed, MEASURED}
+    if left_out := sorted(needed - set(stated)):
+        raise InputError(f"{folder / DESCRIPTION} states nothing of {left_out[0]}, which each model has: do not use it")
     if wrong := sorted(set(stated) - allowed):
         raise InputError(f"{folder / DESCRIPTION} states files that no model has ({wrong[0][:80]!r}): do not use it")
     found = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
@@ -315,9 +317,8 @@ def _check_file(path: Path, expected: str) -> None:
 
 def _require_own_data(graph: Path) -> None:
     """Refuse a graph that takes weights from another file, which ONNX names under the key ``location``."""
-    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"location") >= 0:
-            raise InputError(f"{graph} takes data from another file, which no digest covers: do not use it")
+    if b"location" in graph.read_bytes():
+        raise InputError(f"{graph} takes data from another file, which no digest covers: do not use it")
 
 
 def _digest(description: Mapping[str, Any]) -> str:
