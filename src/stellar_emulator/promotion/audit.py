@@ -401,8 +401,9 @@ def fault_of(model: str, link: Link, before: str) -> str:
             return f"{link}: its {RECORD} says {name} = {str(stated[name])[:40]!r}, its tags {str(value)[:40]!r}"
     if link.previous != before or (stated.get("after") is not None) != link.moves:
         return f"{link}: its tags are not what its {RECORD} says"
-    if stated.get("models", {}).get("emulator", model) != model:
-        return f"{link}: its {RECORD} is of {str(stated['models']['emulator'])[:40]!r}, not of {model}"
+    of = stated.get("models", {"emulator": model})
+    if not isinstance(of, dict) or of.get("emulator") != model:
+        return f"{link}: its {RECORD} is of {str(of)[:80]}, not of {model}"
     return ""
 
 
