@@ -23,6 +23,7 @@ from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
 from stellar_emulator.promotion.serves import serving_criteria
+from stellar_emulator.promotion.stated_errors import stated_criteria
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.lock import locked, make_folder
@@ -117,8 +118,8 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     spectra = read_part(case.gate, np.arange(case.gate.rows), seed)
     if len(spectra.run_id) < case.gate.rows:
         say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
-    serves = serving_criteria(models, challenger)
-    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, serves)
+    extra = [*stated_criteria(case.contract, spectra, challenger), *serving_criteria(models, challenger)]
+    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, extra)
     content = decision.to_dict()
     record = _record(case, job, content, challenger, len(spectra.run_id))
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
