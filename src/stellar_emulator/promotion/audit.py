@@ -24,6 +24,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.registry.tracking_store import store_failed
 from stellar_emulator.saved.own_files import PUBLIC_KEY, SIGNATURE
 from stellar_emulator.saved.signing import SIGNING_KEY, require_signed, sign
 
@@ -82,6 +83,8 @@ class Link:
         try:
             return self._file(RECORD)
         except (MlflowException, OSError) as error:
+            if store_failed(error):
+                raise
             raise InputError(f"{self}: its {RECORD} is missing") from error
 
     def content(self) -> dict[str, Any]:
@@ -99,6 +102,8 @@ class Link:
                 (Path(folder) / SIGNATURE).write_bytes(self._file(SIGNED))
                 require_signed(Path(folder))
             except (MlflowException, OSError, InputError) as error:
+                if store_failed(error):
+                    raise
                 raise InputError(f"{self} is not signed by the holder of {os.environ.get(PUBLIC_KEY)}") from error
 
     def _file(self, name: str) -> bytes:

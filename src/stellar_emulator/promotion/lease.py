@@ -114,7 +114,7 @@ def lease(model: str) -> Iterator[Lease]:
 def _keep(held: Lease, ended: threading.Event) -> None:
     while not ended.wait(LEASE_SECONDS / _RENEWALS_PER_LEASE):
         # A store that does not answer now may answer next time; `Lease.require` decides.
-        with suppress(MlflowException):
+        with suppress(Exception):
             held.renew()
 
 

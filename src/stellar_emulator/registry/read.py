@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry.model_cache import cached, keep
-from stellar_emulator.registry.tracking_store import connect, connect_to_read, reachable, store_address, store_exists
+from stellar_emulator.registry.tracking_store import (
+    connect,
+    connect_to_read,
+    reachable,
+    store_address,
+    store_exists,
+    store_failed,
+)
 from stellar_emulator.saved.bundle import DESCRIPTION
 from stellar_emulator.saved.sealing import REGISTERED, require_sealed
 
@@ -198,6 +205,8 @@ def _version(name: str, which: str, versions: Sequence[int], store: str) -> "Mod
     try:
         return client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
     except MlflowException as error:
+        if store_failed(error):
+            raise
         aliases = client.get_registered_model(name).aliases
         has = ", ".join(map(str, [*versions, *sorted(aliases)]))
         raise InputError(f"model {name} has no version or alias {which!r} in {store}: it has {has}") from error
@@ -209,9 +218,14 @@ def _downloaded(uri: str, folder: Path | None = None) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder and str(folder)))
+        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder and str(folder)))
     except (MlflowException, OSError) as error:
+        if store_failed(error):
+            raise
         raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
+    if not (model / REGISTERED).is_file():
+        raise InputError(f"{uri} can't be fetched: {model / REGISTERED} is missing")
+    return model
 
 
 def _folders(model: Path) -> dict[str, Path]:
@@ -286,4 +300,6 @@ def _versions(name: str, store: str) -> list[int]:
     try:
         return sorted(int(found.version) for found in mlflow.MlflowClient().search_model_versions(f"name='{name}'"))
     except MlflowException as error:
+        if store_failed(error):
+            raise
         raise InputError(f"{store} can't be asked for model {name}: {' '.join(str(error).split())}") from error
