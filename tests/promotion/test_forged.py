@@ -231,7 +231,9 @@ def test_of_a_team_with_a_key_unsigned_decisions_count_for_nothing(
     told = next_command(arena)
     assert told.code == 3
     assert f"name the private key by {SIGNING_KEY}" in told.err
+    head = arena.client.get_registered_model(MODELS.emulator).tags[HEAD]
     for key in (None, other):
+        tag(arena, **{HEAD: head})
         made = forge(arena, number=4, before={"champion": vars(B), "previous": vars(A)}, after={"champion": vars(A)})
         if key:
             monkeypatch.setenv(SIGNING_KEY, key)

@@ -16,7 +16,7 @@ from stellar_emulator.grid.shards import PROVENANCE
 from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.promotion.audit import PAGE, RECORD, Link
-from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair
+from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair, require_training_noted
 from stellar_emulator.promotion.champion import PairVersions, State, read_state
 from stellar_emulator.promotion.decisions import begin, following, keep, require_new_pairing
 from stellar_emulator.promotion.gather_evidence import gather
@@ -109,6 +109,7 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     models = case.contract.models
     try:
         challenger = load_pair(models, case.pair)
+        require_training_noted(challenger)
     except InputError as error:
         return _refused_unread(case, job, str(error))
     attempts = sum(link.gate == case.gate.digest for link in case.links)

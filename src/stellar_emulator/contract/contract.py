@@ -165,11 +165,15 @@ class Instrument(_Frozen):
         return self
 
 
+_REGISTRY_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,199}$"
+"""Names that are the same in addresses, queries and paths."""
+
+
 class ModelNames(_Frozen):
     """Names of the registered models; another contract takes other names."""
 
-    emulator: str = Field(description="Name of the emulator in the registry.")
-    validator: str = Field(description="Name of the validator in the registry.")
+    emulator: str = Field(description="Name of the emulator in the registry.", pattern=_REGISTRY_NAME)
+    validator: str = Field(description="Name of the validator in the registry.", pattern=_REGISTRY_NAME)
 
 
 class Sampling(_Frozen):

@@ -61,6 +61,20 @@ class RegisteredPair:
         }
 
 
+def require_training_noted(pair: RegisteredPair) -> None:
+    """Return if all models say how they were trained. Raises `InputError`, naming what is missing."""
+    for what, model in pair.models.items():
+        noted = model.metadata
+        for name, kind in (("preset", Mapping), ("grid_digest", str), ("seen_runs", list), ("test_runs", list)):
+            if not isinstance(noted.get(name), kind):
+                raise InputError(f"the {what} says no {name} of its training: promote a pair that `train` registered")
+        preset = noted["preset"]
+        if not isinstance(preset.get("validator"), Mapping) or "name" not in preset:
+            raise InputError(f"the {what} says no preset of its training: promote a pair that `train` registered")
+    if not isinstance(pair.judges[0].metadata["preset"]["validator"].get("seeds"), list):
+        raise InputError("the validator says no seeds of its training: promote a pair that `train` registered")
+
+
 def preset_digest(validator: Mapping[str, object]) -> str:
     """SHA-256 of a preset's section ``validator``."""
     return hashlib.sha256(json.dumps(validator, sort_keys=True).encode()).hexdigest()
