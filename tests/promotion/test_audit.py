@@ -10,6 +10,7 @@ import pytest
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import (
+    EXPERIMENT,
     HEAD,
     NEXT,
     RECORD,
@@ -22,6 +23,7 @@ from stellar_emulator.promotion.audit import (
     following,
     require_own_experiment,
     trail,
+    void,
 )
 from stellar_emulator.registry import tracking
 
@@ -230,3 +232,32 @@ def test_a_command_in_another_experiment_is_told_where_decisions_lie(decisions: 
     outside = client.create_run(found.experiment_id if found else client.create_experiment("elsewhere")).info.run_id
     with pytest.raises(InputError, match=r"are kept in the experiment 'trail'.* set MLFLOW_EXPERIMENT_NAME=trail"):
         require_own_experiment(MODEL, outside, trail(MODEL))
+
+
+def test_the_tag_of_the_newest_decision_is_missed(decisions: list[Link]) -> None:
+    client = mlflow.MlflowClient()
+    assert damage(MODEL, trail(MODEL)) == []
+    client.delete_registered_model_tag(MODEL, HEAD)
+    (fault,) = damage(MODEL, trail(MODEL))
+    assert "the newest decision was removed or replaced" in fault
+    client.set_registered_model_tag(MODEL, HEAD, "../" * 20)
+    (fault,) = damage(MODEL, trail(MODEL))
+    assert "the newest decision was removed or replaced" in fault
+
+
+def test_the_experiment_s_tag_hides_no_decision_and_is_nobody_s_before_the_first(decisions: list[Link]) -> None:
+    client = mlflow.MlflowClient()
+    client.set_registered_model_tag(MODEL, EXPERIMENT, "999999")
+    assert EXPERIMENT in damage(MODEL, trail(MODEL))[0]
+    client.create_registered_model("fresh", tags={EXPERIMENT: "999999", NEXT: "0" * 64})
+    run = client.create_run(decisions[0].experiment).info.run_id
+    assert damage("fresh", trail("fresh")) == []
+    require_own_experiment("fresh", run, trail("fresh"))
+    assert client.get_registered_model("fresh").tags[EXPERIMENT] == decisions[0].experiment
+    client.delete_registered_model("fresh")
+
+
+def test_a_decision_that_counts_can_t_be_voided(decisions: list[Link]) -> None:
+    void(decisions[2], "by somebody")
+    assert chain(MODEL) == decisions
+    assert faults(MODEL, chain(MODEL)) == []

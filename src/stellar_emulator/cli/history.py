@@ -46,12 +46,20 @@ def _require_agreement(found: list[str]) -> None:
 
 
 def _line(link: Link) -> str:
+    """A decision for people; what a terminal would take for a command is left out of it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in _said(link))
+
+
+def _said(link: Link) -> str:
     try:
         content = link.content()
     except InputError:
         return f"{link.number:>4}  {link.outcome:<22}its record is missing or damaged  run {link.run_id}"
-    after = content["after"]
-    served = PairVersions(**(after["champion"] if after else content["pair"]))
-    reason = f"  ({content['reason']})" if "reason" in content else ""
-    made = f"{content['time']}  {link.outcome:<22}{served!s:<32}{content['who']}"
+    try:
+        after = content["after"]
+        served = PairVersions(**(after["champion"] if after else content["pair"]))
+        reason = f"  ({content['reason']})" if "reason" in content else ""
+        made = f"{content['time']}  {link.outcome:<22}{served!s:<32}{content['who']}"
+    except (KeyError, TypeError, AttributeError):
+        return f"{link.number:>4}  {link.outcome:<22}its record is damaged  run {link.run_id}"
     return f"{link.number:>4}  {made}  run {link.run_id}{reason}"

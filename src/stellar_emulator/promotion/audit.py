@@ -141,18 +141,21 @@ def trail(model: str) -> Trail:
     """Find the runs that say that they are decisions on a registered emulator, and which of them are."""
     tags = _tags_of(model)
     head, coming, own = tags.get(HEAD, ""), tags.get(NEXT, ""), tags.get(EXPERIMENT, "")
-    strangers, claimed = [], []
+    strangers: list[str] = []
+    claimed: list[Link] = []
+    voided: set[str] = set()
     for run in _claimants(model):
         try:
             link = _link(run)
         except InputError as error:
             strangers.append(str(error))
             continue
-        if _TAG + _VOID not in run.data.tags:
-            claimed.append(link)
+        claimed.append(link)
+        if _TAG + _VOID in run.data.tags:
+            voided.add(link.run_id)
     inside = [link for link in claimed if own in ("", link.experiment)]
     links, cut = _leading_to(head, inside)
-    taken = {link.run_id for link in links}
+    taken = {link.run_id for link in links} | voided
     last = links[-1] if links else None
     waiting = [
         link
@@ -167,6 +170,8 @@ def trail(model: str) -> Trail:
         if link.run_id not in taken and not (cut and link in inside)
     ]
     altered = {link.number for link in inside if cut and link.run_id not in taken}
+    if not head and own and coming and any(link.run_id not in taken for link in inside):
+        cut = coming  # the tag of the newest decision was taken away
     return Trail(links, waiting[0] if waiting else None, strangers, cut, frozenset(altered), own)
 
 
@@ -324,14 +329,14 @@ def require_own_experiment(model: str, run_id: str, known: Trail) -> None:
     """
     client = mlflow.MlflowClient()
     place = str(client.get_run(run_id).info.experiment_id)
-    own = known.experiment or (known.links[-1].experiment if known.links else place)
+    own = known.links[-1].experiment if known.links else place
     if place != own:
         name = client.get_experiment(own).name
         raise InputError(
             f"decisions on {model} are kept in the experiment {name!r}, and this command runs in another one: set "
             f"MLFLOW_EXPERIMENT_NAME={name}, or give `mlflow run` --experiment-name"
         )
-    if not known.experiment:
+    if known.experiment != own:
         client.set_registered_model_tag(model, EXPERIMENT, own)
 
 
@@ -383,7 +388,10 @@ def faults(model: str, links: list[Link]) -> list[str]:
 
 def _missing(model: str, known: Trail) -> str:
     if not known.links:
-        return f"the newest decision was removed or replaced: {model} names {known.cut[:12]}..., and no run is that one"
+        return (
+            f"the newest decision was removed or replaced: {model} names {known.cut[:12]}..., by its tag {HEAD} or "
+            f"{NEXT}, and no decision of the experiment that its tag {EXPERIMENT} names is that one and counts"
+        )
     first = known.links[0]
     what = "was replaced" if first.number - 1 in known.altered else "is missing"
     return f"decision {first.number - 1} {what}: {first} follows {known.cut[:12]}..., and no run is that one"
