@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import yaml
+
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry.model_cache import cached, keep
 from stellar_emulator.registry.tracking_store import (
@@ -230,7 +232,6 @@ def _downloaded(uri: str, folder: Path | None = None) -> Path:
 
 def _folders(model: Path) -> dict[str, Path]:
     """Folders inside a registered model, by artifact. Raises `InputError` if its description states no such."""
-    import yaml
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
