@@ -1,5 +1,6 @@
 """Champions leave the registry: copies of remote ones are kept, and a pair is put where it comes with the package."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
 from stellar_emulator.models import pair as find
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
+from stellar_emulator.promotion.audit import HEAD, append, following
 from stellar_emulator.registry import read, register
 from stellar_emulator.saved.bundle import read_network, save_emulator, save_validator
 
@@ -47,12 +49,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copytree(folder / "validator", folder / "sibling")
         validator = register.register_validator(folder / "validator", {}, [folder / "sibling"])
         with mlflow.start_run() as run:
-            mlflow.log_text('{"kind": "promotion"}', "decision.json")
             mlflow.log_text("<html>", "decision.html")
             mlflow.log_text("# The pair\n\n## Figures\n\n![one](figures/one.png)\n", "model_card.md")
             run_id = run.info.run_id
-            tags = {"validator_version": str(validator.version), "promoted_by": run_id, "run_id": run_id}
+            tags = {"validator_version": str(validator.version), "run_id": run_id}
             register.register_emulator(folder / "emulator", tags)
+            after = {"champion": {"emulator": 1, "validator": 1}, "previous": None}
+            record = {"kind": "promotion", **following([]), "outcome": "promoted", "before": {}, "after": after}
+            append(TINY.models.emulator, run_id, {**record, "before": {"champion": None, "previous": None}})
         (folder / "run").write_text(run.info.run_id)
         mlflow.MlflowClient().set_registered_model_alias(TINY.models.emulator, "champion", "1")
         yield folder
@@ -102,7 +106,7 @@ def test_the_champion_pair_is_shipped_with_its_decision(
     decision = ["decision.html", "decision.json"]
     assert sorted(path.name for path in folder.iterdir()) == [*decision, "emulator", "model_card.md", "validator"]
     assert (folder / "model_card.md").read_text() == "# The pair\n"
-    assert (folder / "decision.json").read_text() == '{"kind": "promotion"}'
+    assert json.loads((folder / "decision.json").read_text())["kind"] == "promotion"
     monkeypatch.setattr(find, "resource", lambda _pairs, *parts: folder.parent.joinpath(*parts))
     assert Emulator.load("tiny").digest == Emulator.load(store).digest
     assert Validator.load("tiny").uncertainty(ROWS.labels).shape == ROWS.labels.shape
@@ -127,9 +131,11 @@ def test_the_card_that_a_run_keeps_without_figures_is_shipped_as_it_is(store: Pa
 
 def test_what_is_no_champion_is_not_shipped(store: Path, tmp_path: Path) -> None:
     client = mlflow.MlflowClient()
-    client.set_model_version_tag(TINY.models.emulator, "1", "promoted_by", "0" * 32)
-    with pytest.raises(InputError, match=r"decision\.json of the champion's decision \(run 0+\) is missing"):
+    head = client.get_registered_model(TINY.models.emulator).tags[HEAD]
+    client.delete_registered_model_tag(TINY.models.emulator, HEAD)
+    with pytest.raises(InputError, match="no decision promoted emulator 1 with validator 1"):
         ship(TINY, tmp_path / "tiny")
+    client.set_registered_model_tag(TINY.models.emulator, HEAD, head)
     client.delete_registered_model_alias(TINY.models.emulator, "champion")
     with pytest.raises(InputError, match="tiny-emulator has no champion in sqlite"):
         ship(TINY, tmp_path / "tiny")

@@ -6,7 +6,7 @@ The control of every attack is the same pair, or the same command before and aft
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pytest
 from arena import ARENA, GATE_RUNS, MODELS, Arena, Ended, gate_hashes, gate_rows, without_page_and_server
 from synthetic import write_rows
 
+from stellar_emulator import Emulator
+from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.promotion.champion import PairVersions
 
 
@@ -173,6 +175,82 @@ def bundle_files(arena: Arena, name: str, version: int, pattern: str) -> list[Pa
         model = arena.client.get_model_version(name, str(version))
         where = arena.client.get_logged_model(model.source.removeprefix("models:/")).artifact_location
     return sorted(Path(where.removeprefix("file://")).glob(f"artifacts/*/{pattern}"))
+
+
+@pytest.mark.parametrize("missing", ["preset", "grid_digest", "seen_runs"])
+def test_a_pair_that_nobody_trained_is_refused_in_one_line(
+    arena: Arena, champion: PairVersions, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = champion_model(arena, champion).metadata
+    less = {name: value for name, value in known.items() if name != missing}
+    monkeypatch.setattr(LoadedModel, "metadata", property(lambda model: less))
+    assert_refused(arena.promote(champion, "--dry_run", "yes"), arena, champion, f"says no {missing} of its training")
+
+
+def champion_model(arena: Arena, pair: PairVersions) -> Emulator:
+    with arena.entered():
+        return Emulator.load(f"models:/{MODELS.emulator}/{pair.emulator}")
+
+
+Alteration = Callable[[Arena], object]
+
+
+def pointing(name: str, alias: str, version: int) -> Alteration:
+    return lambda arena: arena.client.set_registered_model_alias(name, alias, str(version))
+
+
+def tagged(name: str, tag: str, value: str) -> Alteration:
+    return lambda arena: arena.client.set_model_version_tag(name, "1", tag, value)
+
+
+ALTERED: dict[str, Alteration] = {
+    "alias champion of arena-emulator points to version 2, and the decisions say version 1": pointing(
+        MODELS.emulator, "champion", 2
+    ),
+    "alias previous of arena-emulator points to version 2, and the decisions say none": pointing(
+        MODELS.emulator, "previous", 2
+    ),
+    "alias champion of arena-validator points to version 2, and the decisions say version 1": pointing(
+        MODELS.validator, "champion", 2
+    ),
+    "tag validator_version of arena-emulator version 1 says '2', and decision 1": tagged(
+        MODELS.emulator, "validator_version", "2"
+    ),
+    "tag digest of arena-emulator version 1 says 000000000000...": tagged(MODELS.emulator, "digest", "0" * 64),
+    "tag digest_judge_2 of arena-validator version 1 says 000000000000...": tagged(
+        MODELS.validator, "digest_judge_2", "0" * 64
+    ),
+    "code/stellar_emulator/errors.py was changed": lambda arena: write_code(arena, "\n# edited"),
+}
+"""Each alteration by what `history --verify` says of it."""
+
+
+def write_code(arena: Arena, text: str) -> None:
+    (folder,) = {path.parents[2] for path in bundle_files(arena, MODELS.emulator, 1, "model.json")}
+    file = folder / "code" / "stellar_emulator" / "errors.py"
+    file.write_text(file.read_text().removesuffix("\n# edited") + text)
+
+
+@pytest.mark.parametrize("said", ALTERED)
+def test_history_says_what_differs_from_the_decisions(arena: Arena, champion: PairVersions, said: str) -> None:
+    if len(arena.client.search_model_versions(f"name='{MODELS.emulator}'")) < 2:
+        arena.register()
+    client = arena.client
+    kept = {name: client.get_model_version(name, "1").tags for name in (MODELS.emulator, MODELS.validator)}
+    assert arena.run("history", "--verify", "yes").code == 0
+    try:
+        ALTERED[said](arena)
+        ended = arena.run("history", "--verify", "yes")
+        assert ended.code == 1
+        assert said in ended.err
+        assert len(ended.err.splitlines()) == 1
+    finally:
+        for name, tags in kept.items():
+            for tag, value in tags.items():
+                client.set_model_version_tag(name, "1", tag, value)
+            client.set_registered_model_alias(name, "champion", "1")
+            client.delete_registered_model_alias(name, "previous")
+        write_code(arena, "")
 
 
 def test_stale_validation(arena: Arena, champion: PairVersions) -> None:

@@ -118,6 +118,19 @@ def test_a_graph_that_is_not_what_its_weights_say_is_refused(model: Path) -> Non
         require_graph_of_weights(altered)
 
 
+@pytest.mark.parametrize("place", ["../weights.bin", "fingerprint.npz"])
+def test_a_graph_whose_data_lie_elsewhere_is_refused(place: str, model: Path, tmp_path: Path) -> None:
+    read_bundle(model)
+    graph = onnx.load(model / GRAPH)
+    graph.graph.initializer.add(name="beside", data_type=1, dims=[1], data_location=1)
+    graph.graph.initializer[-1].external_data.add(key="location", value=place)
+    content = graph.SerializeToString()
+    (model / GRAPH).write_bytes(content)
+    restate(model, {GRAPH: hashlib.sha256(content).hexdigest()})
+    with pytest.raises(InputError, match=r"model\.onnx takes data from another file"):
+        read_bundle(model)
+
+
 def restate(folder: Path, files: dict[str, str]) -> None:
     """Change what model.json says of files, and its digest, as somebody who can write there would."""
     description = json.loads((folder / DESCRIPTION).read_text())

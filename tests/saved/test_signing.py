@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
+from keys import key_files
 
 from stellar_emulator import Emulator
 from stellar_emulator.contract.contract import read_contract
@@ -14,19 +15,10 @@ from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork
 from stellar_emulator.saved.bundle import save_emulator
-from stellar_emulator.saved.signing import PUBLIC_KEY, SIGNATURE, SIGNING_KEY, require_signed, sign
+from stellar_emulator.saved.own_files import PUBLIC_KEY, SIGNATURE
+from stellar_emulator.saved.signing import SIGNING_KEY, require_signed, sign
 
 _PEM, _PLAIN = serialization.Encoding.PEM, serialization.NoEncryption()
-
-
-def key_files(folder: Path, name: str) -> tuple[str, str]:
-    """Paths of a new private key and of its public one."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    paths = folder / f"{name}.pem", folder / f"{name}.pub"
-    paths[0].write_bytes(private.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _PLAIN))
-    public = private.public_key()
-    paths[1].write_bytes(public.public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    return str(paths[0]), str(paths[1])
 
 
 @pytest.fixture
@@ -44,8 +36,13 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_signed_folder_passes_wherever_it_is_copied(signed: Path, tmp_path: Path) -> None:
+def test_a_signed_folder_passes_wherever_it_is_copied(
+    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_signed(signed)
+    monkeypatch.chdir(signed.parent)
+    require_signed(Path("model"))
+    require_signed(Path("model/../model"))
     shutil.copytree(signed, tmp_path / "elsewhere" / "emulator")
     require_signed(tmp_path / "elsewhere" / "emulator")
 

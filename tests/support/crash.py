@@ -46,6 +46,7 @@ WRITES = (
     "create_registered_model",
     "delete_registered_model",
     "set_registered_model_tag",
+    "delete_registered_model_tag",
     "set_model_version_tag",
     "set_registered_model_alias",
     "delete_registered_model_alias",

@@ -15,14 +15,15 @@ from stellar_emulator.gate.page import page
 from stellar_emulator.grid.shards import PROVENANCE
 from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.grid.store import Grid
-from stellar_emulator.promotion.audit import PAGE, RECORD, Link, chain
-from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair
+from stellar_emulator.promotion.audit import PAGE, RECORD, Link
+from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair, require_training_noted
 from stellar_emulator.promotion.champion import PairVersions, State, read_state
-from stellar_emulator.promotion.decisions import following, keep, require_new_pairing
+from stellar_emulator.promotion.decisions import begin, following, keep, require_new_pairing
 from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
 from stellar_emulator.promotion.serves import serving_criteria
+from stellar_emulator.promotion.stated_errors import stated_criteria
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.lock import locked, make_folder
@@ -72,11 +73,12 @@ def run(options: Promote) -> None:
     with locked(options.output), tracking.start_job("promote", options.output) as job, lease(models.emulator) as lock:
         for done in repair(models, lock):
             say(done)
+        links = begin(models, job)
         pair, before = choose(models, options.emulator, options.validator), read_state(models)
         if not options.dry_run:
             require_new_pairing(models, pair)
         gate = _gate_set(options, contract, job)
-        case = Case(contract, gate, pair, before, chain(models.emulator), options.dry_run)
+        case = Case(contract, gate, pair, before, links, options.dry_run)
         outcome = _judged(case, job)
         keep(models, job, outcome.record, outcome.page, options.output, lock)
     print(outcome.summary)
@@ -107,6 +109,7 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     models = case.contract.models
     try:
         challenger = load_pair(models, case.pair)
+        require_training_noted(challenger)
     except InputError as error:
         return _refused_unread(case, job, str(error))
     attempts = sum(link.gate == case.gate.digest for link in case.links)
@@ -116,8 +119,8 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     spectra = read_part(case.gate, np.arange(case.gate.rows), seed)
     if len(spectra.run_id) < case.gate.rows:
         say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
-    serves = serving_criteria(models, challenger)
-    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, serves)
+    extra = [*stated_criteria(case.contract, spectra, challenger), *serving_criteria(models, challenger)]
+    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, extra)
     content = decision.to_dict()
     record = _record(case, job, content, challenger, len(spectra.run_id))
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]

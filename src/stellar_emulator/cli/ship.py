@@ -12,9 +12,10 @@ from mlflow.exceptions import MlflowException
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.model_card import ALONE, NAME, without_figures
-from stellar_emulator.promotion.audit import PAGE, RECORD
+from stellar_emulator.promotion.agreement import judged
+from stellar_emulator.promotion.audit import PAGE, RECORD, trail
 from stellar_emulator.promotion.candidates import load_pair
-from stellar_emulator.promotion.champion import PROMOTED_BY, PairVersions, read_state
+from stellar_emulator.promotion.champion import PairVersions, read_state
 from stellar_emulator.registry import tracking
 from stellar_emulator.system.files import new_folder
 
@@ -36,12 +37,15 @@ def ship(contract: Contract, folder: Path) -> PairVersions:
     if champion is None:
         raise InputError(f"{contract.models.emulator} has no champion in {store}: promote a pair first")
     pair = load_pair(contract.models, champion)
+    decision = judged(trail(contract.models.emulator).links, champion)
+    if decision is None:
+        raise InputError(f"no decision promoted {champion}: promote it first")
     with new_folder(folder) as partial:
         for model, name in ((pair.emulator, "emulator"), (pair.judges[0], "validator")):
             _ = model.bundle.measured  # This raises if nothing was measured.
             shutil.copytree(model.bundle.folder, partial / name)
         for name in (RECORD, PAGE):
-            _fetch(pair.tags[PROMOTED_BY], name, partial)
+            _fetch(decision.run_id, name, partial)
         card = _card(pair.tags.get("run_id", ""))
         if card is not None:
             (partial / NAME).write_text(card)

@@ -91,6 +91,9 @@ class Instrument(_Frozen):
         return self
 
 
+"""Names that are the same in addresses, queries and paths."""
+
+
 class ModelNames(_Frozen):
     """Names of the registered models; each contract has its own."""
 

@@ -95,6 +95,17 @@ def rms_by_region(contract: Contract, labels: NDArray[np.float64], errors: NDArr
     return found
 
 
+def in_regions(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows of labels (n, labels) lie in each region, (regions, n), in the order of a table's first axes."""
+    places = [_bins(contract, labels, name) for name in contract.regions.bins]
+    sizes = [len(edges) - 1 for edges in contract.regions.bins.values()]
+    inside = np.ones((int(np.prod(sizes)), len(labels)), dtype=np.bool_)
+    for row, region in zip(inside, np.ndindex(*sizes), strict=True):
+        for place, number in zip(places, region, strict=True):
+            row &= place == number
+    return inside
+
+
 def at_labels(contract: Contract, table: NDArray[np.floating], labels: NDArray[np.float64]) -> NDArray[np.float32]:
     """Values of a table (bins, ..., width) at labels (n, labels), linear between the centres of bins: (n, width)."""
     places = [_between(contract, labels, name) for name in contract.regions.bins]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry import read, tracking_store
+from stellar_emulator.registry.tracking_store import store_failed
 from stellar_emulator.saved.bundle import CONTRACT, DESCRIPTION
 from stellar_emulator.shipped.resources import DEFAULT, PAIRS, resource
 from stellar_emulator.system.extras import named_extras
@@ -208,6 +209,8 @@ def _by_word(word: str, kind: Kind, contract: str | Path) -> Found:
         if not registered:
             _refuse(f"{missing}: give {WAYS}; no model is registered in {tracking_store.store_address()}")
     except SetupError as error:
+        if store_failed(error):
+            raise
         raise InputError(f"{missing}: give {WAYS}; the registry can't be asked: {error}") from error
     if word in registered:
         return _registered(read.aliased(word, CHAMPION) or read.find_version(word, LATEST))

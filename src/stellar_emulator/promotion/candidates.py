@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import numpy as np
 from mlflow.entities.model_registry import ModelVersion
+from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
-from stellar_emulator.models.emulator import Emulator
+from stellar_emulator.models.emulator import FLUX_TOLERANCE, Emulator
 from stellar_emulator.models.pair import CHAMPION, LATEST, SAME, shipped_names
-from stellar_emulator.models.validator import Validator
+from stellar_emulator.models.validator import LABEL_TOLERANCE, Validator
 from stellar_emulator.promotion.champion import PairVersions
 from stellar_emulator.registry.read import (
     MODELS,
@@ -22,11 +24,13 @@ from stellar_emulator.registry.read import (
     VALIDATOR_VERSION,
     aliased,
     find_version,
-    resolve,
     resolve_judges,
     version_at,
 )
-from stellar_emulator.saved.rebuilt import require_graph_of_weights
+from stellar_emulator.saved.rebuilt import require_graph_of_weights, require_rows_alone
+
+ROWS_COMPARED = 70
+"""Rows that a model answers one by one and all at once; more than pass through a network together."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,20 @@ class RegisteredPair:
             for name, model in self.models.items()
             if isinstance(model, Validator)
         }
+
+
+def require_training_noted(pair: RegisteredPair) -> None:
+    """Return if all models say how they were trained. Raises `InputError`, naming what is missing."""
+    for what, model in pair.models.items():
+        noted = model.metadata
+        for name, kind in (("preset", Mapping), ("grid_digest", str), ("seen_runs", list), ("test_runs", list)):
+            if not isinstance(noted.get(name), kind):
+                raise InputError(f"the {what} says no {name} of its training: promote a pair that `train` registered")
+        preset = noted["preset"]
+        if not isinstance(preset.get("validator"), Mapping) or "name" not in preset:
+            raise InputError(f"the {what} says no preset of its training: promote a pair that `train` registered")
+    if not isinstance(pair.judges[0].metadata["preset"]["validator"].get("seeds"), list):
+        raise InputError("the validator says no seeds of its training: promote a pair that `train` registered")
 
 
 def preset_digest(validator: Mapping[str, object]) -> str:
@@ -89,12 +107,24 @@ def load_pair(models: ModelNames, pair: PairVersions) -> RegisteredPair:
         If a file was changed since it was saved, a model is not the one that was registered, or its graph is not what
         its weights say; the message names it.
     """
-    emulator = Emulator.load(resolve(models.emulator, str(pair.emulator)))
-    judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator)))
-    for model in (emulator, *judges):
-        require_graph_of_weights(model.bundle)
+    (folder,) = resolve_judges(models.emulator, str(pair.emulator), afresh=True)
+    emulator = Emulator.load(folder)
+    judges = tuple(Validator.load(folder) for folder in resolve_judges(models.validator, str(pair.validator), True))
+    labels = _drawn(emulator)
+    flux = emulator.network(labels)
+    require_graph_of_weights(emulator.bundle)
+    require_rows_alone(emulator.bundle, emulator.network, labels, FLUX_TOLERANCE)
+    for judge in judges:
+        require_graph_of_weights(judge.bundle)
+        require_rows_alone(judge.bundle, judge.network, flux, LABEL_TOLERANCE)
     tags = mlflow.MlflowClient().get_model_version(models.emulator, str(pair.emulator)).tags
     return RegisteredPair(pair, emulator, judges, tags)
+
+
+def _drawn(emulator: Emulator) -> NDArray[np.float64]:
+    """Labels (n, labels) in the box, which nobody could know when the model was made: its digest draws them."""
+    shares = np.random.default_rng(int(emulator.digest, 16)).random((ROWS_COMPARED, len(emulator.contract.labels)))
+    return np.asarray(emulator.contract.lower + shares * (emulator.contract.upper - emulator.contract.lower))
 
 
 def _version(name: str, which: str) -> ModelVersion:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from stellar_emulator.contract.contract import ModelNames
 from stellar_emulator.errors import InputError
+from stellar_emulator.promotion.audit import Link
 from stellar_emulator.promotion.lease import Lease
 from stellar_emulator.registry.read import VALIDATOR_VERSION
 
@@ -52,6 +53,15 @@ class State:
         return cls(champion, previous)
 
 
+def moves_of(link: Link) -> tuple[State, State]:
+    """What served before and after a decision that moves aliases. Raises `InputError` if its record doesn't say it."""
+    content = link.content()
+    try:
+        return State.from_dict(content["before"]), State.from_dict(content["after"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{link}: its record does not say what it moves") from error
+
+
 def read_state(models: ModelNames) -> State:
     """Read the pairs that the emulator's aliases point to.
 
@@ -60,8 +70,14 @@ def read_state(models: ModelNames) -> State:
     InputError
         If no emulator is registered, or a version that an alias points to names no validator.
     """
+    aliases = aliases_of(models)
+    return State(*(_pair(models, str(aliases[alias])) if alias in aliases else None for alias in (CHAMPION, PREVIOUS)))
+
+
+def aliases_of(models: ModelNames) -> dict[str, str]:
+    """Versions of the emulator by alias. Raises `InputError` if no emulator is registered."""
     try:
-        aliases = mlflow.MlflowClient().get_registered_model(models.emulator).aliases
+        return dict(mlflow.MlflowClient().get_registered_model(models.emulator).aliases)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -69,7 +85,6 @@ def read_state(models: ModelNames) -> State:
             f"no model {models.emulator} is registered in {mlflow.get_tracking_uri()}: train one, or set "
             "MLFLOW_TRACKING_URI"
         ) from error
-    return State(*(_pair(models, str(aliases[alias])) if alias in aliases else None for alias in (CHAMPION, PREVIOUS)))
 
 
 def _pair(models: ModelNames, emulator: str) -> PairVersions:

@@ -17,6 +17,22 @@ from stellar_emulator.registry.tracking import TrackedRun, provenance
 from stellar_emulator.system.files import write_file
 
 
+def begin(models: ModelNames, job: TrackedRun) -> list[audit.Link]:
+    """The decisions that a new one follows.
+
+    Raises
+    ------
+    InputError
+        If the job's run lies in another experiment than they do.
+    SetupError
+        If they are signed and this command can't sign.
+    """
+    known = audit.trail(models.emulator)
+    audit.require_own_experiment(models.emulator, job.run_id, known)
+    audit.require_signer(known)
+    return known.links
+
+
 def following(kind: str, job: TrackedRun, links: list[audit.Link]) -> dict[str, Any]:
     """First fields of a record: its place in the chain, who, when, and with what versions."""
     user = mlflow.MlflowClient().get_run(job.run_id).data.tags.get("mlflow.user", "unknown")
@@ -37,13 +53,14 @@ def keep(
     if page is not None:
         client.log_text(job.run_id, page, audit.PAGE)
     lock.require()
-    link = audit.append(models.emulator, job.run_id, record)
+    link = audit.append(models.emulator, job.run_id, record, lock.announce)
     write_file(output / audit.RECORD, link.read())
     if page is not None:
         write_file(output / audit.PAGE, page)
     if link.moves:
         move(models, State.from_dict(record["after"]), job.run_id, lock)
         audit.finish(link)
+    lock.settled()
 
 
 def require_new_pairing(models: ModelNames, pair: PairVersions) -> None:

@@ -66,7 +66,9 @@ def _validation_run(challenger: RegisteredPair) -> Run | None:
         return None
     try:
         return mlflow.MlflowClient().get_run(run_id)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
         return None
 
 

@@ -26,18 +26,27 @@ from stellar_emulator.errors import SetupError
 LEASE_SECONDS = 120.0
 """After which a holder that has not renewed its lease counts as dead, wherever it runs."""
 
+_DECISION = "decision"
+"""Tag of a lock: SHA-256 of the decisions that its holder has announced or inherited, and not finished."""
+
 _RENEWALS_PER_LEASE = 4
 _ROUNDS = 8
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 _DESCRIPTION = "A promotion or rollback is at work. It removes this itself; where it died, the next one does."
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The lock as its holder sees it; token tells it from a later lock of the same name."""
+    """The lock as its holder sees it; token tells it from a later lock of the same name.
+
+    inherited: SHA-256 of decisions that dead holders, whose locks were taken over, had announced and not finished.
+    """
 
     name: str
     token: str
+    inherited: frozenset[str] = frozenset()
 
     def require(self) -> None:
         """Return if the lock is still held. Raises `SetupError` if the lease ran out, as after a machine slept."""
@@ -52,9 +61,23 @@ class Lease:
         if self._held():
             mlflow.MlflowClient().set_registered_model_tag(self.name, "expires", repr(time.time() + LEASE_SECONDS))
 
+    def announce(self, decision: str) -> None:
+        """Note the SHA-256 of a decision that comes: who takes this lock over may carry out that one and no other."""
+        self.require()
+        mlflow.MlflowClient().set_registered_model_tag(self.name, _DECISION, decision)
+
+    def settled(self) -> None:
+        """Note that nothing that was announced is left to be carried out."""
+        if self._held() and _DECISION in mlflow.MlflowClient().get_registered_model(self.name).tags:
+            mlflow.MlflowClient().delete_registered_model_tag(self.name, _DECISION)
+
     def release(self) -> None:
-        """Remove the lock if it is still held."""
-        if self._held():
+        """Remove the lock if it is still held; where a decision is left unfinished, let the next one take it over."""
+        if not self._held():
+            return
+        if _DECISION in mlflow.MlflowClient().get_registered_model(self.name).tags:
+            mlflow.MlflowClient().set_registered_model_tag(self.name, "expires", "0")
+        else:
             _remove(self.name)
 
     def _held(self) -> bool:
@@ -91,7 +114,7 @@ def lease(model: str) -> Iterator[Lease]:
 def _keep(held: Lease, ended: threading.Event) -> None:
     while not ended.wait(LEASE_SECONDS / _RENEWALS_PER_LEASE):
         # A store that does not answer now may answer next time; `Lease.require` decides.
-        with suppress(MlflowException):
+        with suppress(Exception):
             held.renew()
 
 
@@ -100,15 +123,17 @@ def _acquire(model: str) -> Lease:
     for _ in range(_ROUNDS):
         found = _leases(model)
         _refuse_if_held(model, found)
-        held = Lease(f"{model}-lock-{max(map(_number, found), default=0) + 1}", uuid.uuid4().hex)
+        left = _announced(found)
+        held = Lease(f"{model}-lock-{max(map(_number, found), default=0) + 1}", uuid.uuid4().hex, left)
+        inherited = {_DECISION: " ".join(sorted(left))} if left else {}
         try:
-            client.create_registered_model(held.name, tags=_tags(held.token), description=_DESCRIPTION)
+            client.create_registered_model(held.name, tags=_tags(held.token) | inherited, description=_DESCRIPTION)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             continue
         others = [other for other in _leases(model) if other.name != held.name]
-        if all(_expired(other.tags) for other in others):
+        if all(_expired(other.tags) for other in others) and _announced(others) <= left:
             for other in others:
                 _remove(other.name)
             return held
@@ -134,6 +159,13 @@ def _leases(model: str) -> list[RegisteredModel]:
     """Locks of a model, dead ones too."""
     found = mlflow.MlflowClient().search_registered_models(filter_string=f"name LIKE '{model}-lock-%'")
     return [other for other in found if re.fullmatch(re.escape(model) + r"-lock-\d+", other.name)]
+
+
+def _announced(found: list[RegisteredModel]) -> frozenset[str]:
+    """SHA-256 of the decisions that the holders of some locks have announced."""
+    return frozenset(
+        word for other in found for word in other.tags.get(_DECISION, "").split() if _SHA256.fullmatch(word)
+    )
 
 
 def _number(found: RegisteredModel) -> int:

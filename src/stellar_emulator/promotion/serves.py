@@ -150,8 +150,12 @@ def _server(uri: str, log: Path) -> Iterator[Server]:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with its stores, without the checkout's sources; programs of this Python come first."""
+    """This process's, with its stores, without the checkout's sources; programs of this Python come first.
+
+    Nothing writes bytecode, which would be no file of the models that several processes look at meanwhile.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     stores = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "MLFLOW_REGISTRY_URI": mlflow.get_registry_uri()}
-    return {**kept, **stores, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **stores, "PATH": path, **quiet}

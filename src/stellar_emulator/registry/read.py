@@ -4,12 +4,23 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import yaml
 
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry.model_cache import cached, keep
-from stellar_emulator.registry.tracking_store import connect, connect_to_read, reachable, store_address, store_exists
+from stellar_emulator.registry.tracking_store import (
+    connect,
+    connect_to_read,
+    reachable,
+    store_address,
+    store_exists,
+    store_failed,
+)
 from stellar_emulator.saved.bundle import DESCRIPTION
+from stellar_emulator.saved.sealing import REGISTERED, require_sealed
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -22,6 +33,9 @@ JUDGE = "judge_"
 
 _ARTIFACT = re.compile(rf"{BUNDLE}|{JUDGE}[0-9]{{1,3}}")
 
+FILES_TAG = "digest_files"
+"""Tag of a version: SHA-256 of the list of all its files, see `saved.sealing`."""
+
 VALIDATOR_VERSION = "validator_version"
 """Tag of an emulator's version, which names the validator of its pair."""
 
@@ -32,6 +46,9 @@ REMOTE = ("http://", "https://", "databricks")
 """Prefixes of addresses of stores from which models are downloaded and kept."""
 
 _QUOTABLE = re.compile(r"[^'/]+")
+
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+"""What comes of a description that is none."""
 
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a model, and an alias, that a store does not have."""
@@ -58,16 +75,26 @@ def resolve(name: str, which: str) -> Path:
         return Path(which)
     if which.startswith(RUNS):
         connect_to_read(which.rpartition("/")[2])
-        return _downloaded(which)[BUNDLE]
+        model = _downloaded(which)
+        require_sealed(model)
+        return _folders(model)[BUNDLE]
     return bundle_of(find_version(name, which))
 
 
-def resolve_judges(name: str, which: str) -> tuple[Path, ...]:
-    """Find the bundles of a registered validator and of its siblings of other seeds, itself first.
+def resolve_judges(name: str, which: str, afresh: bool = False) -> tuple[Path, ...]:
+    """Find the bundles of a registered model and, of a validator, of its siblings of other seeds; itself first.
 
-    Parameters and errors are those of `resolve`, but a local folder is refused.
+    Parameters and errors are those of `resolve`, but a local folder is refused. ``afresh``: every file of
+    the model is looked at where the registry has it, whatever copies this machine keeps; a version of which no tag
+    says what files it holds is refused then.
     """
-    artifacts = _artifacts(find_version(name, which))
+    version = find_version(name, which)
+    if afresh and not version.tags.get(FILES_TAG):
+        raise InputError(
+            f"{name} version {version.version} has no tag {FILES_TAG}, so that nothing says which files it holds: "
+            "register it again"
+        )
+    artifacts = _artifacts(version, afresh)
     siblings = sorted((artifact for artifact in artifacts if artifact.startswith(JUDGE)), key=lambda a: (len(a), a))
     return tuple(artifacts[artifact] for artifact in [BUNDLE, *siblings])
 
@@ -139,16 +166,35 @@ def bundle_of(version: "ModelVersion") -> Path:
     return _artifacts(version)[BUNDLE]
 
 
-def _artifacts(version: "ModelVersion") -> dict[str, Path]:
-    """Folders inside a registered model, by artifact; from a remote registry, copies that are downloaded once."""
-    remote = store_address().startswith(REMOTE)
-    if remote and (copies := _copies(version)):
+def fetch_whole(address: str, folder: Path) -> Path:
+    """Copy a registered model as a whole, code and description included, and return where it lies, below ``folder``.
+
+    Every file is as it was registered, and signed where a public key is named: MLflow, which verifies nothing before it
+    runs a model's code, can be given this folder. Raises as `resolve`.
+    """
+    version = find_version("", address)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _sealed(version, folder)[0]
+
+
+def _artifacts(version: "ModelVersion", afresh: bool = False) -> dict[str, Path]:
+    """Folders inside a registered model, by artifact; of a remote registry, copies that were downloaded once."""
+    if not store_address().startswith(REMOTE):
+        return _sealed(version, None)[1]
+    if not afresh and (copies := _copies(version)):
         return copies
-    found = _downloaded(f"models:/{version.name}/{version.version}")
-    _require_registered(version, found)
-    if remote:
+    with TemporaryDirectory() as scratch:
+        _, found = _sealed(version, Path(scratch))
         return {artifact: keep(version.tags[digest_tag(artifact)], folder) for artifact, folder in found.items()}
-    return found
+
+
+def _sealed(version: "ModelVersion", folder: Path | None) -> tuple[Path, dict[str, Path]]:
+    """A version's whole model, as it was registered, and the folders in it; a copy below ``folder`` if one is given."""
+    model = _downloaded(f"models:/{version.name}/{version.version}", folder)
+    found = _folders(model)
+    _require_registered(version, found)
+    require_sealed(model, version.tags.get(FILES_TAG))
+    return model, found
 
 
 def _version(name: str, which: str, versions: Sequence[int], store: str) -> "ModelVersion":
@@ -161,25 +207,42 @@ def _version(name: str, which: str, versions: Sequence[int], store: str) -> "Mod
     try:
         return client.get_model_version(name, which) if numbered else client.get_model_version_by_alias(name, which)
     except MlflowException as error:
+        if store_failed(error):
+            raise
         aliases = client.get_registered_model(name).aliases
         has = ", ".join(map(str, [*versions, *sorted(aliases)]))
         raise InputError(f"model {name} has no version or alias {which!r} in {store}: it has {has}") from error
 
 
-def _downloaded(uri: str) -> dict[str, Path]:
-    """Folders of a model at an address of MLflow, by artifact."""
+def _downloaded(uri: str, folder: Path | None = None) -> Path:
+    """Folder of a model that MLflow knows by its address; a copy below ``folder`` if one is given."""
     import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if folder is None else str(folder)))
+    except (MlflowException, OSError) as error:
+        if store_failed(error):
+            raise
+        raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
+    if not (model / REGISTERED).is_file():
+        raise InputError(f"{uri} can't be fetched: {model / REGISTERED} is missing")
+    return model
+
+
+def _folders(model: Path) -> dict[str, Path]:
+    """Folders inside a registered model, by artifact. Raises `InputError` if its description states no such."""
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
     try:
-        model = Path(mlflow.artifacts.download_artifacts(uri))
         artifacts = Model.load(str(model)).flavors["python_function"].get("artifacts", {})
-    except (MlflowException, OSError, KeyError) as error:
-        raise InputError(f"{uri} can't be fetched: {' '.join(str(error).split())[:200]}") from error
-    if BUNDLE not in artifacts:
-        raise InputError(f"{uri} was not registered by stellar-emulator: it holds no bundle")
-    return {artifact: _inside(model, artifact, content) for artifact, content in artifacts.items()}
+        folders = {str(name): _inside(model, str(name), content) for name, content in artifacts.items()}
+    except (MlflowException, yaml.YAMLError, OSError, *_UNREADABLE) as error:
+        raise InputError(f"{model / REGISTERED} is damaged: register the model again") from error
+    if BUNDLE not in folders:
+        raise InputError(f"{model} was not registered by stellar-emulator: it holds no bundle")
+    return folders
 
 
 def _inside(model: Path, artifact: str, content: Mapping[str, object]) -> Path:
@@ -238,4 +301,6 @@ def _versions(name: str, store: str) -> list[int]:
     try:
         return sorted(int(found.version) for found in mlflow.MlflowClient().search_model_versions(f"name='{name}'"))
     except MlflowException as error:
+        if store_failed(error):
+            raise
         raise InputError(f"{store} can't be asked for model {name}: {' '.join(str(error).split())}") from error

@@ -9,14 +9,15 @@ from typing import Any, Literal
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.registry.carried import copied_code, package_folder, pins
-from stellar_emulator.registry.read import BUNDLE, JUDGE, digest_tag
+from stellar_emulator.registry.read import BUNDLE, FILES_TAG, JUDGE, digest_tag
 from stellar_emulator.registry.signatures import emulator_signature, validator_signature
 from stellar_emulator.registry.tracking_store import connect
 from stellar_emulator.saved.bundle import read_bundle
+from stellar_emulator.saved.sealing import seal
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ def register_validator(folder: Path, tags: Mapping[str, str], siblings: Sequence
     return _register("validator", bundles, contract, bundle.digest, signature, example, {**digests, **tags})
 
 
+class _Sealed:
+    """MLflow's way of writing a Python model, after which its files are listed and signed, before they leave here."""
+
+    digest: str
+
+    def save_model(self, path: str, validate_serving_input: bool, **options: Any) -> None:
+        """What `Model.log` asks of a flavor."""
+        mlflow.pyfunc.save_model(path=path, **options)
+        self.digest = seal(Path(path))
+
+
 def describe(registered: Registered, text: str) -> None:
     """Write Markdown on a version's page in the registry."""
     mlflow.MlflowClient().update_model_version(registered.name, str(registered.version), text)
@@ -82,9 +94,13 @@ def _register(
 ) -> Registered:
     connect()
     name = getattr(contract.models, kind)
+    sealing = _Sealed()
     with TemporaryDirectory() as scratch:
-        info = mlflow.pyfunc.log_model(
+        info = Model.log(
+            artifact_path=None,
             name=name,
+            flavor=sealing,
+            flavor_name="pyfunc.ModelFromCode",
             python_model=str(package_folder() / "serving" / f"{kind}_model.py"),
             artifacts={artifact: str(path.resolve()) for artifact, path in bundles.items()},
             code_paths=[str(copied_code(Path(scratch)))],
@@ -93,9 +109,11 @@ def _register(
             pip_requirements=pins(),
             metadata={"contract": contract.source, "digest": digest},
             registered_model_name=name,
+            validate_serving_input=False,  # it would write bytecode beside files that are listed by then
         )
     registered = Registered(name, int(info.registered_model_version), str(info.model_id), digest)
     client = mlflow.MlflowClient()
-    for key, value in {"contract": contract.digest, digest_tag(BUNDLE): digest, **tags}.items():
+    own = {"contract": contract.digest, digest_tag(BUNDLE): digest, FILES_TAG: sealing.digest}
+    for key, value in {**own, **tags}.items():
         client.set_model_version_tag(name, str(registered.version), key, value)
     return registered

@@ -7,8 +7,10 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from stellar_emulator.errors import InputError, SetupError
@@ -22,6 +24,15 @@ SQLITE = "sqlite:///"
 
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 """Variable with the folder of a new database's files; MLflow takes the current folder otherwise."""
+
+_LOCKED_SECONDS = 20.0
+"""How long a database may be locked by another process before it can't be used, unless its address says otherwise."""
+
+_REMEDY = "Name one that answers by MLFLOW_TRACKING_URI, or unset it to use mlflow.db in the current folder"
+
+_STORES = ("sqlalchemy", "sqlite3", "psycopg2", "requests", "urllib3")
+_FAILURES = ("OperationalError", "DatabaseError", "InterfaceError", "ConnectionError", "ConnectTimeout", "ReadTimeout")
+"""Packages, and what they raise, when a store does not answer."""
 
 _NOISY = ("alembic", "mlflow")
 
@@ -77,6 +88,7 @@ def open_store(uri: str) -> None:
         return
     file = _file(uri)
     with reachable(), _alone(file), _files_beside(file):
+        _require_database(uri, file)
         mlflow.MlflowClient().search_experiments(max_results=1)
     _opened.add(uri)
 
@@ -84,6 +96,37 @@ def open_store(uri: str) -> None:
 def store_exists(uri: str) -> bool:
     """Whether a store may hold anything: a missing file of SQLite can't, and opening it would create it."""
     return not uri.startswith(SQLITE) or _file(uri).exists()
+
+
+def store_failed(error: BaseException) -> bool:
+    """Whether a database or server failed, and not only lacks what it was asked for."""
+    seen: BaseException | None = error
+    if getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        return False
+    while seen is not None:
+        if type(seen).__name__ in _FAILURES and type(seen).__module__.partition(".")[0] in _STORES:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _require_database(uri: str, file: Path) -> None:
+    """Refuse at once what is no database of SQLite, or is locked: MLflow would try for minutes.
+
+    Raises `SetupError`.
+    """
+    reason = ""
+    try:
+        if file.is_dir():
+            reason = "it is a folder"
+        elif file.is_file() and file.stat().st_size:
+            timeout = re.search(r"[?&]timeout=([0-9.]{1,9})", uri)
+            with closing(sqlite3.connect(file, timeout=float(timeout[1]) if timeout else _LOCKED_SECONDS)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except (sqlite3.Error, OSError, ValueError) as error:
+        reason = str(error)
+    if reason:
+        raise SetupError(f"the tracking store {uri} can't be used: {reason}. {_REMEDY}")
 
 
 @contextmanager
@@ -100,8 +143,7 @@ def reachable() -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split("\n[SQL")[0].split())[:200]
         raise SetupError(
-            f"the tracking store {mlflow.get_tracking_uri()} can't be used: {reason}. Name one that answers by "
-            "MLFLOW_TRACKING_URI, or unset it to use mlflow.db in the current folder"
+            f"the tracking store {mlflow.get_tracking_uri()} can't be used: {reason}. {_REMEDY}"
         ) from error
 
 

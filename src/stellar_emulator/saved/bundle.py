@@ -24,7 +24,9 @@ from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
-from stellar_emulator.saved.signing import SIGNATURE, require_signed, sign
+from stellar_emulator.saved.own_files import SIGNATURE
+from stellar_emulator.saved.sealing import registered_around, require_sealed
+from stellar_emulator.saved.signing import require_signed, sign
 from stellar_emulator.system.files import new_folder, recovered
 from stellar_emulator.version import VERSION
 
@@ -150,10 +152,13 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
     Raises
     ------
     InputError
-        If it is not such a folder or is of another kind, or if one of its files is missing or was changed; the message
-        names it. Likewise if it is not signed and a public key is named, see `saved.signing`.
+        If it is no such folder, of another kind, or one of its files is missing or was changed; the message names it.
+        Likewise if it is not signed and a public key is named, see `saved.signing`; and if it is part of a registered
+        model any file of which is not as it was registered.
     """
     folder = recovered(Path(folder))
+    if around := registered_around(folder):
+        require_sealed(around)
     try:
         description = json.loads((folder / DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
@@ -175,6 +180,7 @@ def read_bundle(folder: str | Path, kind: str | None = None) -> Bundle:
         raise InputError(f"{folder} holds a model of kind {description['kind']}, not {kind}")
     for name, expected in description["files"].items():
         _check_file(folder / name, expected)
+    _require_own_data(folder / GRAPH)
     contract = parse_contract((folder / CONTRACT).read_bytes().decode(), str(folder / CONTRACT))
     return Bundle(folder, description, contract, digest)
 
@@ -282,8 +288,11 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _require_own_files(folder: Path, stated: Mapping[str, str]) -> None:
-    """Refuse a folder that holds or states anything but the files of a model, so that no unhashed file is ever read."""
-    allowed = {CONTRACT, GRAPH, FINGERPRINT, MEASURED}
+    """Refuse a folder that holds or states anything but the files of a model, so that nothing unhashed is ever read."""
+    needed = {CONTRACT, GRAPH, FINGERPRINT}
+    allowed = {*needed, MEASURED}
+    if left_out := sorted(needed - set(stated)):
+        raise InputError(f"{folder / DESCRIPTION} states nothing of {left_out[0]}, which each model has: do not use it")
     if wrong := sorted(set(stated) - allowed):
         raise InputError(f"{folder / DESCRIPTION} states files that no model has ({wrong[0][:80]!r}): do not use it")
     found = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
@@ -305,6 +314,12 @@ def _check_file(path: Path, expected: str) -> None:
             f"{path} was changed after it was saved: its SHA-256 is {found[:12]}..., {DESCRIPTION} states "
             f"{expected[:12]}...: copy or download the model again"
         )
+
+
+def _require_own_data(graph: Path) -> None:
+    """Refuse a graph that takes weights from another file, which ONNX names under the key ``location``."""
+    if b"location" in graph.read_bytes():
+        raise InputError(f"{graph} takes data from another file, which no digest covers: do not use it")
 
 
 def _digest(description: Mapping[str, Any]) -> str:

@@ -1,6 +1,10 @@
 """The check that a model's graph follows from its weights, with nothing added."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.inference import ValidatorNetwork
@@ -10,6 +14,8 @@ from stellar_emulator.saved.same_graph import same_graph
 
 if TYPE_CHECKING:
     import onnx
+
+Network = Callable[[NDArray[np.floating]], NDArray[np.float32]]
 
 
 def require_graph_of_weights(bundle: Bundle) -> None:
@@ -30,6 +36,32 @@ def require_graph_of_weights(bundle: Bundle) -> None:
             f"{bundle.graph} is not the graph that the layers of its model make (by this version of the package and of "
             "onnx): it was altered, or saved by other versions; train the model again"
         )
+
+
+def require_rows_alone(bundle: Bundle, network: Network, inputs: NDArray[np.floating], tolerance: float) -> None:
+    """Compare what a network answers to each row by itself, and to all at once, with what its layers answer.
+
+    inputs: (n, inputs); tolerance: as of `fingerprint.require_same_answers`.
+
+    Raises
+    ------
+    InputError
+        If they differ, as those of a graph would that looks at the size of a batch.
+    """
+    layers = read_network(bundle)
+    expected = layers(inputs)
+    allowed = tolerance * np.maximum(np.abs(expected).max(axis=0), 1.0)
+    if isinstance(layers, ValidatorNetwork):
+        allowed = np.maximum(allowed, layers.rounding(inputs))
+    for how, found in (
+        ("many rows at once", network(inputs)),
+        ("one row", np.concatenate([network(inputs[row : row + 1]) for row in range(len(inputs))])),
+    ):
+        if not (np.abs(found - expected) <= allowed).all():
+            raise InputError(
+                f"{bundle.graph} answers {how} otherwise than the layers of its model (off by "
+                f"{np.abs(found - expected).max():.3g}): it was altered; train the model again"
+            )
 
 
 def _read(bundle: Bundle) -> "onnx.ModelProto":

@@ -11,12 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.saved.own_files import PUBLIC_KEY, SIGNATURE, verify_signature
 
 SIGNING_KEY = "STELLAR_EMULATOR_SIGNING_KEY"
-PUBLIC_KEY = "STELLAR_EMULATOR_PUBLIC_KEY"
-"""Environment variables with paths of PEM files, of an elliptic-curve key (P-256, P-384 or P-521)."""
-
-SIGNATURE = "model.sig"
+"""Environment variable with the path of a PEM file, of an elliptic-curve key (P-256, P-384 or P-521)."""
 
 
 def sign(folder: Path) -> None:
@@ -52,9 +50,9 @@ def require_signed(folder: Path) -> None:
     key = os.environ.get(PUBLIC_KEY)
     if not key:
         return
-    verifying, hashing = _package("verifying"), _package("hashing")
+    verifying = _package("verifying")
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=Path(key))
+        verifying.Config().use_elliptic_key_verifier(public_key=Path(key))
     except Exception as error:
         raise SetupError(_unusable(PUBLIC_KEY, key, error)) from error
     signature = folder / SIGNATURE
@@ -62,8 +60,7 @@ def require_signed(folder: Path) -> None:
     if not signature.is_file():
         raise InputError(f"{folder} is not signed, and {PUBLIC_KEY} asks for a signature: {remedy}")
     try:
-        ignoring = hashing.Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)
-        config.set_hashing_config(ignoring).verify(folder, signature)
+        verify_signature(folder, key)
     except Exception as error:  # Of a forged signature: whatever its parser stumbles over.
         reason = " ".join(str(error).split()) or "it was made with another key"
         raise InputError(f"{folder} does not bear the signature of {key}: {reason}: {remedy}") from error

@@ -1,16 +1,23 @@
 """The registered emulator: a table of labels, one named column each, to flux (n, pixels) or the same as base64."""
 
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from mlflow.exceptions import MlflowException
-from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.pyfunc import PythonModel, PythonModelContext
+FOLDER = Path(__file__).parent
+if (FOLDER / "MLmodel").is_file():  # registered: its code is imported once all its files were looked at, not before
+    guard: dict[str, Any] = {"__name__": "own_files"}
+    exec((FOLDER / "own_files.py").read_text(), guard)
+    guard["before_import"](FOLDER, globals()["__spec__"].cached)
 
-from stellar_emulator.errors import InputError
-from stellar_emulator.models.emulator import Emulator
-from stellar_emulator.serving.answers import emulator_answer
+import pandas as pd  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.models import set_model  # noqa: E402
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE  # noqa: E402
+from mlflow.pyfunc import PythonModel, PythonModelContext  # noqa: E402
+
+from stellar_emulator.errors import InputError  # noqa: E402
+from stellar_emulator.models.emulator import Emulator  # noqa: E402
+from stellar_emulator.serving.answers import emulator_answer  # noqa: E402
 
 
 class EmulatorModel(PythonModel):
