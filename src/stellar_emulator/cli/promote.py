@@ -1,5 +1,6 @@
 """The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_p
 from stellar_emulator.promotion.champion import PairVersions, State, read_state
 from stellar_emulator.promotion.decisions import following, keep, require_new_pairing
 from stellar_emulator.promotion.fresh_grid import fresh_grid_criterion
+from stellar_emulator.promotion.fresh_runs import fresh_runs
 from stellar_emulator.promotion.gate_set import GATE, judged_spectra, open_gate, why_evaluation
 from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
@@ -45,6 +47,7 @@ class Case:
     links: list[Link]
     dry_run: bool
     evaluation: str
+    fresh_runs: int | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def run(options: Promote) -> None:
         gate = _gate_set(options, contract, job)
         links = chain(models.emulator)
         evaluation = why_evaluation(options.grid, gate, contract, links, options.output / "grids")
-        case = Case(contract, gate, pair, before, links, options.dry_run, evaluation)
+        case = Case(contract, gate, pair, before, links, options.dry_run, evaluation, options.fresh_runs)
         outcome = _judged(case, job)
         keep(models, job, outcome.record, outcome.page, options.output, lock)
     print(outcome.summary)
@@ -113,7 +116,8 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     evidence = gather(case.contract, case.gate, challenger, attempts)
     # The contract's own seed: nobody can try others until one passes.
     seed = case.contract.sampling.gate_seed
-    spectra = judged_spectra(case.gate, seed)
+    further = fresh_runs(case.contract, case.gate, attempts, case.fresh_runs) if case.fresh_runs else None
+    spectra = judged_spectra(case.gate, seed, further)
     if len(spectra.run_id) < case.gate.rows:
         say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
     champion, departed = _champion(case)
@@ -124,7 +128,8 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     extra = [fresh_grid_criterion(case.contract, candidate.emulator, fresh), *serves]
     decision = decide(case.contract, spectra, candidate, champion, evidence, seed, extra, fresh)
     content = decision.to_dict()
-    record = _record(case, job, content, challenger, len(spectra.run_id))
+    computed = [] if further is None else sorted({int(run) for run in further.run_id})
+    record = _record(case, job, content, challenger, len(spectra.run_id), computed)
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
     reasons += [f"nothing was asked about {section}" for section in decision.unexamined]
     return Outcome(record, page(case.contract, spectra, decision, record), decision.summary(), reasons)
@@ -146,9 +151,14 @@ def _refused_unread(case: Case, job: TrackedRun, reason: str) -> Outcome:
 
 
 def _record(
-    case: Case, job: TrackedRun, decision: dict[str, Any], challenger: RegisteredPair | None, judged: int
+    case: Case,
+    job: TrackedRun,
+    decision: dict[str, Any],
+    challenger: RegisteredPair | None,
+    judged: int,
+    fresh: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What ``decision.json`` holds; ``judged``: how many of the gate set's spectra were judged on."""
+    """What ``decision.json`` holds; ``judged``: how many spectra were judged on; ``fresh``: runs computed for it."""
     contract, stays = case.contract, case.dry_run or bool(case.evaluation) or case.pair == case.before.champion
     moves = decision["promoted"] and not stays
     kinds = [name for name, meant in (("evaluation", case.evaluation), ("dry run", case.dry_run)) if meant]
@@ -158,7 +168,12 @@ def _record(
         "evaluation": case.evaluation,
         "dry_run": case.dry_run,
         "contract": {"name": contract.name, "digest": contract.digest},
-        "gate": {"digest": case.gate.digest, "spectra": judged, "spectra_in_set": case.gate.rows},
+        "gate": {
+            "digest": case.gate.digest,
+            "spectra": judged,
+            "spectra_in_set": case.gate.rows,
+            "fresh_runs": list(fresh),
+        },
         "models": contract.models.model_dump(),
         "pair": asdict(case.pair),
         "digests": {name: model.digest for name, model in challenger.models.items()} if challenger else {},

@@ -197,6 +197,9 @@ class Promote(Settings):
     validator: str = option("paired", values.words, "likewise, or 'paired': the one that the emulator names")
     grid: str = option("gate", values.words, "spectra to judge on: 'gate', the contract's own, or as for train")
     dry_run: bool = option("no", values.yes_or_no, "'yes': decide and keep the decision, but change nothing")
+    fresh_runs: int | None = option(
+        "none", values.or_none("none", values.count), "further runs of the gate's sequence, computed now with SYNSPEC"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5
 from stellar_emulator.gate.against_champion import champion_criteria
 from stellar_emulator.gate.bins import cells
 from stellar_emulator.gate.candidate import Candidate
+from stellar_emulator.gate.coverage import coverage, coverage_criterion, coverage_table
 from stellar_emulator.gate.decision import Criterion, Decision
 from stellar_emulator.gate.evidence import Evidence
 from stellar_emulator.gate.evidence_criteria import evidence_criteria
@@ -50,8 +51,14 @@ def decide(
     known = typical(contract, measured)
     fresh = examine(contract, limits_of(contract), challenger, known, fresh_seed)
     found = fresh_criteria(contract, limits_of(contract), known, fresh)
-    decision = weigh(contract, measured, evidence, seed, [*found, *extra])
-    return replace(decision, settings={**decision.settings, "fresh_seed": fresh_seed})
+    runs = np.unique(measured.labels[:, contract.columns(contract.run_labels)], axis=0)
+    covered = coverage(contract, runs)
+    decision = weigh(contract, measured, evidence, seed, [*found, coverage_criterion(covered), *extra])
+    return replace(
+        decision,
+        settings={**decision.settings, "fresh_seed": fresh_seed},
+        tables={**decision.tables, "coverage": coverage_table(covered)},
+    )
 
 
 def weigh(

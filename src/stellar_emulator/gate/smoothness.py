@@ -21,6 +21,9 @@ POINTS = 192
 THINNED = (8, 4, 2, 1)
 """Every so many points of a fine line make a coarse one; each label takes the coarsest that is smooth enough."""
 
+FAR_BELOW = 0.2
+"""Of a limit: some thousand coarse lines show three times as much as the few fine ones that chose them."""
+
 PLACES = 16
 """Parts of a line in which kinks that all lines share are looked for."""
 
@@ -80,9 +83,9 @@ def along(contract: Contract, emulator: Model, seed: int, column: int, lines: in
 
 
 def coarse_points(fine: Along, jump: float, pixel: float) -> int:
-    """Points of the coarsest lines along a label that fine lines show to be smooth: below half of both limits."""
+    """Points of the coarsest lines along a label that fine lines show to be smooth, far below both limits."""
     for thin, (largest_jump, largest_pixel) in zip(THINNED, fine.thinned, strict=True):
-        if largest_jump <= 0.5 * jump and largest_pixel <= 0.5 * pixel:
+        if largest_jump <= FAR_BELOW * jump and largest_pixel <= FAR_BELOW * pixel:
             return POINTS // thin
     return POINTS
 
