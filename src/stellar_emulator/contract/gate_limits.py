@@ -60,7 +60,7 @@ class FreshLimits(_Frozen):
     )
     ratio: Positive = Field(default=1.25, description="RMSE of the judges at fresh labels over that on the gate set.")
     jump: Positive = Field(
-        default=0.4, description="Break of the flux along a label, as a shift of it in units of its RMSE."
+        default=0.3, description="Break of the flux along a label, as a shift of it in units of its RMSE."
     )
     kink: Positive = Field(default=0.08, description="The same where half of all lines have one in the same place.")
     pixel_jump: Positive = Field(default=0.05, description="Largest break of any pixel's flux along a label.")
