@@ -12,6 +12,7 @@ SLOW = {
     "networks/test_exact.py",
     "networks/test_jacobian.py",
     "promotion/test_crash.py",
+    "promotion/test_fresh_runs.py",
     "promotion/test_promote.py",
     "promotion/test_team.py",
     "registry/test_tracking_store.py",
