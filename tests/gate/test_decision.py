@@ -61,6 +61,9 @@ def test_page_needs_no_network_and_shows_what_was_decided():
     assert "<li>evidence: not smoke-trained</li>" in text
     assert "&lt;Ada &amp; Co&gt;" in text
     assert SPECTRA.digest in text
+    cells = decision.tables["coverage"]
+    assert cells
+    assert all(f"<li>{row['cell']}</li>" in text for row in cells)
 
 
 def test_page_of_an_evaluation_says_what_it_is_and_refusals_say_why():

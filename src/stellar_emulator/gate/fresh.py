@@ -76,6 +76,9 @@ class Fresh:
 UNSEEN = 10.0
 """In ceilings of the MAE: what an emulator errs by at some pixel of some spectrum makes none unlike the others."""
 
+UNINFERRED = 0.01
+"""Of a label's range, in place of its RMSE where it has no accuracy: those of Teff and logg are about that."""
+
 RESEMBLANCE = "unlike the gate set's spectra"
 
 
@@ -103,11 +106,11 @@ def examine(contract: Contract, limits: GateLimits, challenger: Candidate, known
 
 
 def units(contract: Contract, known: Typical) -> list[float]:
-    """RMSE of each label in its unit; infinite for those that nobody infers, of which only pixels tell."""
+    """RMSE of each label in its unit; of those that nobody infers `UNINFERRED` of their range."""
     accuracy = contract.columns(contract.accuracy_labels)
     return [
-        float(known.rmse[accuracy.index(column)]) if column in accuracy else np.inf
-        for column in range(len(contract.labels))
+        float(known.rmse[accuracy.index(column)]) if column in accuracy else UNINFERRED * (label.upper - label.lower)
+        for column, label in enumerate(contract.labels)
     ]
 
 
@@ -182,11 +185,10 @@ def _line_criteria(contract: Contract, limits: GateLimits, known: Typical, fresh
     bounds, found = limits.fresh, list[Criterion]()
     for fine, coarse, unit in zip(fresh.fine, fresh.coarse, units(contract, known), strict=True):
         label = contract.labels[fine.column].name
-        if np.isfinite(unit):
-            figure, where = max((_largest(lines.jump / unit, lines.labels) for lines in (fine, coarse)), key=_first)
-            found.append(_smooth(contract, f"{label}: break / RMSE", figure, bounds.jump, where))
-            figure, where = fine.common()
-            found.append(_smooth(contract, f"{label}: kink shared by lines / RMSE", figure / unit, bounds.kink, where))
+        figure, where = max((_largest(lines.jump / unit, lines.labels) for lines in (fine, coarse)), key=_first)
+        found.append(_smooth(contract, f"{label}: break / RMSE", figure, bounds.jump, where))
+        figure, where = fine.common()
+        found.append(_smooth(contract, f"{label}: kink shared by lines / RMSE", figure / unit, bounds.kink, where))
         figure, where = max((_largest(lines.pixel, lines.labels) for lines in (fine, coarse)), key=_first)
         found.append(_smooth(contract, f"{label}: break of a pixel", figure, bounds.pixel_jump, where))
     return found

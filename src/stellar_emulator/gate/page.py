@@ -67,6 +67,7 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
             _accuracies(decision),
             *_figures(contract, decision),
             *(_section(section, decision.criteria) for section in SECTIONS),
+            _coverage(decision),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
             "</body></html>",
@@ -129,6 +130,13 @@ def _section(section: str, criteria: Iterable[Criterion]) -> str:
         _table(("criterion", "figure", "bound", "verdict", "note"), cells, classes) if rows else "<p>Not examined.</p>"
     )
     return f"<h2>{section.capitalize()}</h2><p>{escape(_BLURBS[section])}</p>{body}"
+
+
+def _coverage(decision: Decision) -> str:
+    """Cells that no gate run lies in, all of them by name."""
+    cells = "".join(f"<li>{escape(row['cell'])}</li>" for row in decision.tables.get("coverage", ()))
+    told = "No computed spectrum says what the flux should be there; promote --fresh_runs N computes some first there."
+    return f"<h2>Cells without a gate run</h2><p>{told}</p><ul>{cells}</ul>" if cells else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:
