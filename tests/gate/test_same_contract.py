@@ -24,6 +24,7 @@ def test_the_same_contract_and_what_is_only_told_depart_in_nothing() -> None:
         ({"ratio": {**LIMITS.ratio, "teff": 3.0}}, "gate.ratio.teff (3, the champion's contract has 1.1)"),
         ({"skill": {**LIMITS.skill, "teff": 0.1}}, "gate.skill.teff (0.1, the champion's contract has 0.98)"),
         ({"fresh": LIMITS.fresh.model_copy(update={"spectra": 64})}, "gate.fresh.spectra"),
+        ({"grid": "0" * 12}, "gate.grid"),
         ({"pixels": LIMITS.pixels.model_copy(update={"box": 1e9})}, "gate.pixels.box"),
     ],
 )

@@ -24,8 +24,8 @@ class FluxCeilings(_Frozen):
 class PixelLimits(_Frozen):
     """Largest errors of any pixel and any line on the gate set, so that one line can't hide among thousands of pixels.
 
-    Those of pixels are in units of the ceiling ``flux_error.mae``: the shipped pairs reach 2.5 over the box and 4 in a
-    region.
+    Those of pixels are in units of the ceiling ``flux_error.mae``: four champions of this project reach 2.2 over the box,
+    6.3 in a region and 62 in one spectrum, and 0.033 in a line.
     """
 
     box: Positive = Field(default=6.0, description="RMS error of any pixel over the box, over the ceiling of the MAE.")
@@ -56,11 +56,11 @@ class FreshLimits(_Frozen):
         "the gate set's own spectra near it.",
     )
     outlier: Positive = Field(
-        default=8.0, description="A judge's error of any label, over its largest on the gate set near it."
+        default=15.0, description="A judge's error of any label, over its largest on the gate set near it."
     )
     ratio: Positive = Field(default=1.25, description="RMSE of the judges at fresh labels over that on the gate set.")
     jump: Positive = Field(
-        default=0.3, description="Break of the flux along a label, as a shift of it in units of its RMSE."
+        default=0.4, description="Break of the flux along a label, as a shift of it in units of its RMSE."
     )
     kink: Positive = Field(default=0.08, description="The same where half of all lines have one in the same place.")
     pixel_jump: Positive = Field(default=0.05, description="Largest break of any pixel's flux along a label.")

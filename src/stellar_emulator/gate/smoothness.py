@@ -21,8 +21,8 @@ POINTS = 192
 THINNED = (8, 4, 2, 1)
 """Every so many points of a fine line make a coarse one; each label takes the coarsest that is smooth enough."""
 
-FAR_BELOW = 0.2
-"""Of a limit: some thousand coarse lines show three times as much as the few fine ones that chose them."""
+FAR_BELOW = 0.1
+"""Of a limit: some thousand coarse lines show four times as much as the few fine ones that chose them."""
 
 PLACES = 16
 """Parts of a line in which kinks that all lines share are looked for."""
