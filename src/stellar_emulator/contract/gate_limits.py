@@ -24,7 +24,7 @@ class FluxCeilings(_Frozen):
 class PixelLimits(_Frozen):
     """Largest errors of any pixel and any line on the gate set, so that one line can't hide among thousands of pixels.
 
-    Those of pixels are in units of the ceiling ``flux_error.mae``: four champions of this project reach 2.2 over the box,
+    Those of pixels are in units of the ceiling ``flux_error.mae``: four champions reach 2.2 over the box,
     6.3 in a region and 62 in one spectrum, and 0.033 in a line.
     """
 
