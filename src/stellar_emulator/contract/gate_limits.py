@@ -51,7 +51,7 @@ class FreshLimits(_Frozen):
         description="Spectra on further lines along each label, in steps as wide as it is smooth.",
     )
     resemblance: Positive = Field(
-        default=2.5,
+        default=3.0,
         description="What principal components of the gate set leave of any pixel, over the most that they leave of "
         "the gate set's own spectra near it.",
     )

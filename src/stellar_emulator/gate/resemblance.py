@@ -32,8 +32,13 @@ class Resemblance:
     def excess(
         self, contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.float32], floor: float
     ) -> NDArray[np.float64]:
-        """Residuals over the largest of the gate set in the same cells, or over ``floor`` where that is less, (n,)."""
-        return np.asarray(self.left(flux) / np.maximum(self.largest, floor)[cell_numbers(contract, labels)])
+        """Residuals over the largest of the gate set in the same cells, (n,).
+
+        Where that is less than half of the largest of all cells, or than ``floor``, these count: few spectra of a cell
+        lie in its corners.
+        """
+        largest = np.maximum(self.largest, max(floor, 0.5 * float(self.largest.max())))
+        return np.asarray(self.left(flux) / largest[cell_numbers(contract, labels)])
 
 
 def resemblance(
