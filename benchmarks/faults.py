@@ -149,7 +149,8 @@ def _typical(contract: Contract, grid: Grid, judge: Model) -> Typical:
     inferred = np.concatenate([judge(flux) for _, flux in grid.batches()])
     error = inferred[:, columns] - grid.labels[:, columns]
     rmse = np.sqrt(grid.weight / grid.weight.sum() @ error**2)
-    return Typical(seen, np.stack([largest_by_cell(contract, grid.labels, np.abs(error))]), rmse)
+    # Of the right emulator's spectra, of which judges err alike, nothing is asked here.
+    return Typical(seen, np.stack([largest_by_cell(contract, grid.labels, np.abs(error))]), rmse, rmse)
 
 
 def refused(bench: Bench, fault: Fault) -> tuple[str, str]:

@@ -58,7 +58,7 @@ class FreshLimits(_Frozen):
     outlier: Positive = Field(
         default=15.0, description="A judge's error of any label, over its largest on the gate set near it."
     )
-    ratio: Positive = Field(default=1.25, description="RMSE of the judges at fresh labels over that on the gate set.")
+    ratio: Positive = Field(default=1.5, description="RMSE of the judges at fresh labels over that on the gate set.")
     jump: Positive = Field(
         default=0.4, description="Break of the flux along a label, as a shift of it in units of its RMSE."
     )

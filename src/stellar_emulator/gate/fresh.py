@@ -27,13 +27,15 @@ BATCH_ROWS = 64
 class Typical:
     """What the gate set says of true spectra and of the judges.
 
-    resemblance: to the gate set's spectra. error: largest error of each judge by cell and accuracy label (judges,
-    cells, labels); rmse: of the judges over the box (labels,). Labels are the accuracy labels, in physical units.
+    resemblance: to the gate set's spectra. error: largest error of each judge by cell and accuracy label, from computed
+    or from generated spectra (judges, cells, labels). rmse, generated_rmse: of the judges over the box, from computed
+    and from generated spectra (labels,). Labels are the accuracy labels, in physical units.
     """
 
     resemblance: Resemblance
     error: NDArray[np.float64]
     rmse: NDArray[np.float64]
+    generated_rmse: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,11 @@ def outlier_of(label: str) -> str:
 
 def typical(contract: Contract, measured: Measured) -> Typical:
     """Sum up what was measured on the gate set."""
-    error = np.stack([largest_by_cell(contract, measured.labels, np.abs(one)) for one in measured.test])
+    largest = np.maximum(np.abs(measured.test), np.abs(measured.generated))
+    error = np.stack([largest_by_cell(contract, measured.labels, one) for one in largest])
     share = measured.weight / measured.weight.sum()
-    return Typical(measured.seen, error, np.sqrt(share @ (measured.test**2).mean(axis=0)))
+    rmse, generated = (np.sqrt(share @ (one**2).mean(axis=0)) for one in (measured.test, measured.generated))
+    return Typical(measured.seen, error, rmse, generated)
 
 
 def examine(contract: Contract, limits: GateLimits, challenger: Candidate, known: Typical, seed: int) -> Fresh:
@@ -174,7 +178,7 @@ def _box_criteria(contract: Contract, limits: GateLimits, known: Typical, box: B
         if worst.count and name in measured_by_gate:
             where = f"{worst.figure:.3g} times the gate set's largest; {where}"
         found.append(Criterion("fresh", f"spectra: {name}", worst.count, 0, worst.count == 0, note=where, rule="=="))
-    ratio = np.sqrt(box.squares / box.spectra) / known.rmse
+    ratio = np.sqrt(box.squares / box.spectra) / known.generated_rmse
     for label, figure in zip(contract.accuracy_labels, ratio.tolist(), strict=True):
         name, bound = f"{label.name}: RMSE over that on the gate set", limits.fresh.ratio
         found.append(Criterion("fresh", name, figure, bound, figure <= bound, rule="<="))
