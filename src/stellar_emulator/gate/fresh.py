@@ -19,8 +19,10 @@ from stellar_emulator.gate.resemblance import Resemblance
 from stellar_emulator.gate.smoothness import Along, along, coarse_points
 from stellar_emulator.gate.threads import side_by_side
 
-BATCH_ROWS = 64
-"""As many as pass through a network at once: flux, residuals and differences stay in the cores' caches."""
+BATCH_PIXELS = 64 * 4000
+"""Of flux at a time, 1 MB: residuals and differences of it stay in the cores' caches."""
+
+MOST_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def typical(contract: Contract, measured: Measured) -> Typical:
 
 
 def examine(contract: Contract, limits: GateLimits, challenger: Candidate, known: Typical, seed: int) -> Fresh:
-    """Generate spectra at fresh labels, `BATCH_ROWS` at a time, and look at each alone and at lines of them."""
+    """Generate spectra at fresh labels, some at a time, and look at each alone and at lines of them."""
     generate, sizes = challenger.emulator, limits.fresh
     fine, coarse = list[Along](), list[Along]()
     for column, unit in enumerate(units(contract, known)):
@@ -125,7 +127,8 @@ def examine_box(contract: Contract, limits: GateLimits, challenger: Candidate, k
         number, labels = piece
         return look_at(contract, limits, labels, challenger.emulator(labels), challenger, number, known)
 
-    pieces = enumerate(box_labels(contract, seed, limits.fresh.spectra, BATCH_ROWS))
+    rows = max(1, min(MOST_ROWS, BATCH_PIXELS // contract.wavelength.count))
+    pieces = enumerate(box_labels(contract, seed, limits.fresh.spectra, rows))
     found = side_by_side(look, pieces)
     whole = next(found)
     for part in found:
