@@ -1,7 +1,7 @@
 # Everything runs in the environment that start.py makes; `make setup` makes it.
 BIN := .venv/bin
 
-.PHONY: setup train test fast lint types layers site lock notebooks prove prove-crashes prove-setup FORCE
+.PHONY: setup train test fast lint types layers site lock notebooks prove prove-crashes prove-faults prove-setup FORCE
 
 setup:
 	python3 start.py setup test
@@ -64,6 +64,9 @@ models/%: FORCE
 	$(BIN)/python -m pipelines.ship data_contracts/$*.yaml $@
 
 FORCE:
+
+# Puts faults into the shipped emulator, one at a time, and prints what refuses each: docs/benchmarks/faults.md.
+prove-faults: docs/benchmarks/faults.md
 
 # Promotions and rollbacks, judging and all, ended by 20 kill -9 at random moments and after each of their writes.
 prove-crashes:

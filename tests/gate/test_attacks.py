@@ -50,9 +50,10 @@ def test_control_is_promoted_and_says_which_attempt_it_is() -> None:
 
 
 def test_judge_that_answers_the_mean_is_refused_for_its_skill() -> None:
-    mean = CONTRACT.lower + 0.5 * (CONTRACT.upper - CONTRACT.lower)
-    blind = lambda flux: np.tile(mean, (len(flux), 1)).astype(np.float32)  # noqa: E731
-    decision = decided(Candidate(emulator, (blind, blind, blind)))
+    span = CONTRACT.upper - CONTRACT.lower
+    answers = [CONTRACT.lower + share * span for share in (0.49, 0.5, 0.51)]
+    blind = [lambda flux, answer=answer: np.tile(answer, (len(flux), 1)).astype(np.float32) for answer in answers]
+    decision = decided(Candidate(emulator, tuple(blind)))
     assert refused_sections(decision) == {"judge"}
     assert len(decision.refusals) == 5
     regions = [row for row in decision.criteria if row.section == "regions"]
@@ -178,7 +179,8 @@ def test_fault_in_one_bin_is_refused_for_that_bin_alone() -> None:
         return RMSE["m_h"] * wave(labels) * (labels[:, NAMES.index("vsini")] < 20.0)
 
     decision = decided(emulating(moved("m_h", slow)))
-    assert [row.name for row in decision.refusals] == ["m_h: RMSE ratio in vsini 0-20"]
+    # Its edge at 20 km/s is a kink along vsini besides.
+    assert [row.name for row in decision.refusals if row.section != "smooth"] == ["m_h: RMSE ratio in vsini 0-20"]
 
 
 def test_shift_that_no_judge_can_see_is_refused_for_the_flux_alone() -> None:
@@ -193,7 +195,8 @@ def test_shift_that_no_judge_can_see_is_refused_for_the_flux_alone() -> None:
     computed = replace(SPECTRA, flux=with_line(SPECTRA.labels, SPECTRA.flux, 0.0))
     wrong = Candidate(lambda labels: with_line(labels, emulator(labels), 0.07), blindfolded)
     right = Candidate(lambda labels: with_line(labels, emulator(labels), 0.0), blindfolded)
-    assert [row.name for row in decided(wrong, spectra=computed).refusals] == ["m_h: RMS shift by the flux"]
+    told = [row for row in decided(wrong, spectra=computed).refusals if row.section != "pixels"]
+    assert [row.name for row in told] == ["m_h: RMS shift by the flux"]
     assert decided(right, spectra=computed).promoted
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from world import CONTRACT, GOOD, JUDGES, PIXELS, SPECTRA, decided
+from world import CONTRACT, GOOD, JUDGES, PIXELS, SPECTRA, decided, emulator
 
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decision import SECTIONS, Criterion
@@ -61,6 +61,17 @@ def test_page_needs_no_network_and_shows_what_was_decided():
     assert "<li>evidence: not smoke-trained</li>" in text
     assert "&lt;Ada &amp; Co&gt;" in text
     assert SPECTRA.digest in text
+    cells = decision.tables["coverage"]
+    assert cells
+    assert all(f"<li>{row['cell']}</li>" in text for row in cells)
+
+
+def test_page_of_an_evaluation_says_what_it_is_and_refusals_say_why():
+    decision = decided(Candidate(lambda labels: emulator(labels) + np.float32(0.01), JUDGES))
+    text = page(CONTRACT, SPECTRA, decision, decision.to_dict() | {"evaluation": "grid <a> is not the gate set b"})
+    assert "small_rvs: evaluation only, refused" in text
+    assert "An evaluation moves no champion: grid &lt;a&gt; is not the gate set b." in text
+    assert "<li>fidelity: flux error over the box: 0.01, asked is &lt;= 0.0004</li>" in text
 
 
 def test_page_of_a_broken_emulator_says_why_it_shows_nothing():

@@ -7,14 +7,16 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from arena import ARENA, GATE_RUNS, MODELS, Arena, Ended, gate_hashes, gate_rows, without_page_and_server
 from synthetic import write_rows
 
 from stellar_emulator import Emulator
+from stellar_emulator.grid import sampling
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.promotion.champion import PairVersions
 
@@ -109,6 +111,47 @@ def test_leaked_runs(arena: Arena, champion: PairVersions) -> None:
     assert refusals(arena) == ["gate runs that a model saw"]
 
 
+def test_leaked_runs_whose_labels_were_rounded(arena: Arena, champion: PairVersions) -> None:
+    labels = sampling.run_labels(ARENA, ARENA.sampling.gate_seed, 0, 3)
+    control(arena, arena.register(seen=[value[:16] for value in sampling.run_hash(np.round(labels) + 7.0)]))
+    rounded = labels.copy()
+    rounded[:, 0] = np.round(labels[:, 0])
+    leaky = arena.register(seen=[value[:16] for value in sampling.run_hash(rounded)])
+    assert_refused(arena.promote(leaky), arena, champion, "gate runs that a model saw")
+    assert refusals(arena) == ["gate runs that a model saw"]
+
+
+def test_another_grid_is_an_evaluation_that_moves_no_champion(arena: Arena, champion: PairVersions) -> None:
+    better = arena.register(ripple=1e-4)
+    with arena.entered():
+        rows = gate_rows()
+        write_rows(Path("other.parquet"), replace(rows, flux=rows.flux + np.float32(1e-6)), ARENA)
+        write_rows(Path("same.parquet"), rows, ARENA)
+    ended = arena.promote(better, grid="other.parquet")
+    assert_refused(ended, arena, champion, "an evaluation, which moves no champion")
+    record = arena.decision()
+    assert record["promoted"] is True
+    assert record["after"] is None
+    assert record["outcome"] == "promoted (evaluation)"
+    assert "is not the gate set" in record["evaluation"]
+    assert arena.promote(better, "--dry_run", "yes", grid="other.parquet").code == 0
+    ended = arena.promote(better, "--dry_run", "yes", grid="same.parquet")
+    assert "would be promoted" in ended.out
+    assert arena.decision()["evaluation"] == ""
+
+
+def test_fresh_runs_want_a_gate_set_that_goes_on_and_an_engine(arena: Arena, champion: PairVersions) -> None:
+    ended = arena.promote(champion, "--dry_run", "yes", "--fresh_runs", "2")
+    assert ended.code == 2
+    assert "arena can't be synthesised" in ended.err.splitlines()[-1]
+    with arena.entered():
+        rows = gate_rows()
+        write_rows(Path("moved.parquet"), replace(rows, run_id=rows.run_id + 1), ARENA)
+    ended = arena.promote(champion, "--dry_run", "yes", "--fresh_runs", "2", grid="moved.parquet")
+    assert ended.code == 2
+    assert "holds other runs than the sequence of gate_seed" in ended.err.splitlines()[-1]
+
+
 def test_smoke_preset(arena: Arena, champion: PairVersions) -> None:
     control(arena, arena.register(preset="default"))
     assert_refused(arena.promote(arena.register(preset="smoke")), arena, champion, "not smoke-trained")
@@ -127,7 +170,7 @@ def test_what_was_judged_is_recorded(arena: Arena, champion: PairVersions, monke
     control(arena, champion)
     gate = arena.decision()["gate"]
     assert gate["spectra"] == gate["spectra_in_set"] == len(gate_rows().run_id)
-    monkeypatch.setattr("stellar_emulator.evaluation.evaluation.ROWS_EVALUATED", 160)
+    monkeypatch.setattr("stellar_emulator.promotion.gate_set.MOST_JUDGED", 160)
     ended = arena.promote(champion, "--dry_run", "yes")
     record = arena.decision()
     assert (record["gate"]["spectra"], record["gate"]["spectra_in_set"]) == (160, gate["spectra"])

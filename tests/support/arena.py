@@ -37,7 +37,8 @@ gate:
    bias: 0.25, skill: {teff: 0.95, m_h: 0.95, vsini: 0.95}, ratio: {teff: 1.1, m_h: 1.1, vsini: 1.1},
    shift: {teff: 60.0, m_h: 0.04, vsini: 3.0}, determined_signal_to_noise: 100.0, determined_share: 0.5,
    region_ratio: {teff: 1.3, m_h: 1.3, vsini: 1.3}, region_skill: 0.5,
-   flux_error: {mae: 1.0e-3, p90_mae: 1.5e-3, hard_mae: 1.0e-3, core_mae: 1.5e-3}}
+   flux_error: {mae: 1.0e-3, p90_mae: 1.5e-3, hard_mae: 1.0e-3, core_mae: 1.5e-3},
+   fresh: {spectra: 2048, lines: 8, coarse: 512}}
 """
 _CHANGES = {
     "name: tiny": "name: arena",
@@ -61,6 +62,7 @@ ARENA = arena_contract()
 MODELS = ARENA.models
 GATE_RUNS = 50
 SERVED = Criterion("serves", "answered (not tried in this test)", None, None, True)
+GENERATED = Criterion("fresh", "generated grid (not checked in this test)", None, None, True)
 
 _CENTRES, _WIDTH, _DEPTH, _BEND = np.array([12.0, 30.0, 48.0]), 3.0, 0.1, 0.5
 
@@ -198,6 +200,7 @@ class Arena:
 
 
 def without_page_and_server(patch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes seconds and has its own tests: the page, and asking a server and a fresh process."""
+    """Leave out what takes seconds and has its own tests: page, server, fresh process and the check of a fresh grid."""
     patch.setattr("stellar_emulator.cli.promote.page", lambda *facts: "<html></html>")
     patch.setattr("stellar_emulator.cli.promote.serving_criteria", lambda models, pair: [SERVED])
+    patch.setattr("stellar_emulator.cli.promote.fresh_grid_criterion", lambda contract, emulator, seed: GENERATED)

@@ -20,6 +20,7 @@ SLOW = {
     "observed/test_hostile_files.py",
     "promotion/test_crash.py",
     "promotion/test_forged.py",
+    "promotion/test_fresh_runs.py",
     "promotion/test_promote.py",
     "promotion/test_store_dies.py",
     "promotion/test_team.py",

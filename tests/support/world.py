@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from synthetic import SMALL
 
-from stellar_emulator.contract.gate_limits import FluxCeilings, GateLimits
+from stellar_emulator.contract.gate_limits import FluxCeilings, FreshLimits, GateLimits
 from stellar_emulator.evaluation.evaluation import Model
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decide import decide
@@ -37,6 +37,7 @@ LIMITS = GateLimits(
     region_ratio={"teff": 1.25, "logg": 1.25, "vsini": 1.25, "m_h": 1.25, "vmicro": 1.5},
     region_skill=0.5,
     flux_error=FluxCeilings(mae=4e-4, p90_mae=6e-4, hard_mae=5e-4, core_mae=1e-3),
+    fresh=FreshLimits(spectra=4096, lines=8, coarse=768),
 )
 CONTRACT = SMALL.model_copy(update={"gate": LIMITS})
 NAMES = CONTRACT.label_names

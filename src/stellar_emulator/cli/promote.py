@@ -1,24 +1,25 @@
 """The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from stellar_emulator.cli.settings import Promote
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, RefusedError
-from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.gate.decide import decide, limits_of
+from stellar_emulator.gate.fresh_labels import fresh_seed
 from stellar_emulator.gate.page import page
-from stellar_emulator.grid.shards import PROVENANCE
-from stellar_emulator.grid.source import embedded_folder, open_source
+from stellar_emulator.gate.same_contract import departures
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.promotion.audit import PAGE, RECORD, Link
 from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair, require_training_noted
 from stellar_emulator.promotion.champion import PairVersions, State, read_state
 from stellar_emulator.promotion.decisions import begin, following, keep, require_new_pairing
+from stellar_emulator.promotion.fresh_grid import fresh_grid_criterion
+from stellar_emulator.promotion.fresh_runs import fresh_runs
+from stellar_emulator.promotion.gate_set import GATE, judged_spectra, open_gate, why_evaluation
 from stellar_emulator.promotion.gather_evidence import gather
 from stellar_emulator.promotion.lease import lease
 from stellar_emulator.promotion.repair import repair
@@ -30,15 +31,15 @@ from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
 from stellar_emulator.validation.validated import require_validated
 
-GATE = "gate"
-"""What a user calls the contract's own gate set."""
-
 _REFUSALS_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pair as it stands before the gate: the gate set, what serves now, and the decisions made before."""
+    """A pair as it stands before the gate: the gate set, what serves now, and the decisions made before.
+
+    evaluation: why the spectra are not the contract's gate set, so that no champion moves; empty if they are.
+    """
 
     contract: Contract
     gate: Grid
@@ -46,6 +47,8 @@ class Case:
     before: State
     links: list[Link]
     dry_run: bool
+    evaluation: str
+    fresh_runs: int | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def run(options: Promote) -> None:
         if not options.dry_run:
             require_new_pairing(models, pair)
         gate = _gate_set(options, contract, job)
-        case = Case(contract, gate, pair, before, links, options.dry_run)
+        evaluation = why_evaluation(options.grid, gate, contract, links, options.output / "grids")
+        case = Case(contract, gate, pair, before, links, options.dry_run, evaluation, options.fresh_runs)
         outcome = _judged(case, job)
         keep(models, job, outcome.record, outcome.page, options.output, lock)
     print(outcome.summary)
@@ -87,18 +91,16 @@ def run(options: Promote) -> None:
         more = len(outcome.reasons) - _REFUSALS_SHOWN
         shown = "; ".join(outcome.reasons[:_REFUSALS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise RefusedError(f"{pair} is refused: {shown}")
+    if case.evaluation and not case.dry_run:
+        raise RefusedError(
+            f"{pair} met every criterion, but this is an evaluation, which moves no champion: {case.evaluation}"
+        )
     print(_promoted(case))
 
 
 def _gate_set(options: Promote, contract: Contract, job: TrackedRun) -> Grid:
     """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
-    source = options.grid
-    if source == GATE:
-        folder = embedded_folder(contract, GATE)
-        if not (folder / PROVENANCE).is_file():
-            raise InputError(f"contract {contract.name} has no embedded gate set: compute one and name it with --grid")
-        source = str(folder)
-    gate = open_source(source, contract, options.output / "grids").grid
+    gate = open_gate(options.grid, contract, options.output / "grids")
     require_validated(gate, contract, options.output)
     job.log_dataset(contract.name, gate.digest, gate.path, GATE)
     return gate
@@ -116,27 +118,36 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     evidence = gather(case.contract, case.gate, challenger, attempts)
     # The contract's own seed: nobody can try others until one passes.
     seed = case.contract.sampling.gate_seed
-    spectra = read_part(case.gate, np.arange(case.gate.rows), seed)
+    further = fresh_runs(case.contract, case.gate, attempts, case.fresh_runs) if case.fresh_runs else None
+    spectra = judged_spectra(case.gate, seed, further)
     if len(spectra.run_id) < case.gate.rows:
         say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
-    extra = [*stated_criteria(case.contract, spectra, challenger), *serving_criteria(models, challenger)]
-    decision = decide(case.contract, spectra, challenger.candidate(), _champion(case), evidence, seed, extra)
+    champion, departed = _champion(case)
+    evidence = replace(evidence, departures=tuple(departed))
+    fresh = fresh_seed(model.digest for model in challenger.models.values())
+    candidate = challenger.candidate()
+    extra = [
+        fresh_grid_criterion(case.contract, candidate.emulator, fresh),
+        *stated_criteria(case.contract, spectra, challenger),
+        *serving_criteria(models, challenger),
+    ]
+    decision = decide(case.contract, spectra, candidate, champion, evidence, seed, extra, fresh)
     content = decision.to_dict()
-    record = _record(case, job, content, challenger, len(spectra.run_id))
+    computed = [] if further is None else sorted({int(run) for run in further.run_id})
+    record = _record(case, job, content, challenger, len(spectra.run_id), computed)
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
     reasons += [f"nothing was asked about {section}" for section in decision.unexamined]
     return Outcome(record, page(case.contract, spectra, decision, record), decision.summary(), reasons)
 
 
-def _champion(case: Case) -> Candidate | None:
-    """The pair that serves now, where it answers for the same labels and pixels."""
+def _champion(case: Case) -> tuple[Candidate | None, list[str]]:
+    """The pair that serves now where it can be compared, and what this contract asks less of than the champion's."""
     if case.before.champion is None:
-        return None
+        return None, []
     champion = load_pair(case.contract.models, case.before.champion)
-    theirs, ours = champion.emulator.contract, case.contract
-    if (theirs.labels, theirs.wavelength) != (ours.labels, ours.wavelength):
-        return None
-    return champion.candidate()
+    found = departures(case.contract, champion.emulator.contract)
+    comparable = not {"labels", "wavelength"} & set(found)
+    return champion.candidate() if comparable else None, found
 
 
 def _refused_unread(case: Case, job: TrackedRun, reason: str) -> Outcome:
@@ -145,16 +156,29 @@ def _refused_unread(case: Case, job: TrackedRun, reason: str) -> Outcome:
 
 
 def _record(
-    case: Case, job: TrackedRun, decision: dict[str, Any], challenger: RegisteredPair | None, judged: int
+    case: Case,
+    job: TrackedRun,
+    decision: dict[str, Any],
+    challenger: RegisteredPair | None,
+    judged: int,
+    fresh: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What ``decision.json`` holds; ``judged``: how many of the gate set's spectra were judged on."""
-    contract, moves = case.contract, decision["promoted"] and not case.dry_run and case.pair != case.before.champion
+    """What ``decision.json`` holds; ``judged``: how many spectra were judged on; ``fresh``: runs computed for it."""
+    contract, stays = case.contract, case.dry_run or bool(case.evaluation) or case.pair == case.before.champion
+    moves = decision["promoted"] and not stays
+    kinds = [name for name, meant in (("evaluation", case.evaluation), ("dry run", case.dry_run)) if meant]
     return {
         **following("promotion", job, case.links),
-        "outcome": ("promoted" if decision["promoted"] else "refused") + (" (dry run)" if case.dry_run else ""),
+        "outcome": ("promoted" if decision["promoted"] else "refused") + (f" ({', '.join(kinds)})" if kinds else ""),
+        "evaluation": case.evaluation,
         "dry_run": case.dry_run,
         "contract": {"name": contract.name, "digest": contract.digest},
-        "gate": {"digest": case.gate.digest, "spectra": judged, "spectra_in_set": case.gate.rows},
+        "gate": {
+            "digest": case.gate.digest,
+            "spectra": judged,
+            "spectra_in_set": case.gate.rows,
+            "fresh_runs": list(fresh),
+        },
         "models": contract.models.model_dump(),
         "pair": asdict(case.pair),
         "digests": {name: model.digest for name, model in challenger.models.items()} if challenger else {},
@@ -165,6 +189,8 @@ def _record(
 
 
 def _promoted(case: Case) -> str:
+    if case.evaluation:
+        return f"{case.pair} met every criterion of an evaluation, which moves no champion: {case.evaluation}"
     if case.dry_run:
         return f"{case.pair} would be promoted; nothing was changed (dry run)"
     if case.pair == case.before.champion:

@@ -223,6 +223,9 @@ class Promote(Settings):
         "gate", values.words, "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train"
     )
     dry_run: bool = option("no", values.yes_or_no, "'yes': decide and record the decision, but change nothing else")
+    fresh_runs: int | None = option(
+        "none", values.or_none("none", values.count), "further runs of the gate's sequence, computed now with SYNSPEC"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from stellar_emulator.evaluation.flux_error import flux_error_table
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
 from stellar_emulator.evaluation.model_card import NAME
 from stellar_emulator.figures.gallery import evaluation_figures, training_figures
+from stellar_emulator.grid.known_runs import RUN_LABELS, as_text, from_text, unique_run_labels
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import run_hashes
@@ -75,9 +76,10 @@ def run(options: Train) -> None:
         split = split_rows(contract, hashes)
         require_parts(split, contract)
         parent.log_dataset(contract.name, source.grid.digest, source.grid.path, "training")
-        runs = {
+        runs: dict[str, Any] = {
             "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
             "test_runs": _short_hashes(hashes[split.test]),
+            RUN_LABELS: as_text(unique_run_labels(source.grid, contract)),
         }
         lent = None if options.networks == NEW else _lent(options, contract, runs["test_runs"])
         emulator, judges = _trained(options, contract, preset, source, split, lent)
@@ -147,7 +149,12 @@ def _borrowed(metadata: dict[str, Any], lent: Lent | None) -> dict[str, Any]:
     if lent is None:
         return metadata
     theirs = lent.lender.metadata
-    runs = {name: sorted({*metadata[name], *theirs[name]}) for name in ("seen_runs", "test_runs")}
+    parts = ("seen_runs", "test_runs")
+    runs: dict[str, Any] = {name: sorted({*metadata[name], *theirs[name]}) for name in parts}
+    own, more = metadata.get(RUN_LABELS), theirs.get(RUN_LABELS)
+    if own and more:
+        both = [from_text(text, lent.lender.contract) for text in (own, more)]
+        runs[RUN_LABELS] = as_text(np.unique(np.concatenate(both), axis=0))
     return {**metadata, **runs, "preset": theirs["preset"], "seed": theirs["seed"], "networks_of": lent.lender.digest}
 
 

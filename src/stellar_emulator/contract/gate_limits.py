@@ -21,6 +21,51 @@ class FluxCeilings(_Frozen):
     core_mae: Positive = Field(description="in the line cores")
 
 
+class PixelLimits(_Frozen):
+    """Largest errors of any pixel and any line on the gate set, so that one line can't hide among thousands of pixels.
+
+    Those of pixels are in units of the ceiling ``flux_error.mae``: four champions reach 2.2 over the box,
+    6.3 in a region and 62 in one spectrum, and 0.033 in a line.
+    """
+
+    box: Positive = Field(default=6.0, description="RMS error of any pixel over the box, over the ceiling of the MAE.")
+    region: Positive = Field(default=12.0, description="The same in any region, and in any tenth of any label.")
+    any: Positive = Field(default=150.0, description="Error of any pixel of any spectrum, over the same ceiling.")
+    line: Positive = Field(
+        default=0.1, description="RMS error of any line's equivalent width over the line's RMS, over box and regions."
+    )
+
+
+class FreshLimits(_Frozen):
+    """What must hold at labels drawn after training, where no spectrum was computed.
+
+    Sizes give an island of 1e-5 of the box five draws on average. The other figures are in units that the gate set
+    sets itself: its largest residuals, its judges' RMSE.
+    """
+
+    spectra: int = Field(default=524_288, ge=64, description="Labels drawn in the box, each looked at by itself.")
+    lines: int = Field(default=256, ge=8, description="Lines of 192 spectra through the box along each label.")
+    coarse: int = Field(
+        default=98_304,
+        ge=256,
+        description="Spectra on further lines along each label, in steps as wide as it is smooth.",
+    )
+    resemblance: Positive = Field(
+        default=3.0,
+        description="What principal components of the gate set leave of any pixel, over the most that they leave of "
+        "the gate set's own spectra near it.",
+    )
+    outlier: Positive = Field(
+        default=15.0, description="A judge's error of any label, over its largest on the gate set near it."
+    )
+    ratio: Positive = Field(default=1.5, description="RMSE of the judges at fresh labels over that on the gate set.")
+    jump: Positive = Field(
+        default=0.4, description="Break of the flux along a label, as a shift of it in units of its RMSE."
+    )
+    kink: Positive = Field(default=0.08, description="The same where half of all lines have one in the same place.")
+    pixel_jump: Positive = Field(default=0.05, description="Largest break of any pixel's flux along a label.")
+
+
 class GateLimits(_Frozen):
     """Limits and margins; those by label are given for every accuracy label, in its unit if it has one."""
 
@@ -42,6 +87,14 @@ class GateLimits(_Frozen):
     region_ratio: ByLabel = Field(description="Largest RMSE generated / RMSE test in any bin.")
     region_skill: float = Field(lt=1, description="Skill of the judge in a bin below which the bin is not informative.")
     flux_error: FluxCeilings = Field(description="Largest flux errors.")
+    grid: str = Field(
+        default="",
+        pattern="^([0-9a-f]{12,64})?$",
+        description="Digest of the gate set, or 12 digits of it or more; absent: the embedded one, else the one of the "
+        "first promotion.",
+    )
+    pixels: PixelLimits = Field(default_factory=PixelLimits, description="Largest errors of single pixels and lines.")
+    fresh: FreshLimits = Field(default_factory=FreshLimits, description="At labels drawn after training.")
 
     @property
     def by_label(self) -> dict[str, ByLabel]:

@@ -1,7 +1,7 @@
 """The gate itself: whether a challenger may serve as champion."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,31 @@ from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5
 from stellar_emulator.gate.against_champion import champion_criteria
 from stellar_emulator.gate.bins import cells
 from stellar_emulator.gate.candidate import Candidate
+from stellar_emulator.gate.coverage import coverage, coverage_criterion, coverage_table
 from stellar_emulator.gate.decision import Criterion, Decision
 from stellar_emulator.gate.evidence import Evidence
 from stellar_emulator.gate.evidence_criteria import evidence_criteria
 from stellar_emulator.gate.fidelity import fidelity_criteria, flux_figures
+from stellar_emulator.gate.fresh import examine, fresh_criteria, typical
 from stellar_emulator.gate.label_statistics import LabelStatistics, label_statistics
 from stellar_emulator.gate.labels import label_criteria, smooth_warnings, strictly_matched
-from stellar_emulator.gate.measured_spectra import Measured, measure
-from stellar_emulator.grid.store import Rows
+from stellar_emulator.gate.measured_spectra import Measured, Spectra, measure
+from stellar_emulator.gate.pixels import pixel_criteria, pixel_table
 
 
 def decide(
     contract: Contract,
-    spectra: Rows,
+    spectra: Spectra,
     challenger: Candidate,
     champion: Candidate | None,
     evidence: Evidence,
     seed: int,
     extra: Sequence[Criterion] = (),
+    fresh_seed: int = 0,
 ) -> Decision:
-    """Judge a challenger on computed spectra that nothing else reads; ``extra`` holds the criteria of "serves".
+    """Judge a challenger on computed spectra that nothing else reads, and at labels that were drawn after training.
+
+    extra: the criteria of "serves". fresh_seed: by `fresh_labels.fresh_seed`, from the challenger's own digests.
 
     Raises
     ------
@@ -42,13 +47,24 @@ def decide(
     limits_of(contract)
     if not len(spectra.labels):
         raise InputError("the gate set holds no spectra: compute it with the contract's gate_seed")
-    return weigh(contract, measure(contract, spectra, challenger, champion), evidence, seed, extra)
+    measured = measure(contract, spectra, challenger, champion)
+    known = typical(contract, measured)
+    fresh = examine(contract, limits_of(contract), challenger, known, fresh_seed)
+    found = fresh_criteria(contract, limits_of(contract), known, fresh)
+    runs = np.unique(measured.labels[:, contract.columns(contract.run_labels)], axis=0)
+    covered = coverage(contract, runs)
+    decision = weigh(contract, measured, evidence, seed, [*found, coverage_criterion(covered), *extra])
+    return replace(
+        decision,
+        settings={**decision.settings, "fresh_seed": fresh_seed},
+        tables={**decision.tables, "coverage": coverage_table(covered)},
+    )
 
 
 def weigh(
     contract: Contract, measured: Measured, evidence: Evidence, seed: int, extra: Sequence[Criterion] = ()
 ) -> Decision:
-    """Decide on what was measured. Raises `InputError` if the contract has no limits for the gate."""
+    """Decide on what was measured on the gate set. Raises `InputError` if the contract has no limits for the gate."""
     limits = limits_of(contract)
     with np.errstate(invalid="ignore", divide="ignore"):
         figures = label_statistics(contract, limits, measured, seed)
@@ -58,6 +74,7 @@ def weigh(
             *label_criteria(contract, limits, figures),
             *(cell.criterion for cell in bins),
             *fidelity_criteria(contract, limits, measured),
+            *pixel_criteria(contract, limits, measured.pixels),
             *champion_criteria(limits, measured, seed),
             *extra,
         ]
@@ -79,6 +96,7 @@ def weigh(
             "labels": _label_table(contract, figures),
             "regions": [asdict(cell) for cell in bins],
             "flux_error": _flux_table(contract, measured),
+            "pixels": pixel_table(contract, measured.pixels),
         },
         measured=measured,
     )

@@ -11,7 +11,19 @@ from stellar_emulator.gate.measured_spectra import Measured
 SCHEMA = 1
 """Raised when a field of the record changes its meaning; see docs/decision.md."""
 
-SECTIONS = ("evidence", "judge", "match", "shift", "regions", "fidelity", "champion", "serves")
+SECTIONS = (
+    "evidence",
+    "judge",
+    "match",
+    "shift",
+    "regions",
+    "fidelity",
+    "pixels",
+    "fresh",
+    "smooth",
+    "champion",
+    "serves",
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ class Evidence:
     found (each model, each grid; the pinned preset and each judge's); all of one mapping must be equal. leaked_runs:
     gate runs that any of the models saw in training, validation or test. validation_passed: grid validation of the
     training grid and of the gate grid. attempts_before: decisions made on this gate set before this one.
-    judge_seeds: one for each of the challenger's judges.
+    judge_seeds: one for each of the challenger's judges. departures: what the contract asks less of, or otherwise, than
+    the contract of the champion.
     """
 
     smoke: bool
@@ -22,3 +23,4 @@ class Evidence:
     validation_passed: bool
     attempts_before: int
     judge_seeds: tuple[int, ...]
+    departures: tuple[str, ...] = ()

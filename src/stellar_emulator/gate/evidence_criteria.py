@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.gate.evidence import Evidence
@@ -9,21 +12,57 @@ from stellar_emulator.gate.measured_spectra import Measured
 
 SECTION = "evidence"
 
+APART = 0.01
+"""Of the RMSE: judges of one architecture and different seeds differ by about as much as they err."""
+
 
 def evidence_criteria(limits: GateLimits, measured: Measured, evidence: Evidence) -> list[Criterion]:
     """Ask for enough runs, spectra and judges, one contract, one preset, nothing leaked, valid grids, no smoke."""
-    spectra, judges = len(measured.run), len(measured.test)
+    spectra = len(measured.run)
     attempts = f"attempt {evidence.attempts_before + 1} on this gate set"
     return [
         _at_least("runs", measured.runs, limits.runs, attempts),
         _at_least("spectra", spectra, limits.spectra),
-        _at_least("judges of different seeds", min(judges, len(set(evidence.judge_seeds))), limits.judges),
+        _judges(limits, measured, evidence),
         _one_digest("contracts", evidence.contract_digests),
         _one_digest("presets of the judges", evidence.judge_presets),
         Criterion(SECTION, "gate runs that a model saw", evidence.leaked_runs, 0, evidence.leaked_runs == 0, rule="=="),
+        Criterion(
+            SECTION,
+            "fields in which the contract is not the champion's",
+            len(evidence.departures),
+            0,
+            not evidence.departures,
+            note=_named(evidence.departures),
+            rule="==",
+        ),
         _yes("grid validation passed", evidence.validation_passed),
         _yes("not smoke-trained", not evidence.smoke),
     ]
+
+
+def _judges(limits: GateLimits, measured: Measured, evidence: Evidence) -> Criterion:
+    """Judges count by their seeds and by what they answer: the same weights under another name are one judge."""
+    apart = judges_apart(measured.test)
+    note = "" if apart == len(measured.test) else f"{len(measured.test)} judges, {apart} that answer differently"
+    return _at_least("judges of different seeds", min(apart, len(set(evidence.judge_seeds))), limits.judges, note)
+
+
+def judges_apart(test: NDArray[np.float64]) -> int:
+    """Judges whose errors (judges, n, labels) differ from those of all before by `APART` of their RMSE."""
+    kept: list[NDArray[np.float64]] = []
+    for errors in test:
+        scale = APART * np.sqrt((errors**2).mean(axis=0))
+        # Written so that NaN, which a broken judge answers, counts as different and is refused for its skill.
+        if all(not (np.sqrt(((errors - other) ** 2).mean(axis=0)) < scale).all() for other in kept):
+            kept.append(errors)
+    return len(kept)
+
+
+def _named(departures: tuple[str, ...]) -> str:
+    if not departures:
+        return ""
+    return f"{'; '.join(departures)}: another contract wants names of its own for its models"
 
 
 def _at_least(name: str, figure: int, bound: int, note: str = "") -> Criterion:

@@ -13,8 +13,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.flux_residuals import residual_map
 from stellar_emulator.figures.gate import error_densities, ratio_intervals
 from stellar_emulator.gate.decision import SECTIONS, Criterion, Decision
-from stellar_emulator.gate.measured_spectra import Measured
-from stellar_emulator.grid.store import Rows
+from stellar_emulator.gate.measured_spectra import Measured, Spectra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,29 +37,37 @@ _BLURBS = {
     "shift": "How far a label moves when a computed spectrum is replaced by the generated one.",
     "regions": "The same ratio bin by bin; bins where the judges have no skill do not count.",
     "fidelity": "The flux itself, so that a fault which no judge sees is seen.",
+    "pixels": "Every pixel and every line by itself, over the box and in each part of it: none hides behind a mean.",
+    "fresh": "Spectra at labels drawn after training, by a seed that follows from the models: each looks like a true "
+    "one of these labels, to the data contract, to the gate set's spectra and to the judges.",
+    "smooth": "Lines through the box along each label: flux neither jumps nor bends where true spectra do not.",
     "champion": "Nothing that serves is replaced by something worse.",
     "serves": "The registered files answer, and refuse what they should.",
 }
 
 
-def page(contract: Contract, spectra: Rows, decision: Decision, record: Mapping[str, Any]) -> str:
+def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mapping[str, Any]) -> str:
     """HTML of one decision; ``record`` is what ``decision.json`` holds, with digests, versions, who and when."""
     promoted = "promoted" if decision.promoted else "refused"
     strict = "met" if decision.strict else "not met"
+    evaluation = str(record.get("evaluation") or "")
+    kind = "evaluation only, " if evaluation else ""
     facts = f"Attempt {decision.attempts_before + 1} on this gate set (spectra {spectra.digest}). "
     return "\n".join(
         [
             "<!doctype html>",
-            f'<html lang="en"><head><meta charset="utf-8"><title>{contract.name}: {promoted}</title>',
+            f'<html lang="en"><head><meta charset="utf-8"><title>{contract.name}: {kind}{promoted}</title>',
             f"<style>{_STYLE}</style></head><body>",
-            f'<h1 class="{promoted}">{escape(contract.name)}: {promoted}</h1>',
+            f'<h1 class="{promoted}">{escape(contract.name)}: {kind}{promoted}</h1>',
             f"<p>{facts}The strict ratio on every label, reported and not counted, is {strict}.</p>",
+            *([f"<p>An evaluation moves no champion: {escape(evaluation)}.</p>"] if evaluation else []),
             *(f"<p>Warning: {escape(warning)}.</p>" for warning in decision.warnings),
             _refusals(decision),
             "<h2>Accuracies</h2>",
             _accuracies(decision),
             *_figures(contract, decision),
             *(_section(section, decision.criteria) for section in SECTIONS),
+            _coverage(decision),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
             "</body></html>",
@@ -69,10 +76,18 @@ def page(contract: Contract, spectra: Rows, decision: Decision, record: Mapping[
 
 
 def _refusals(decision: Decision) -> str:
-    reasons = [f"{row.section}: {row.name}" for row in decision.refusals]
+    reasons = [_reason(row) for row in decision.refusals]
     reasons += [f"{section}: not examined" for section in decision.unexamined]
     items = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return f"<p>Refused by</p><ul>{items}</ul>" if items else ""
+
+
+def _reason(row: Criterion) -> str:
+    """What refused, with its figure against the bound and where, so that nobody has to look it up."""
+    figures = (
+        "" if row.figure is None or row.bound is None else f": {row.figure:.4g}, asked is {row.rule} {row.bound:.4g}"
+    )
+    return f"{row.section}: {row.name}{figures}{f' ({row.note})' if row.note else ''}"
 
 
 def _accuracies(decision: Decision) -> str:
@@ -115,6 +130,13 @@ def _section(section: str, criteria: Iterable[Criterion]) -> str:
         _table(("criterion", "figure", "bound", "verdict", "note"), cells, classes) if rows else "<p>Not examined.</p>"
     )
     return f"<h2>{section.capitalize()}</h2><p>{escape(_BLURBS[section])}</p>{body}"
+
+
+def _coverage(decision: Decision) -> str:
+    """Cells that no gate run lies in, all of them by name."""
+    cells = "".join(f"<li>{escape(row['cell'])}</li>" for row in decision.tables.get("coverage", ()))
+    told = "No computed spectrum says what the flux should be there; promote --fresh_runs N computes some first there."
+    return f"<h2>Cells without a gate run</h2><p>{told}</p><ul>{cells}</ul>" if cells else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:

@@ -8,7 +8,10 @@ from mlflow.exceptions import MlflowException
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.gate.evidence import Evidence
-from stellar_emulator.grid.store import Grid, run_hashes
+from stellar_emulator.gate.leaks import near_runs, rounded_hashes
+from stellar_emulator.grid.known_runs import RUN_LABELS, from_text, unique_run_labels
+from stellar_emulator.grid.sampling import run_hash
+from stellar_emulator.grid.store import Grid
 from stellar_emulator.networks.preset import read_preset
 from stellar_emulator.promotion.candidates import RegisteredPair, preset_digest
 
@@ -47,16 +50,22 @@ def gather(contract: Contract, gate: Grid, challenger: RegisteredPair, attempts_
 
 
 def leaked_runs(contract: Contract, gate: Grid, challenger: RegisteredPair) -> Sequence[str]:
-    """Hashes of gate runs that any of the models saw in training, validation or test."""
-    seen = {
-        value
-        for model in challenger.models.values()
-        for part in ("seen_runs", "test_runs")
-        for value in model.metadata[part]
-    }
+    """Hashes of gate runs that any of the models saw in training, validation or test, as they are or nearly so.
+
+    Models tell the labels of their runs, and runs too near to be others count. Those that were trained before they told
+    them have hashes alone, which are compared with those of the gate's labels as they are and rounded.
+    """
+    own = unique_run_labels(gate, contract)
+    known = [model.metadata for model in challenger.models.values()]
+    seen = {value for metadata in known for part in ("seen_runs", "test_runs") for value in metadata[part]}
     digits = {len(value) for value in seen}
-    hashes = {str(value) for value in run_hashes(gate, contract)}
-    return sorted(value for value in hashes if any(value[:count] in seen for count in digits))
+    near = set[int]()
+    for text in {metadata[RUN_LABELS] for metadata in known if RUN_LABELS in metadata}:
+        near |= set(near_runs(contract, own, from_text(text, contract)).tolist())
+    rounded = enumerate(rounded_hashes(contract, own))
+    near |= {place for place, hashes in rounded if any(value[:count] in seen for value in hashes for count in digits)}
+    hashes = run_hash(own)
+    return sorted(hashes[place] for place in near)
 
 
 def _validation_run(challenger: RegisteredPair) -> Run | None:

@@ -17,6 +17,7 @@ from stellar_emulator.evaluation.measured import emulator_measures, in_regions, 
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.promotion.candidates import RegisteredPair
+from stellar_emulator.promotion.gate_set import GateSpectra
 
 ROWS_MEASURED = 4096
 """Spectra of the gate set, evenly spread over it, that errors are measured on."""
@@ -36,9 +37,9 @@ _SMALLEST = 1e-12
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def stated_criteria(contract: Contract, spectra: Rows, pair: RegisteredPair) -> list[Criterion]:
+def stated_criteria(contract: Contract, spectra: Rows | GateSpectra, pair: RegisteredPair) -> list[Criterion]:
     """Criteria of section "evidence": by what factor the errors that both models state differ from measured ones."""
-    rows = np.arange(0, len(spectra.labels), max(1, len(spectra.labels) // ROWS_MEASURED))
+    rows = slice(None, None, max(1, len(spectra.labels) // ROWS_MEASURED))
     labels, flux = spectra.labels[rows], spectra.flux[rows]
     runs = np.array([len(np.unique(spectra.run_id[rows][inside])) for inside in in_regions(contract, labels)])
     stated = _stated(pair.emulator.bundle)

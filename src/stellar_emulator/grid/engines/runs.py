@@ -297,6 +297,24 @@ def compute_run(engine: Engine, contract: Contract, labels: NDArray[np.float64])
         return FailedRun(tuple(labels.tolist()), " ".join(str(error).split()))
 
 
+def compute_runs(
+    engine: Engine, contract: Contract, labels: NDArray[np.float64], workers: int | None = None
+) -> list[IntrinsicSpectrum | FailedRun]:
+    """Compute runs of some labels (runs, run labels) on this machine's cores, in order, and keep nothing on disk.
+
+    Raises
+    ------
+    InputError
+        If the engine can't serve the contract.
+    SetupError
+        If gfortran or a part is missing.
+    """
+    engine.install(require_served(engine, contract))
+    with _client(workers, None) as client:
+        found = dict(_outcomes(client, engine, contract, iter(list(enumerate(labels)))))
+    return [found[number] for number in range(len(labels))]
+
+
 def _outcomes(
     client: Client, engine: Engine, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
 ) -> Iterator[tuple[int, IntrinsicSpectrum | FailedRun]]:
