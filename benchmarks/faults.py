@@ -33,7 +33,7 @@ from stellar_emulator.grid.source import embedded_folder, open_source
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.system.say import say
 
-Labels = NDArray[np.floating]
+Labels = NDArray[np.float64]
 Flux = NDArray[np.float32]
 
 SEED = 19
@@ -67,7 +67,8 @@ class Fault:
     def into(self, emulator: Model) -> Model:
         """The emulator with this fault."""
 
-        def faulty(labels: Labels) -> Flux:
+        def faulty(given: NDArray[np.floating]) -> Flux:
+            labels = given.astype(np.float64, copy=False)
             flux, rows = emulator(labels), self.touches(labels)
             if rows.any():
                 flux = flux.copy()
