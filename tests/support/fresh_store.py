@@ -1,5 +1,6 @@
 """New tracking stores, copied: MLflow takes seconds to make the tables of one."""
 
+import atexit
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,6 +13,8 @@ import mlflow
 from stellar_emulator.registry.tracking_store import open_store
 
 _FOLDER = TemporaryDirectory(prefix="stellar-emulator-store-")
+# Else the interpreter cleans it up, too, with a warning.
+atexit.register(_FOLDER.cleanup)
 
 
 def fresh_store(folder: Path) -> str:
