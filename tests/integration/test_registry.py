@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from rounding import assert_within, both, chain_error
 from stellar_emulator import Emulator, Validator
-from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
@@ -146,9 +146,10 @@ def test_resolve_finds_the_same_bundle_in_every_way(contract: Contract, store: P
     folders = {read.resolve(name, which) for which in ways}
     assert len(folders) == 1
     emulator = Emulator.load(folders.pop())
-    assert emulator.contract == contract
+    own = parse_contract(contract.source)  # further expectations of grids are no part of a model's contract
+    assert emulator.contract == own
     assert_close(emulator(middle(contract)), contract)
-    assert Validator.load(read.resolve(contract.models.validator, "latest")).contract == contract
+    assert Validator.load(read.resolve(contract.models.validator, "latest")).contract == own
     assert read.resolve(name, str(tmp_path)) == tmp_path
 
 
