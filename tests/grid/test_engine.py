@@ -64,8 +64,8 @@ def test_what_an_engine_does_not_serve_is_named() -> None:
 
 
 def test_synspec_takes_abundances_of_single_elements() -> None:
-    lines = synspec._control(5777.0, 4.44, 0.1, {"ca": 0.3, "n": -0.2}).splitlines()
-    plain = synspec._control(5777.0, 4.44, 0.1, {}).splitlines()
+    lines = synspec._control(synspec.Stellar(5777.0, 4.44, 0.1, 1.0, elements={"ca": 0.3, "n": -0.2})).splitlines()
+    plain = synspec._control(synspec.Stellar(5777.0, 4.44, 0.1, 1.0)).splitlines()
     changed = [number for number, pair in enumerate(zip(plain, lines, strict=True)) if pair[0] != pair[1]]
     ratios = {number - 5: float(lines[number].split()[1]) / float(plain[number].split()[1]) for number in changed}
     assert {synspec.SYMBOLS[place] for place in ratios} == {"ca", "n"}

@@ -4,7 +4,7 @@ import hashlib
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -25,6 +25,8 @@ from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.contract.roles import ELEMENT, ELEMENT_NAME, RESOLUTION, ROLES, Kind, inferred_role, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
+
+LineDataName = Literal["published", "calibrated"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -250,6 +252,11 @@ class Contract(_Frozen):
     limb_darkening: LimbDarkening | None = Field(
         default=None, description="Of intrinsic spectra that come without; absent: they have their own, or need none."
     )
+    line_data: LineDataName = Field(
+        default="published",
+        description="Of its runs: `published`, line lists as their authors left them, or `calibrated` on reference "
+        "stars.",
+    )
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra serve this one too; absent: its own."
     )
@@ -291,7 +298,8 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without the fields that contracts of before do not have, where this one has not either."""
-        return {name: value for name, value in handler(self).items() if name != "limb_darkening" or value is not None}
+        unsaid = {"limb_darkening": None, "line_data": "published"}
+        return {name: value for name, value in handler(self).items() if name not in unsaid or value != unsaid[name]}
 
     def _check_roles(self) -> None:
         for label in self.labels:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stellar_emulator.contract.axis import IntrinsicAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.grid.engines.base import element_of
 from stellar_emulator.grid.engines.intrinsic import (
@@ -18,6 +19,7 @@ from stellar_emulator.grid.engines.intrinsic import (
     synthesis_range,
 )
 from stellar_emulator.grid.engines.synspec import atmosphere, parts, run
+from stellar_emulator.grid.engines.synspec.line_data import PUBLISHED, LineData, line_data_of
 
 KNOWN_LIMITS = (
     "Local thermodynamic equilibrium throughout; the cores of the Ca II triplet are not.",
@@ -39,8 +41,10 @@ KNOWN_LIMITS = (
 class Synspec:
     """SYNSPEC 54, see `run`. Abundances of single elements change the opacities, not the structure."""
 
+    line_data: LineData = PUBLISHED
     name: str = "synspec"
     labels: tuple[str, ...] = ("teff", "logg", "m_h", "vmicro")
+    optional: tuple[str, ...] = ("alpha_m",)
     elements: frozenset[str] = frozenset(run.SYMBOLS[2:])
     medium: Medium = "air"
     known_limits: tuple[str, ...] = KNOWN_LIMITS
@@ -48,9 +52,14 @@ class Synspec:
     def provenance(self) -> dict[str, Any]:
         return {
             "parts": {part.requirement: part.sha256 for part in parts.ALL_PARTS},
-            "synspec_settings": dict(run.SETTINGS),
+            "synspec_settings": {
+                **run.SETTINGS,
+                "molecules_below_teff": self.line_data.molecules_below,
+                "titanium_oxide_below_teff": self.line_data.titanium_oxide_below,
+            },
             "compiler_flags": list(run.COMPILER_FLAGS),
             "abundances": "Asplund, Grevesse, Sauval & Scott 2009 (ARA&A 47, 481), scaled by [M/H] from lithium up",
+            **self.line_data.provenance(),
         }
 
     def machine(self) -> dict[str, str]:
@@ -60,21 +69,31 @@ class Synspec:
         return {"compiler": done.stdout.partition("\n")[0]}
 
     def install(self, axis: IntrinsicAxis) -> None:
-        run.install(*synthesis_range(axis))
+        run.install(*synthesis_range(axis), self.line_data)
 
     def synthesise(self, axis: IntrinsicAxis, labels: Mapping[str, float]) -> IntrinsicSpectrum:
         shortest, longest = synthesis_range(axis)
-        stellar = {name: labels[name] for name in self.labels}
-        single = {element_of(name): value for name, value in labels.items() if name not in self.labels}
-        done = run.synthesise(
-            run.install(shortest, longest), **stellar, shortest=shortest, longest=longest, elements=single
-        )
+        stellar = stellar_of(labels)
+        done = run.synthesise(run.install(shortest, longest, self.line_data), stellar, shortest, longest)
+        alpha = stellar.alpha_m if "alpha_m" in labels else None
         return IntrinsicSpectrum(
             flux=bin_averages(done.wavelength, done.flux / done.continuum, axis.edges),
             continuum=np.interp(continuum_wavelengths(axis), done.wavelength, done.continuum),
             limb_darkening=done.limb_darkening,
-            atmosphere_distance=atmosphere.distance_to_training_set(stellar["teff"], stellar["logg"], stellar["m_h"]),
+            atmosphere_distance=atmosphere.distance_to_training_set(stellar.teff, stellar.logg, stellar.m_h, alpha),
         )
 
 
+def stellar_of(labels: Mapping[str, float]) -> run.Stellar:
+    """What SYNSPEC is told of a contract's run labels, by name; all others than these are of single elements."""
+    known = ("teff", "logg", "m_h", "vmicro", "alpha_m")
+    elements = {element_of(name): value for name, value in labels.items() if name not in known}
+    return run.Stellar(**{name: labels[name] for name in known if name in labels}, elements=elements)
+
+
 SYNSPEC = Synspec()
+
+
+def synspec_for(contract: Contract, line_data: str | None = None) -> Synspec:
+    """SYNSPEC with the line data that a contract names, or with others for a trial."""
+    return Synspec(line_data_of(line_data or contract.line_data))
