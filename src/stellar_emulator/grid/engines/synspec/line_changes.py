@@ -7,6 +7,7 @@ isotopes), or log gf of one molecule's whole list, or takes a line in from MOOG'
 
 import csv
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
@@ -155,9 +156,11 @@ def _row(path: Path, number: int, given: dict[str, str]) -> LineChange:
         raise InputError(f"{path}, line {number}: source must be {GAIA_ESO} or {MOOG}, got {given['source']!r}")
     for name in COLUMNS[:-2]:
         try:
-            values[name] = float(given[name])
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}, line {number}: {name} must be a number, got {given[name]!r}") from error
+            values[name] = value = float(given[name])
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(f"{path}, line {number}: {name} must be a number, got {given[name]!r}")
     return LineChange(**values)  # type: ignore[arg-type]
 
 
