@@ -47,8 +47,6 @@ def test_a_compact_grid_shows_the_same_spectra_in_less_space(whole: Path, tmp_pa
     assert done.largest_loss == pytest.approx(loss.max(), rel=1e-6)
     failed = shards.read_provenance(tmp_path / "small")["failed"]
     assert failed == {str(SHARD + 1): {"labels": [1, 2], "reason": "none"}}
-        str(SHARD + 1): {"labels": [1, 2], "reason": "none"}
-    }
     assert done.components < SHARD
     assert "largest loss" in done.summary
 

@@ -51,7 +51,10 @@ def test_another_engine_fills_shards_and_is_named(tmp_path: Path) -> None:
 
 
 def test_what_an_engine_does_not_serve_is_named() -> None:
-    with pytest.raises(InputError, match=r"seam can't be synthesised with synspec: it needs .* vmicro .got teff"):
+    with pytest.raises(
+        InputError,
+        match=r"seam can't be synthesised with synspec: it needs .* vmicro, and no other than alpha_m .got teff",
+    ):
         require_served(SYNSPEC, seam_contract(TEFF))
     with pytest.raises(InputError, match=r"needs an intrinsic axis in vacuum \(got air\) and the run labels teff"):
         require_served(LineEngine(), seam_contract(TEFF))
