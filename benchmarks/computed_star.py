@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,11 +106,6 @@ def seen(intrinsic: NDArray[np.float64], wavelength: NDArray[np.float64], nuisan
     return np.interp(at_rest(wavelength, nuisance.velocity), AXIS.wavelength, smoothed(intrinsic, nuisance.sigma))
 
 
-def rotated(intrinsic: NDArray[np.float64], vsini: float) -> NDArray[np.float64]:
-    """Intrinsic flux with rotation as a Gaussian of the same variance: enough below 10 km/s."""
-    return smoothed(intrinsic, 0.44 * vsini) if vsini > 0.0 else intrinsic
-
-
 @dataclass(frozen=True)
 class Overlay:
     """A computed spectrum over an observed one.
@@ -138,6 +132,12 @@ class Overlay:
     def near_ca(self, half_width: float) -> NDArray[np.bool_]:
         return np.any([np.abs(self.rest - line) <= half_width for line in CA_II], axis=0)
 
+    def at_ca(self, nearest: float, farthest: float) -> float:
+        """Mean of observed minus computed at some distance in Angstrom from the Ca II lines, masked or not."""
+        distance = np.min([np.abs(self.rest - line) for line in CA_II], axis=0)
+        chosen = (distance >= nearest) & (distance <= farthest) & np.isfinite(self.star.error)
+        return float(np.mean((self.star.flux / self.continuum - self.model)[chosen])) if chosen.any() else np.nan
+
     def rms(self, without_ca: float = 0.0) -> float:
         return float(np.sqrt(np.nanmean(self._outside(without_ca) ** 2)))
 
@@ -162,6 +162,7 @@ class Laying:
     noise_floor: float = 0.006
     resolution: float = 10000.0
     masked: tuple[tuple[float, float], ...] = ()
+    outlier: float = 0.08
 
 
 @dataclass
@@ -186,7 +187,7 @@ class Laid:
         return usable
 
     def over(self, intrinsic: NDArray[np.float64], nuisance: Nuisance) -> Overlay:
-        """The continuum fitted: linear least squares, outliers above five deviations left out in a second round."""
+        """The continuum fitted: linear least squares, outliers left out in a second round."""
         model, usable = seen(intrinsic, self.star.wavelength, nuisance), self.usable(nuisance)
         scale = float(np.median(self.star.flux[usable]))
         for _ in range(2):
@@ -195,7 +196,7 @@ class Laid:
             found, *_ = np.linalg.lstsq(columns / spread[:, None], self.star.flux[usable] / spread, rcond=None)
             continuum = self.basis @ found
             left = (self.star.flux / continuum - model)[usable]
-            keep = np.abs(left) < np.maximum(6.0 * 1.4826 * np.median(np.abs(left)), 0.04)
+            keep = np.abs(left) < np.maximum(8.0 * 1.4826 * np.median(np.abs(left)), self.how.outlier)
             usable[np.flatnonzero(usable)[~keep]] = False
         return Overlay(self.star, nuisance, model, continuum, usable)
 
@@ -222,7 +223,8 @@ class Laid:
 
     def _misfit(self, intrinsic: NDArray[np.float64], nuisance: Nuisance) -> float:
         found = self.over(intrinsic, nuisance)
-        return float(np.nanmedian(np.abs(found.residual)))
+        left = (found.star.flux / found.continuum - found.model)[self.usable(nuisance)]
+        return float(np.mean(np.minimum(np.abs(left), 0.2)))
 
 
 @dataclass(frozen=True)
@@ -337,8 +339,3 @@ def nuisance_columns(overlay: Overlay) -> list[NDArray[np.float64]]:
     velocity = np.gradient(overlay.model, overlay.star.wavelength) * overlay.star.wavelength / SPEED_OF_LIGHT
     width = np.gradient(velocity, overlay.star.wavelength) * overlay.star.wavelength / SPEED_OF_LIGHT
     return [-velocity, overlay.nuisance.sigma * width]
-
-
-def cached_spectra() -> Path:
-    """Folder of the spectra that `Computer` keeps."""
-    return cache_folder() / "computed-stars"

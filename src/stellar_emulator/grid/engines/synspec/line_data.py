@@ -28,7 +28,7 @@ class LineData:
     @property
     def suffix(self) -> str:
         """Of the cache folder of its lists: other lists lie in another one."""
-        return "" if self.name == PUBLISHED.name else f"-{self.name}-{self.changes.digest[:12]}"
+        return f"{self.name}-{self.changes.digest[:12]}"
 
     def write(self, folder: Path, shortest: float, longest: float) -> None:
         """Write all lists between two air wavelengths in Angstrom in SYNSPEC's format."""

