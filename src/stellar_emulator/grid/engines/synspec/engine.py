@@ -21,20 +21,31 @@ from stellar_emulator.grid.engines.intrinsic import (
 from stellar_emulator.grid.engines.synspec import atmosphere, parts, run
 from stellar_emulator.grid.engines.synspec.line_data import PUBLISHED, LineData, line_data_of
 
+_SCALED = "Scaled solar abundances with [alpha/M] = 0; no macroturbulence."
+_MOLECULES = "CN, C2 and FeH are computed below 7000 K only: at [M/H] = 1.2, logg 3 the spectrum steps by 0.001 there."
+
 KNOWN_LIMITS = (
     "Local thermodynamic equilibrium throughout; the cores of the Ca II triplet are not.",
     "Plane-parallel atmospheres: extended envelopes of giants are not described.",
     "Structures come from networks that reproduce C3K (ATLAS12) models, not from ATLAS9.",
     "Structures were computed with a microturbulence of 2 km/s, whatever the label says.",
-    "Scaled solar abundances with [alpha/M] = 0; no macroturbulence.",
+    _SCALED,
     "The line list holds no He I or Ne I lines: treat Teff above 11000 K with care.",
     "Hydrogen profiles are Lemke's; the alternative tables differ by up to 1.8 % in Paschen 14.",
     "Below 4000 K titanium oxide is too weak, and water and vanadium oxide are missing.",
-    "CN, C2 and FeH are computed below 7000 K only: at [M/H] = 1.2, logg 3 the spectrum steps by 0.001 there.",
+    _MOLECULES,
     "Hot stars of low gravity (logg below about 3.5 at 15000 K) and metal-rich cool giants lie outside the structures' "
     "training set: see atmosphere_distance.",
     "The continuum holds the Paschen pseudo-continuum of dissolved levels, which observers normalise differently.",
 )
+
+_CALIBRATED = {
+    _SCALED: "Abundances of single elements change lines, not structures; carbon is that of the Sun, so [N/M] stands "
+    "for CN as a whole, and the share of 13C is terrestrial; no macroturbulence.",
+    _MOLECULES: "Lines were calibrated on the Sun and few cool stars: those that hotter or metal-poor stars alone show "
+    "were not.",
+}
+"""What line data of the newer grids know instead."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,12 @@ class Synspec:
     optional: tuple[str, ...] = ("alpha_m",)
     elements: frozenset[str] = frozenset(run.SYMBOLS[2:])
     medium: Medium = "air"
-    known_limits: tuple[str, ...] = KNOWN_LIMITS
+
+    @property
+    def known_limits(self) -> tuple[str, ...]:
+        if self.line_data.name == PUBLISHED.name:
+            return KNOWN_LIMITS
+        return tuple(_CALIBRATED.get(limit, limit) for limit in KNOWN_LIMITS)
 
     def provenance(self) -> dict[str, Any]:
         return {

@@ -64,6 +64,9 @@ IONISATION_ENERGIES = {
 _HYDROGEN_RELATIVE_SPEED = 1.0e4
 """m/s: the speed at which ABO cross-sections are tabulated."""
 
+_FIRST_CROSS_SECTION = 20.0
+"""The list's damping column holds sigma.alpha above it, a factor on Unsold's formula below."""
+
 _BOHR_RADIUS = 5.29177e-11
 _BOLTZMANN = 1.380649e-23
 _ATOMIC_MASS = 1.66054e-27
@@ -71,7 +74,11 @@ _ATOMIC_MASS = 1.66054e-27
 
 @dataclass(frozen=True)
 class AtomicLine:
-    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, log10 damping."""
+    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, log10 damping.
+
+    barklem: whether van der Waals damping comes from cross-sections of Barklem et al.: such lines were chosen for
+    abundance analysis.
+    """
 
     wavelength: float
     species: float
@@ -82,6 +89,7 @@ class AtomicLine:
     log_radiative: float
     log_stark: float
     log_van_der_waals: float
+    barklem: bool = False
 
     def synspec_record(self) -> str:
         """SYNSPEC's eleven columns; a zero damping constant asks for SYNSPEC's classical formula."""
@@ -207,13 +215,14 @@ def _gaia_eso_lines(stream: Iterable[str]) -> Iterator[AtomicLine]:
             log_van_der_waals=_log_van_der_waals(
                 damping, element, stage, lower_ev + 12398.42 / float(to_vacuum(wavelength))
             ),
+            barklem=damping > _FIRST_CROSS_SECTION,
         )
 
 
 def _log_van_der_waals(damping: float, element: int, stage: int, upper_ev: float) -> float:
     if damping < 0.0:
         return damping
-    if damping > 20.0:
+    if damping > _FIRST_CROSS_SECTION:
         return _log_abo_width(damping, element)
     if damping == 0.0:
         return 0.0
