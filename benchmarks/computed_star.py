@@ -218,13 +218,25 @@ class Laid:
     def _first(self, intrinsic: NDArray[np.float64]) -> Nuisance:
         sigma = SPEED_OF_LIGHT / self.how.resolution / 2.3548
         velocities = np.arange(-120.0, 121.0, 4.0)
-        misfit = [self._misfit(intrinsic, Nuisance(v, sigma)) for v in velocities]
+        misfit = [self.misfit(intrinsic, Nuisance(v, sigma)) for v in velocities]
         return Nuisance(float(velocities[int(np.argmin(misfit))]), sigma)
 
-    def _misfit(self, intrinsic: NDArray[np.float64], nuisance: Nuisance) -> float:
+    def misfit(self, intrinsic: NDArray[np.float64], nuisance: Nuisance) -> float:
+        """Mean absolute residual, that of single pixels bounded."""
         found = self.over(intrinsic, nuisance)
         left = (found.star.flux / found.continuum - found.model)[self.usable(nuisance)]
         return float(np.mean(np.minimum(np.abs(left), 0.2)))
+
+
+def nearest(star: Star, computer: Computer, starts: Sequence[Mapping[str, float]], how: Laying) -> Mapping[str, float]:
+    """Of some labels to begin with, those whose computed spectrum resembles the star's most."""
+    laid = Laid(star, how)
+
+    def misfit(labels: Mapping[str, float]) -> float:
+        intrinsic = computer(labels)
+        return laid.misfit(intrinsic, laid.nuisance(intrinsic))
+
+    return min(starts, key=misfit)
 
 
 @dataclass(frozen=True)

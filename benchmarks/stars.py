@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.computed_star import CA_II, Computer, Fitted, Laying, fitted
+from benchmarks.computed_star import CA_II, Computer, Fitted, Laying, fitted, nearest
 from benchmarks.machine import table
 from benchmarks.star_files import Star, read_folder
 from stellar_emulator.errors import InputError
@@ -94,17 +94,26 @@ def _fits(stars: Sequence[Star], way: Way) -> dict[str, Fitted]:
 
 def fit_star(star: Star, way: Way) -> Fitted:
     """Fit one star, from the middle of its class and not from its literature labels."""
-    start = _start(star) | {name: 0.0 for name in ("alpha_m", "n_m") if name not in way.free}
     mask = CA_MASK if star.labels["m_h"] > MASKED_FROM else 0.0
     how = Laying(degree=4, ca_mask=mask, noise_floor=0.005, resolution=RESOLUTIONS.get(star.group, 8000.0))
+    fixed = {name: 0.0 for name in ("alpha_m", "n_m") if name not in way.free}
+    start = nearest(star, way.computer, [{**start, **fixed} for start in _starts(star)], how)
     return fitted(star, way.computer, way.free, start, how, way.priors)
 
 
-def _start(star: Star) -> dict[str, float]:
-    giant = star.cluster != "" or "giant" in star.kind
-    poor = "metal-poor" in star.kind
-    first = {"teff": 4600.0, "logg": 2.3, "vmicro": 1.5} if giant else {"teff": 5700.0, "logg": 4.3, "vmicro": 1.2}
-    return {**first, "m_h": -1.5 if poor else -0.1, "alpha_m": 0.3 if poor else 0.05, "n_m": 0.2 if giant else 0.0}
+def _starts(star: Star) -> list[dict[str, float]]:
+    """The same few for all stars of a class: what is computed there serves all of them."""
+    if "metal-poor" in star.kind:
+        base = {"vmicro": 1.8, "alpha_m": 0.35, "n_m": 0.2}
+        giants = [(4500.0, 1.2, -1.6), (4800.0, 1.7, -2.8)]
+        places = giants if "giant" in star.kind else [(5000.0, 4.5, -1.7), (6200.0, 4.1, -1.9)]
+    elif star.cluster or "giant" in star.kind:
+        base = {"vmicro": 1.5, "alpha_m": 0.05, "n_m": 0.2}
+        places = [(4250.0, 1.7, -0.1), (4750.0, 2.7, -0.1)]
+    else:
+        base = {"vmicro": 1.2, "alpha_m": 0.05, "n_m": 0.0}
+        places = [(5100.0, 4.4, -0.1), (5700.0, 4.3, -0.1), (6250.0, 4.2, -0.2)]
+    return [{"teff": teff, "logg": logg, "m_h": m_h, **base} for teff, logg, m_h in places]
 
 
 def _key(star: Star) -> str:
