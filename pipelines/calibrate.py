@@ -29,7 +29,7 @@ def main() -> int:
         "folder", type=Path, nargs="?", help="labels.csv and the spectra that it names; default: the Sun"
     )
     parser.add_argument("--output", type=Path, default=line_changes.TABLE)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     try:
         changes = calibrate(references(options.folder), options.rounds)

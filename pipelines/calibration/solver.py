@@ -66,7 +66,7 @@ class Share:
 
 
 class Solver:
-    """Rounds of Gauss-Newton; the Sun's derivatives are taken anew in each, those of other stars once."""
+    """Rounds of Gauss-Newton by the derivatives of the first (chords): residuals are computed anew in each."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -102,7 +102,7 @@ class Solver:
         return np.array([*by_line, *[DAMPING] * self.count, *wholes])
 
     def _share(self, star: Reference, state: State, number: int) -> Share:
-        overlay, design, names = self._design(star, state, number)
+        overlay, design, names = self._design(star, state)
         weight = 1.0 / star.laid.spread(overlay)[overlay.used]
         rows, target = design[overlay.used] * weight[:, None], overlay.residual[overlay.used] * weight
         inner, outer = rows.T @ rows, rows.T @ target
@@ -116,11 +116,11 @@ class Solver:
         solved = np.asarray(np.linalg.pinv(inner[width:, width:], rcond=1e-13, hermitian=True), dtype=np.float64)
         return Share(star, names, inner, outer, solved, width)
 
-    def _design(self, star: Reference, state: State, number: int) -> tuple[Overlay, NDArray[np.float64], list[str]]:
+    def _design(self, star: Reference, state: State) -> tuple[Overlay, NDArray[np.float64], list[str]]:
         """Derivatives of a star's pixels by lines, damping, wholes, then its free labels and nuisances."""
         computer = self.problem.computer(state)
         overlay = star.laid_over(computer(star.labels))
-        by_gf, by_damping = self._line_slopes(star, state, number)
+        by_gf, by_damping = self._line_slopes(star, state)
         by_label = self._label_slopes(star, computer)
         pixels = [(line, slope) for line, slope in by_gf.items()]
         pixels += [(self.count + line, slope) for line, slope in by_damping.items()]
@@ -135,20 +135,17 @@ class Solver:
         own += [overlay.model * column for column in star.laid.basis.T] + nuisance_columns(overlay)
         return overlay, np.concatenate([design, np.stack(own, axis=1)], axis=1), list(by_label)
 
-    def _line_slopes(self, star: Reference, state: State, number: int) -> tuple[Slopes, Slopes]:
-        name = f"{sorted(star.labels.items())}" if not star.free else star.star.name
-        fresh = f"{name} {number}" if not star.free else name
-        if fresh not in self.slopes:
-            first = self.slopes.get(f"{name} 0")
-            everything = range(len(self.problem.lines))
-            visible = everything if first is None else sorted(first[0])
-            by_gf = self.problem.slopes(state, star.labels, list(visible), gf=GF_STEP)
+    def _line_slopes(self, star: Reference, state: State) -> tuple[Slopes, Slopes]:
+        # Spectra of the Sun share its derivatives.
+        name = star.star.name if star.free else str(sorted(star.labels.items()))
+        if name not in self.slopes:
+            by_gf = self.problem.slopes(state, star.labels, range(self.count), gf=GF_STEP)
             by_gf = {line: slope for line, slope in by_gf.items() if _visible(slope)}
             sharp = star.how.resolution >= SHARP
             strong = [line for line, slope in by_gf.items() if _winged(slope)] if sharp else []
             by_damping = self.problem.slopes(state, star.labels, strong, damping=DAMPING_STEP) if strong else {}
-            self.slopes[fresh] = by_gf, by_damping
-        return self.slopes[fresh]
+            self.slopes[name] = by_gf, by_damping
+        return self.slopes[name]
 
     def _whole_slopes(self, star: Reference, state: State) -> Slopes:
         if star.star.name not in self.whole:

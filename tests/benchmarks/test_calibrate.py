@@ -81,7 +81,7 @@ def test_known_changes_are_found_on_two_stars_at_once() -> None:
     solver = Solver(problem)
     stars[1].labels["teff"] = 5900.0
     state = State(np.zeros(len(lines)), np.zeros(len(lines)), {})
-    for number in range(3):
+    for number in range(4):
         state = solver.round(state, number)
     rows = {row.wavelength: row for row in solver.table(state).rows}
     found = np.array([rows[place].log_gf_change if place in rows else 0.0 for place in PLACES])

@@ -9,14 +9,14 @@ from line_engine import LineEngine
 from seams import INSTRUMENT, LOGG, MACRO, TEFF, VSINI, seam_contract, seam_runs
 from synthetic import GAIA, SMALL
 
-from stellar_emulator.contract.contract import Contract, parse_contract
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import shards
 from stellar_emulator.grid.engines.base import RunFailedError, require_served, synthesised
 from stellar_emulator.grid.engines.journal import Journal
 from stellar_emulator.grid.engines.runs import compute_run, synthesize_runs
 from stellar_emulator.grid.engines.synspec import run as synspec
-from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
 from stellar_emulator.grid.expand import expanded, limb_darkening
 
 CALCIUM = "{name: ca_m, symbol: Ca, unit: dex, lower: -0.5, upper: 0.5, kind: run, role: element, accuracy: false}"
@@ -169,6 +169,23 @@ def test_a_journal_of_before_is_read(tmp_path: Path) -> None:
     assert spectrum.continuum is not None
     Journal(tmp_path).record(4, labels, shards.IntrinsicSpectrum(np.ones(4)))
     assert Journal(tmp_path).read(4)[1].continuum is None
+
+
+def test_the_contract_names_its_line_data() -> None:
+    stars = read_contract("rvs_stars")
+    assert synspec_for(stars).line_data.name == "calibrated"
+    assert synspec_for(stars, "published").line_data == SYNSPEC.line_data
+    assert synspec_for(GAIA) == SYNSPEC
+    assert "line_data" not in GAIA.model_dump()
+    assert "line_data" not in SYNSPEC.provenance()
+    told = synspec_for(stars).provenance()
+    assert set(told["line_data"]) == {"name", "sha256", "changed_lines", "weakest_molecules"}
+    require_served(synspec_for(stars), stars)
+    limits = synspec_for(stars).known_limits
+    assert not any("[alpha/M] = 0" in limit for limit in limits)
+    assert len(limits) == len(SYNSPEC.known_limits)
+    with pytest.raises(InputError, match="line_data: Input should be 'published' or 'calibrated'"):
+        parse_contract(stars.source.replace("line_data: calibrated", "line_data: best"))
 
 
 def element(name: str) -> str:
