@@ -210,8 +210,7 @@ def test_each_further_element_is_one_line_of_the_contract() -> None:
     wavelength = contract.intrinsic.wavelength
     titanium, calcium = np.abs(wavelength - 8548.09) < 0.2, np.abs(wavelength - 8541.0) < 0.2
     assert (moved["ti_m"][titanium].min(), moved["ca_m"][calcium].mean()) < (-0.03, -0.03)
-    assert abs(moved["ca_m"][titanium].mean()) < 0.25 * abs(moved["ti_m"][titanium].mean())
-    assert abs(moved["ti_m"][calcium].mean()) < 0.25 * abs(moved["ca_m"][calcium].mean())
+    assert np.abs(moved["ti_m"][calcium]).max() < 0.002
     # CN lies everywhere, a little of it.
     assert moved["n_m"].mean() < -0.002
     # Alone, elements given by themselves leave [alpha/M] what the structure and the others make of it.
