@@ -40,8 +40,8 @@ class Reference:
         return self.laid.over(intrinsic, self.nuisance)
 
 
-def references(folder: Path | None) -> list[Reference]:
-    """The Sun and, from a folder, the solar atlas and those stars whose ``use`` is calibrate, in groups by use here."""
+def references(folder: Path | None, stars: bool = True) -> list[Reference]:
+    """The Sun and, from a folder, the solar atlas and, with ``stars``, cool stars whose ``use`` is calibrate."""
     solar = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "vmicro": 1.0, "alpha_m": 0.0, "n_m": 0.0}
     fine = Laying(degree=8, resolution=20400, ca_mask=0.7, noise_floor=0.004, outlier=np.inf)
     sharp = Laying(degree=6, resolution=50000, ca_mask=0.7, noise_floor=0.01, outlier=np.inf)
@@ -52,7 +52,7 @@ def references(folder: Path | None) -> list[Reference]:
         if star.group == "sun":
             clean = without_telluric(star.without(GLITCHES), found[0].star).binned(3)
             found.append(Reference(clean, sharp, dict(solar), {}))
-        elif star.labels.get("teff", np.inf) < COOL:
+        elif stars and star.labels.get("teff", np.inf) < COOL:
             found.append(_star_reference(star))
     return found
 
