@@ -28,9 +28,7 @@ def main() -> int:
     parser.add_argument(
         "folder", type=Path, nargs="?", help="labels.csv and the spectra that it names; default: the Sun"
     )
-    parser.add_argument(
-        "--stars", choices=("all", "sun"), default="all", help="of the folder, or its atlas of the Sun"
-    )
+    parser.add_argument("--stars", choices=("all", "sun"), default="all", help="of the folder, or its atlas of the Sun")
     parser.add_argument("--output", type=Path, default=line_changes.TABLE)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

@@ -14,7 +14,7 @@ SHORTEST, LONGEST = 8366.5, 8893.5
 WEAKEST = -1.6
 """Crude strength (`_strength`) from which lines are looked at; about 1 mA in the Sun or a K giant."""
 
-WELL_STUDIED, OTHERS, HIGHLY_EXCITED, TAKEN_IN, DAMPING, MOLECULE = 0.15, 0.25, 0.35, 0.4, 0.1, 0.15
+WELL_STUDIED, OTHERS, HIGHLY_EXCITED, TAKEN_IN, DAMPING, MOLECULE = 0.15, 0.25, 0.35, 0.4, 0.1, 0.5
 """Standard deviations in dex of the prior: lines with Barklem's damping were chosen for abundance analysis; levels over
 5.5 eV have log gf of calculations alone; lines of MOOG's list were left out by others for a reason."""
 

@@ -24,7 +24,7 @@ LARGEST = 1.5
 """dex that a line may be changed by: one that asks for more is another line."""
 
 
-LARGEST_STEP = 0.6
+LARGEST_STEP = 0.4
 """dex in one round."""
 
 Slopes = dict[int, NDArray[np.float64]]
@@ -72,7 +72,6 @@ class Solver:
         self.problem = problem
         self.count = len(problem.lines)
         self.slopes: dict[str, tuple[Slopes, Slopes]] = {}
-        self.whole: dict[str, Slopes] = {}
         self.by_label: dict[str, dict[str, NDArray[np.float64]]] = {}
         self.shown: dict[int, list[str]] = {}
         self.errors: NDArray[np.float64] = np.zeros(0)
@@ -148,13 +147,12 @@ class Solver:
         return self.slopes[name]
 
     def _whole_slopes(self, star: Reference, state: State) -> Slopes:
-        if star.star.name not in self.whole:
-            base = self.problem.computer(state)(star.labels)
-            self.whole[star.star.name] = {
-                code: (self.problem.computer(state.with_whole(code, change + 0.1))(star.labels) - base) / 0.1
-                for code, change in state.wholes.items()
-            }
-        return self.whole[star.star.name]
+        """Anew in each round: a molecule's weak lines grow in proportion, so that one slope doesn't serve for long."""
+        base = self.problem.computer(state)(star.labels)
+        return {
+            code: (self.problem.computer(state.with_whole(code, change + 0.1))(star.labels) - base) / 0.1
+            for code, change in state.wholes.items()
+        }
 
     def _label_slopes(self, star: Reference, computer: Computer) -> dict[str, NDArray[np.float64]]:
         if star.star.name not in self.by_label:
