@@ -10,9 +10,9 @@ from contextlib import closing
 from http.client import HTTPConnection
 
 import pytest
-from stars import pair_folder
 from synthetic import GAIA, ROOT
 
+from stars import pair_folder
 from stellar_emulator.cli import main
 
 COMMAND = "import sys; from stellar_emulator.cli import main; sys.exit(main(sys.argv[1:]))"

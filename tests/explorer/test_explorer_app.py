@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from astropy.io import fits
-from stars import ARCHIVE, SUN, pair_of
 from synthetic import GAIA
 from tiny_models import Answer, Server, served_app
 
+from stars import ARCHIVE, SUN, pair_of
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.explorer.app import MAXIMUM_BYTES, PAGE, explorer_app
 from stellar_emulator.explorer.lines import METALS, named_lines

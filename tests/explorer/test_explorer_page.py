@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from stars import SUN, pair_of
 from synthetic import GAIA
 from tiny_models import served_app
 
+from stars import SUN, pair_of
 from stellar_emulator.explorer.app import explorer_app
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -1,8 +1,8 @@
 """Gives the tests of fitting one small pair for each contract."""
 
 import pytest
-from stars import ARCHIVE, GAIA, pair_of
 
+from stars import ARCHIVE, GAIA, pair_of
 from stellar_emulator.fitting.estimate import Pair
 
 

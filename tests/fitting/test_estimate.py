@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stars import ARCHIVE, GAIA, archive_spectrum, star
 
+from stars import ARCHIVE, GAIA, archive_spectrum, star
 from stellar_emulator.contract.medium import to_air, to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import estimate, forward

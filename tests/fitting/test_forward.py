@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stars import GAIA, star
 
+from stars import GAIA, star
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.forward import Forward, Parameters
 from stellar_emulator.observed.continuum import chebyshev_basis

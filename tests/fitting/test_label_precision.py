@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from stars import GAIA, star
 
+from stars import GAIA, star
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.label_precision import precision
 

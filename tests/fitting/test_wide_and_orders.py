@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stars import ARCHIVE, GAIA, SUN, pair_of, star
 
+from stars import ARCHIVE, GAIA, SUN, pair_of, star
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError

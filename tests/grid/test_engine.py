@@ -10,7 +10,7 @@ from line_engine import LineEngine
 from seams import INSTRUMENT, LOGG, MACRO, TEFF, VSINI, seam_contract, seam_runs
 from synthetic import GAIA, SMALL
 
-from stellar_emulator.contract.contract import Contract, parse_contract
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import shards
 from stellar_emulator.grid.engines.base import RunFailedError, require_served, synthesised
@@ -18,7 +18,7 @@ from stellar_emulator.grid.engines.intrinsic import OPTIONAL, IntrinsicSpectrum
 from stellar_emulator.grid.engines.journal import FailedRun, Journal
 from stellar_emulator.grid.engines.runs import compute_run, synthesize_runs
 from stellar_emulator.grid.engines.synspec import run as synspec
-from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
 from stellar_emulator.grid.expand import expanded, limb_darkening
 
 CALCIUM = "{name: ca_m, symbol: Ca, unit: dex, lower: -0.5, upper: 0.5, kind: run, role: element, accuracy: false}"
@@ -53,7 +53,10 @@ def test_another_engine_fills_shards_and_is_named(tmp_path: Path) -> None:
 
 
 def test_what_an_engine_does_not_serve_is_named() -> None:
-    with pytest.raises(InputError, match=r"seam can't be synthesised with synspec: it needs .* vmicro .got teff"):
+    with pytest.raises(
+        InputError,
+        match=r"seam can't be synthesised with synspec: it needs .* vmicro, and no other than alpha_m .got teff",
+    ):
         require_served(SYNSPEC, seam_contract(TEFF))
     with pytest.raises(InputError, match=r"needs an intrinsic axis in vacuum \(got air\) and the run labels teff"):
         require_served(LineEngine(), seam_contract(TEFF))
@@ -66,12 +69,14 @@ def test_what_an_engine_does_not_serve_is_named() -> None:
 
 
 def test_synspec_takes_abundances_of_single_elements() -> None:
-    lines = synspec._control(5777.0, 4.44, 0.1, {"ca": 0.3, "n": -0.2}).splitlines()
-    plain = synspec._control(5777.0, 4.44, 0.1, {}).splitlines()
+    lines = synspec._control(synspec.Stellar(5777.0, 4.44, 0.1, 1.0, elements={"ca": 0.3, "n": -0.2})).splitlines()
+    plain = synspec._control(synspec.Stellar(5777.0, 4.44, 0.1, 1.0)).splitlines()
     changed = [number for number, pair in enumerate(zip(plain, lines, strict=True)) if pair[0] != pair[1]]
     ratios = {number - 5: float(lines[number].split()[1]) / float(plain[number].split()[1]) for number in changed}
     assert {synspec.SYMBOLS[place] for place in ratios} == {"ca", "n"}
     assert ratios[synspec.SYMBOLS.index("ca")] == pytest.approx(10.0**0.3, rel=1e-5)
+    enhanced = synspec.Stellar(5777.0, 4.44, 0.1, 1.0, alpha_m=0.4, elements={"ca": 0.1, "n": 0.2})
+    assert enhanced.ratios == {**dict.fromkeys(synspec.ALPHA_ELEMENTS, 0.4), "ca": 0.1, "n": 0.2}
     assert len(synspec.SYMBOLS) == 99
     assert "fe" in SYNSPEC.elements
     assert "h" not in SYNSPEC.elements
@@ -170,12 +175,61 @@ def test_a_journal_of_before_is_read(tmp_path: Path) -> None:
     assert Journal(tmp_path).read(4)[1].continuum is None
 
 
+def test_the_contract_names_its_line_data() -> None:
+    stars = read_contract("rvs_stars")
+    assert synspec_for(stars).line_data.name == "calibrated"
+    assert synspec_for(stars, "published").line_data == SYNSPEC.line_data
+    assert synspec_for(GAIA) == SYNSPEC
+    assert "line_data" not in GAIA.model_dump()
+    assert "line_data" not in SYNSPEC.provenance()
+    told = synspec_for(stars).provenance()
+    assert set(told["line_data"]) == {"name", "sha256", "changed_lines", "weakest_molecules"}
+    require_served(synspec_for(stars), stars)
+    limits = synspec_for(stars).known_limits
+    assert not any("[alpha/M] = 0" in limit for limit in limits)
+    assert len(limits) == len(SYNSPEC.known_limits)
+    with pytest.raises(InputError, match="line_data: Input should be 'published' or 'calibrated'"):
+        parse_contract(stars.source.replace("line_data: calibrated", "line_data: best"))
+
+
+def element(name: str) -> str:
+    return CALCIUM.replace("ca_m", name)
+
+
+def further(*names: str) -> list[str]:
+    template = "{{name: {}, symbol: x, unit: dex, lower: -1.0, upper: 4.0, kind: run, accuracy: false}}"
+    return [template.format(name) for name in names]
+
+
+@pytest.mark.synspec
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
+def test_each_further_element_is_one_line_of_the_contract() -> None:
+    labels = [TEFF, LOGG, *further("m_h", "vmicro", "alpha_m"), element("n_m"), element("ca_m"), element("ti_m")]
+    contract = seam_contract(*labels)
+    plain = np.array([4500.0, 3.0, 0.0, 1.2, 0.0, 0.0, 0.0, 0.0])
+    changed = {name: plain + step * np.eye(8)[place] for place, (name, step) in enumerate(STEPS.items(), start=4)}
+    base = synthesised(SYNSPEC, contract, plain).flux
+    moved = {name: synthesised(SYNSPEC, contract, labels).flux - base for name, labels in changed.items()}
+    assert contract.intrinsic is not None
+    wavelength = contract.intrinsic.wavelength
+    titanium, calcium = np.abs(wavelength - 8548.09) < 0.2, np.abs(wavelength - 8541.0) < 0.2
+    assert (moved["ti_m"][titanium].min(), moved["ca_m"][calcium].mean()) < (-0.03, -0.03)
+    assert np.abs(moved["ti_m"][calcium]).max() < 0.002
+    # CN lies everywhere, a little of it.
+    assert moved["n_m"].mean() < -0.002
+    # Alone, elements given by themselves leave [alpha/M] what the structure and the others make of it.
+    assert np.abs(moved["alpha_m"]).max() > 0.003
+    free = synthesised(SYNSPEC, seam_contract(*labels[:5]), np.array([4500.0, 3.0, 0.0, 1.2, 0.3])).flux - base
+    assert free[titanium].min() < moved["alpha_m"][titanium].min() - 0.02
+
+
+STEPS = {"alpha_m": 0.3, "n_m": 0.5, "ca_m": 0.3, "ti_m": 0.3}
+
+
 @pytest.mark.synspec
 @pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
 def test_calcium_alone_deepens_its_lines() -> None:
-    template = "{{name: {}, symbol: x, unit: dex, lower: -1.0, upper: 4.0, kind: run, accuracy: false}}"
-    further = [template.format(name) for name in ("m_h", "vmicro")]
-    contract = seam_contract(TEFF, LOGG, *further, CALCIUM)
+    contract = seam_contract(TEFF, LOGG, *further("m_h", "vmicro"), CALCIUM)
     plain, more = (synthesised(SYNSPEC, contract, np.array([5777.0, 4.44, 0.0, 1.0, ca])) for ca in (0.0, 0.4))
     assert contract.intrinsic is not None
     wing = np.abs(np.abs(contract.intrinsic.wavelength - 8542.09) - 1.0) < 0.2

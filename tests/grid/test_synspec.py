@@ -73,15 +73,7 @@ def test_spectra_agree_with_independent_code(contract: Contract, installation: s
     half_step = np.sqrt(centres[1] / centres[0])
     edges = np.append(centres / half_step, centres[-1] * half_step)
     shortest, longest = intrinsic.synthesis_range(intrinsic.require_intrinsic_axis(contract))
-    run = synspec.synthesise(
-        installation,
-        teff=labels["teff"],
-        logg=labels["logg"],
-        m_h=labels["m_h"],
-        vmicro=labels["vmicro"],
-        shortest=shortest,
-        longest=longest,
-    )
+    run = synspec.synthesise(installation, synspec.Stellar(*labels.values()), shortest, longest)
     difference = intrinsic.bin_averages(run.wavelength, run.flux / run.continuum, edges) - expected
     assert np.sqrt(np.mean(difference**2)) <= (0.005 if labels["teff"] < 4800.0 else 0.002)
 
@@ -111,4 +103,4 @@ def test_a_run_that_synspec_cannot_compute_says_why(
     broken = replace(structure, temperature=-structure.temperature)
     monkeypatch.setattr(synspec, "atmosphere", lambda *labels: broken)
     with pytest.raises(RunFailedError, match="SYNSPEC"):
-        synspec.synthesise(installation, 5777.0, 4.44, 0.0, 1.0, 8498.0, 8499.0)
+        synspec.synthesise(installation, synspec.Stellar(5777.0, 4.44, 0.0, 1.0), 8498.0, 8499.0)

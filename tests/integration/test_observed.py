@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
-from stars import ARCHIVE, SUN, archive_spectrum, pair_folder, star
 
+from stars import ARCHIVE, SUN, archive_spectrum, pair_folder, star
 from stellar_emulator.cli import main
 from stellar_emulator.writers.file import whole
 

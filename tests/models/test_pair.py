@@ -12,10 +12,10 @@ from typing import Any
 import mlflow
 import pytest
 from fresh_store import fresh_store
-from stars import SUN, pair_folder
 from synthetic import GAIA
 from workplace import working_in
 
+from stars import SUN, pair_folder
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError

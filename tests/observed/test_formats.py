@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import from_table, writeto
 from astropy.table import Column, Table
-from stars import ARCHIVE, GAIA, ArchiveSpectrum, archive_spectrum, star
 
+from stars import ARCHIVE, GAIA, ArchiveSpectrum, archive_spectrum, star
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.columns import FLUX, WAVELENGTH, misspelt

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from stars import ARCHIVE
 
+from stars import ARCHIVE
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.masks import masked, parse_masks
 

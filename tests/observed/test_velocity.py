@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from stars import ARCHIVE, pair_of, star
 
+from stars import ARCHIVE, pair_of, star
 from stellar_emulator.observed.velocity import at_rest, observed_at
 
 

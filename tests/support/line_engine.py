@@ -18,6 +18,7 @@ class LineEngine:
 
     name: str = "line"
     labels: tuple[str, ...] = ("teff",)
+    optional: tuple[str, ...] = ()
     elements: frozenset[str] = frozenset({"ca"})
     medium: Medium = "vacuum"
     known_limits: tuple[str, ...] = ("It is one line.",)

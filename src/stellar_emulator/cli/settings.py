@@ -128,6 +128,11 @@ class Synthesize(Settings):
     )
     workers: int | None = option("cores", values.or_none("cores", values.count), "worker processes of a local cluster")
     scheduler: str = option("local", values.words, "'local', or the address of a running Dask scheduler")
+    line_data: str | None = option(
+        "contract",
+        values.or_none("contract", values.either("published", "calibrated")),
+        "'contract', or 'published', line lists as their authors left them, or 'calibrated' on reference stars",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

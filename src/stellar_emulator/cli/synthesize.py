@@ -3,6 +3,7 @@
 from stellar_emulator.cli.settings import Synthesize
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.grid.engines.runs import synthesize_runs
+from stellar_emulator.grid.engines.synspec.engine import synspec_for
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import INTRINSIC, SYNTHESISED, broaden
 
@@ -20,6 +21,7 @@ def run(options: Synthesize) -> None:
         workers=options.workers,
         scheduler=None if options.scheduler == "local" else options.scheduler,
         command=options.command,
+        engine=synspec_for(contract, options.line_data),
     )
     print(synthesis.summary)
     intrinsic = read_intrinsic_grid(options.output / INTRINSIC, contract)

@@ -3,7 +3,7 @@
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from stellar_emulator.contract.roles import RESOLUTION, ROLES, Kind, known_roles
 from stellar_emulator.errors import InputError
 from stellar_emulator.shipped.resources import contract_file, contract_names
 from stellar_emulator.system.plain_yaml import parse_yaml, read_text
+
+LineDataName = Literal["published", "calibrated"]
 
 FURTHER = ".expectations.yaml"
 """What a file of further expectations is called, in place of a contract's ``.yaml``, beside it."""
@@ -183,6 +185,11 @@ class Contract(_Frozen):
     limb_darkening: LimbDarkening | None = Field(
         default=None, description="For intrinsic spectra without their own; absent: they have one, or need none."
     )
+    line_data: LineDataName = Field(
+        default="published",
+        description="Of its runs: `published`, line lists as their authors left them, or `calibrated` on reference "
+        "stars.",
+    )
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
@@ -227,7 +234,7 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that earlier versions did not have, if this contract does not use them."""
-        recent = {"limb_darkening": None, "expectations_digest": ""}
+        recent = {"limb_darkening": None, "expectations_digest": "", "line_data": "published"}
         return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
 
     def _check_roles(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from stellar_emulator.grid.engines.intrinsic import (
     IntrinsicSpectrum,
     require_intrinsic_axis,
 )
+from stellar_emulator.grid.principal import Components, read_components
 from stellar_emulator.system.files import new_file, write_file
 
 SHARD_RUNS = 1024
@@ -31,8 +33,10 @@ SHARD_RUNS = 1024
 
 PROVENANCE = "provenance.json"
 
-# One page holds about 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB
-# pages).
+COUNTS, COEFFICIENTS = "flux_counts", "coefficients"
+"""Column of a shard's spectra: their flux, or their coefficients by the principal components beside it."""
+
+# One page for some 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB pages).
 _PAGE_BYTES = 1 << 24
 
 
@@ -101,11 +105,18 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.parquet"
 
 
-def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) -> str:
+def components_name(number: int) -> str:
+    """File name of the principal components that a compact shard adds to those of the shards before it."""
+    return f"components-{number:05d}.parquet"
+
+
+def write_shard(
+    path: Path, contract: Contract, seed: int, grid: IntrinsicGrid, coefficients: NDArray[np.int16] | None = None
+) -> str:
     """Write some runs as one Parquet file, atomically; return its SHA-256.
 
-    Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0; the same runs give the
-    same bytes. ``grid.provenance`` is not written.
+    Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0, or else written as
+    ``coefficients``, shape (runs, components); the same runs give the same bytes. ``grid.provenance`` is not written.
 
     Raises
     ------
@@ -113,15 +124,20 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
         If the contract has no intrinsic axis.
     """
     axis = require_intrinsic_axis(contract)
-    counts = np.clip(np.rint(grid.flux.astype(np.float64) / axis.flux_per_count), 0, np.iinfo(np.uint16).max)
+    if coefficients is None:
+        flux = np.clip(np.rint(grid.flux.astype(np.float64) / axis.flux_per_count), 0, np.iinfo(np.uint16).max)
+        values: NDArray[Any] = flux.astype(np.uint16)
+        name = COUNTS
+    else:
+        name, values = COEFFICIENTS, coefficients
     table = pa.Table.from_arrays(
         [
             pa.array(grid.run_id, pa.int64()),
             *(pa.array(column, pa.float64()) for column in grid.labels.T),
-            *(_column(name, getattr(grid, name)) for name in grid.known),
-            pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel().astype(np.uint16)), len(axis.wavelength)),
+            *(_column(known, getattr(grid, known)) for known in grid.known),
+            pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]),
         ],
-        schema=_schema(contract, seed, grid.known),
+        schema=_schema(contract, seed, grid.known, None if coefficients is None else values.shape[1]),
     )
     with new_file(path) as partial:
         pq.write_table(
@@ -130,7 +146,7 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
             compression="zstd",
             compression_level=19,
             use_dictionary=False,
-            column_encoding={"flux_counts.list.element": "BYTE_STREAM_SPLIT"},
+            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT"},
             data_page_size=_PAGE_BYTES,
             row_group_size=SHARD_RUNS,
         )
@@ -143,13 +159,14 @@ def _column(name: str, values: NDArray[Any]) -> pa.Array:
     return pa.array(values, pa.float64())
 
 
-def _schema(contract: Contract, seed: int, known: Collection[str]) -> pa.Schema:
+def _schema(contract: Contract, seed: int, known: Collection[str], components: int | None) -> pa.Schema:
     axis = require_intrinsic_axis(contract)
+    flux = (COUNTS, pa.list_(pa.uint16(), len(axis.wavelength)))
     fields = [
         ("run_id", pa.int64()),
         *((label.name, pa.float64()) for label in contract.run_labels),
         *((name, _TYPES[name]) for name in OPTIONAL if name in known),
-        ("flux_counts", pa.list_(pa.uint16(), len(axis.wavelength))),
+        flux if components is None else (COEFFICIENTS, pa.list_(pa.int16(), components)),
     ]
     return pa.schema(fields, metadata={"contract": contract.name, "seed": str(seed), **_axis_metadata(contract)})
 
@@ -187,7 +204,8 @@ def read_intrinsic_grid(folder: Path, contract: Contract) -> IntrinsicGrid:
     provenance = read_provenance(folder)
     for name in sorted({*(path.name for path in paths), *_recorded_digests(provenance)}):
         check_digest(folder / name, provenance)
-    pieces = [read_shard(path, contract) for path in paths]
+    components = read_all_components(folder, provenance)
+    pieces = [read_shard(path, contract, components) for path in paths]
     for path, piece in zip(paths, pieces, strict=True):
         if piece.known != pieces[0].known:
             raise InputError(
@@ -220,21 +238,50 @@ def check_digest(path: Path, provenance: Mapping[str, object]) -> None:
         )
 
 
-def read_shard(path: Path, contract: Contract) -> IntrinsicGrid:
-    """Read one shard, without its provenance. Raises `InputError` if it is cut short or belongs to another contract."""
+def read_all_components(folder: Path, provenance: Mapping[str, object]) -> Components | None:
+    """Principal components of a compact grid, those of its first shard first; None where spectra lie there whole.
+
+    Raises
+    ------
+    InputError
+        If a file of them is missing, or was changed or cut short.
+    """
+    names = sorted(name for name in _recorded_digests(provenance) if name.startswith("components-"))
+    for name in names:
+        check_digest(folder / name, provenance)
+    pieces = [read_components(folder / name) for name in names]
+    return reduce(Components.and_, pieces) if pieces else None
+
+
+def read_shard(path: Path, contract: Contract, components: Components | None = None) -> IntrinsicGrid:
+    """Read one shard, without its provenance. Raises `InputError` if it is cut short or another contract's.
+
+    components: what the coefficients of a compact shard belong to.
+    """
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is no whole Parquet file: restore it, or synthesise the grid again") from error
     _check_schema(path, table.schema, contract)
-    axis = require_intrinsic_axis(contract)
-    counts = _matrix(table, "flux_counts")
     return IntrinsicGrid(
         run_id=table["run_id"].to_numpy(),
         labels=np.stack([table[label.name].to_numpy() for label in contract.run_labels], axis=1),
-        flux=counts.astype(np.float32) * np.float32(axis.flux_per_count),
+        flux=_flux(path, table, contract, components),
         **{name: _known(table, name) for name in OPTIONAL if name in table.column_names},
     )
+
+
+def _flux(path: Path, table: pa.Table, contract: Contract, components: Components | None) -> NDArray[np.float32]:
+    if COEFFICIENTS not in table.column_names:
+        per_count = require_intrinsic_axis(contract).flux_per_count
+        return np.asarray(_matrix(table, COUNTS).astype(np.float32) * np.float32(per_count))
+    coefficients = _matrix(table, COEFFICIENTS)
+    if components is None or len(components) < coefficients.shape[1]:
+        raise InputError(
+            f"{path} holds coefficients of {coefficients.shape[1]} principal components, but there are "
+            f"{0 if components is None else len(components)} in its folder: restore {components_name(0)} and the others"
+        )
+    return components.flux(coefficients)
 
 
 def _known(table: pa.Table, name: str) -> Any:
@@ -253,7 +300,9 @@ def _check_schema(path: Path, schema: pa.Schema, contract: Contract) -> None:
                 f"{path} has {name} {metadata.get(name, 'missing')}, but contract {contract.name} says {expected}: "
                 "read it with the contract it was made for"
             )
-    expected_schema = _schema(contract, seed=0, known=schema.names)
+    place = schema.get_field_index(COEFFICIENTS)
+    components = schema.field(place).type.list_size if place >= 0 else None
+    expected_schema = _schema(contract, 0, schema.names, components)
     if not schema.equals(expected_schema):
         raise InputError(
             f"{path} has columns {_columns(schema)}, but contract {contract.name} needs {_columns(expected_schema)}"

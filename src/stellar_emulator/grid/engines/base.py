@@ -28,7 +28,11 @@ class Engine(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of all run labels that it takes, in K, dex (cgs), dex and km/s."""
+        """Run labels that a contract must have, all of them, by name: in K, dex (cgs), dex and km/s."""
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Run labels that it takes beside these where a contract has them, in dex; at 0 where it has not."""
 
     @property
     def elements(self) -> frozenset[str]:
@@ -73,10 +77,12 @@ def require_served(engine: Engine, contract: Contract) -> IntrinsicAxis:
     """The contract's intrinsic axis. Raises `InputError` if an engine can't compute the contract's runs."""
     axis = require_intrinsic_axis(contract)
     names = {label.name for label in contract.run_labels if label.role != ELEMENT}
-    if names != set(engine.labels) or axis.medium != engine.medium:
+    taken = {*engine.labels, *engine.optional}
+    if not set(engine.labels) <= names <= taken or axis.medium != engine.medium:
+        also = f", and no other than {', '.join(engine.optional)}" if engine.optional else ""
         raise InputError(
             f"contract {contract.name} can't be synthesised with {engine.name}: it needs an intrinsic axis in "
-            f"{engine.medium} (got {axis.medium}) and the run labels {', '.join(engine.labels)} "
+            f"{engine.medium} (got {axis.medium}) and the run labels {', '.join(engine.labels)}{also} "
             f"(got {', '.join(sorted(names))})"
         )
     for label in contract.run_labels:

@@ -28,7 +28,7 @@ from stellar_emulator.grid import sampling, shards
 from stellar_emulator.grid.engines.base import Engine, RunFailedError, require_served, synthesised
 from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
 from stellar_emulator.grid.engines.journal import FailedRun, Journal
-from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
 
@@ -72,7 +72,7 @@ def synthesize_runs(
     workers: int | None = None,
     scheduler: str | None = None,
     command: str = "",
-    engine: Engine = SYNSPEC,
+    engine: Engine | None = None,
 ) -> Synthesis:
     """Compute runs 0 to ``runs - 1`` of the sequence ``seed`` and pack them into shards in ``folder``.
 
@@ -99,7 +99,7 @@ def synthesize_runs(
     command
         The user's command, for the provenance.
     engine
-        The code that computes the runs.
+        Computes the runs; by default SYNSPEC, with the line data that the contract names.
 
     Raises
     ------
@@ -109,6 +109,7 @@ def synthesize_runs(
     SetupError
         If gfortran or a part is missing, the scheduler can't be reached or lost, or its workers can't compute.
     """
+    engine = engine or synspec_for(contract)
     axis = require_served(engine, contract)
     for name, value in (("runs", runs), ("workers", workers)):
         if value is not None and value < 1:

