@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _open_closed_streams()
         with _quiet():
-            job = import_module(f"stellar_emulator.cli.{verb.name}")
+            job = import_module(f"stellar_emulator.cli.{verb.module}")
         job.run(settings)
         sys.stdout.flush()
     except StellarEmulatorError as error:

@@ -101,11 +101,11 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.parquet"
 
 
-def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) -> str:
+def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid, level: int = 19) -> str:
     """Write some runs as one Parquet file, atomically; return its SHA-256.
 
     Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0; the same runs give the
-    same bytes. ``grid.provenance`` is not written.
+    same bytes. ``grid.provenance`` is not written. level: of the compression.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def write_shard(path: Path, contract: Contract, seed: int, grid: IntrinsicGrid) 
             table,
             partial,
             compression="zstd",
-            compression_level=19,
+            compression_level=level,
             use_dictionary=False,
             column_encoding={"flux_counts.list.element": "BYTE_STREAM_SPLIT"},
             data_page_size=_PAGE_BYTES,
