@@ -78,6 +78,9 @@ class TeacherSettings(_Frozen):
     """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
 
     draws: int = Field(ge=1, description="Predictions for each training run, evenly over the label box.")
+    cubic: bool = Field(
+        default=False, description="Whether cubic radial basis functions are blended in, for few runs; see the teacher."
+    )
 
 
 class ValidatorSettings(_Frozen):

@@ -174,11 +174,14 @@ def _learned(
         return learned_examples(grid, split, contract, PixelSpace(grid, split, seed), preset.inputs)
     basis = fit_grid_basis(grid, split.train, preset.basis, seed)
     coefficients, weights = project_grid(grid, basis, noisy=True), row_weights(grid, split)
-    if preset.teacher is None or weights is not None:
+    teacher = preset.teacher
+    if teacher is None or weights is not None:
         space = basis_space(basis, coefficients, split, seed, weights)
         return learned_examples(grid, split, contract, space, preset.inputs)
-    labels, count = unit_labels(contract.labels, grid.labels), preset.teacher.draws * len(split.train)
-    lessons = kept_lessons(folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed))
+    labels, count = unit_labels(contract.labels, grid.labels), teacher.draws * len(split.train)
+    lessons = kept_lessons(
+        folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed, teacher.cubic)
+    )
     report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     labels, coefficients, split = _taught(labels, coefficients, split, lessons)
     given, coordinates = _given(labels, contract.labels, preset.inputs)
@@ -247,7 +250,9 @@ def exact_lessons(
     split: of the runs, by default the contract's.
     """
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), split or intrinsic_split(contract, intrinsic)
-    return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
+    return teach(
+        labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed, teacher.cubic
+    )
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:
