@@ -20,6 +20,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern
 from tqdm import tqdm
 
 from stellar_emulator.contract.label import Label
+from stellar_emulator.grid.nodes import within_hull
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
@@ -36,6 +37,13 @@ COMPONENTS_SCALED = 8
 
 LENGTHS = (0.05, 100.0)
 """Bounds of the length scales, in units of half a coordinate's range."""
+
+LEAST_LESSONS = 4096
+"""Predictions of a blended teacher at least: with fewer, networks follow it less closely than it knows the spectra."""
+
+MOST_DOUBLINGS = 6
+BEYOND = 0.1
+"""Distance beyond the hull of few runs up to which their teacher is asked, in half ranges of the labels: 0.05 ranges."""
 
 PARTS_LEFT_OUT = 8
 """Parts of the runs, each of which is predicted from the others, to weight both halves of a blended teacher."""
@@ -66,7 +74,7 @@ def teach(
     seed: int,
     cubic: bool = False,
 ) -> Lessons:
-    """Learn the training runs, then predict targets at ``count`` label vectors between them.
+    """Learn the training runs, then predict targets at ``count`` label vectors between them, or more.
 
     labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components);
     cubic: blend the process with cubic radial basis functions, see `BlendedTeacher`.
@@ -76,8 +84,22 @@ def teach(
     teacher = kind(labels[split.train], inputs, targets[split.train], seed)
     seconds = time.monotonic() - began
     known = teacher(labels[split.validation])
-    asked = spread_labels(inputs, count, seed)
+    asked = _asked_of_few(labels[split.train], inputs, count, seed) if cubic else spread_labels(inputs, count, seed)
     return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)), seconds)
+
+
+def _asked_of_few(known: Array, inputs: tuple[Label, ...], count: int, seed: int) -> Array:
+    """Labels at which a teacher of few runs is asked: those runs, and others spread over their hull, not the whole box.
+
+    Beyond the hull cubic functions grow without bounds, and networks would spend themselves on what is never asked.
+    """
+    wanted, spread = max(count, LEAST_LESSONS), np.empty((0, known.shape[1]), dtype=np.float32)
+    for doubling in range(MOST_DOUBLINGS):
+        spread = spread_labels(inputs, wanted << doubling, seed)
+        spread = spread[within_hull(known.astype(np.float64), spread.astype(np.float64), BEYOND)]
+        if len(spread) >= wanted:
+            break
+    return np.concatenate([known, spread[:wanted]])
 
 
 def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:

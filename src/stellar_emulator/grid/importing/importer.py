@@ -34,6 +34,10 @@ CONTRACT, MEMBERS, PARTS = "contract.yaml", "spectra.csv", "parts"
 """Names in the output folder: the drafted contract, the list of all spectra, and the parts of an unfinished import."""
 
 
+LOOKED_AT = 5
+"""Spectra that are read to tell which wavelengths a grid has."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a user asks of an import; None leaves it to the files.
@@ -93,7 +97,7 @@ def import_grid(sources: Sequence[Path], wanted: Wanted, output: Path) -> Import
     members, differing = _alike([member for member in found.members if member.key not in lacking])
     stated = members[0].stated
     medium, notes = _medium(wanted.medium, stated, found)
-    first = _first_readable(members)
+    first = _typical(members)
     made = _planned(members, names, first, medium, wanted)
     notes += [*stated.notes, f"flux: {RULES[made.rule]}", *_constant(fixed)]
     if not found.format.tried:
@@ -134,14 +138,33 @@ def _alike(members: list[Member]) -> tuple[tuple[Member, ...], dict[str, str]]:
     }
 
 
-def _first_readable(members: Sequence[Member]) -> ForeignSpectrum:
+def _typical(members: Sequence[Member]) -> ForeignSpectrum:
+    """One of several spectra, spread over all, whose wavelengths most of them have: one may be cut short.
+
+    Raises
+    ------
+    InputError
+        If no spectrum at all can be read.
+    """
+    found: list[ForeignSpectrum] = []
     reasons = []
-    for member in members:
+    step = max(1, len(members) // LOOKED_AT)
+    for member in [*members[::step], *members]:
+        if len(found) == LOOKED_AT:
+            break
         try:
-            return ascending(member.key, member.read())
+            found.append(ascending(member.key, member.read()))
         except BROKEN as error:
             reasons.append(f"{member.key}: {reason_of(error)}")
-    raise InputError(f"none of {len(members)} spectra can be read; the first: {reasons[0]}")
+    if not found:
+        raise InputError(f"none of {len(members)} spectra can be read; the first: {reasons[0]}")
+    kinds = [_ends(one) for one in found]
+    return max(found, key=lambda one: (kinds.count(_ends(one)), len(one.flux)))
+
+
+def _ends(spectrum: ForeignSpectrum) -> tuple[int, float, float]:
+    wavelength = spectrum.wavelength
+    return len(wavelength), float(wavelength[0]), float(wavelength[-1])
 
 
 def _planned(

@@ -19,6 +19,7 @@ MOST_WINDOWS = 200
 TOP = 0.05
 """Share of a window's points, those of the largest flux, whose medians are its maximum."""
 
+_TIMES = 3
 _ROUNDS = 20
 _EMISSION = 8.0
 """Standard deviations of the plateau above which flux is emission."""
@@ -42,7 +43,17 @@ def normalised(spectrum: ForeignSpectrum, rule: str) -> Array:
 
 
 def pseudo_continuum(wavelength: Array, flux: Array) -> Array:
-    """A curve through the maxima of windows, (points,): straight with two windows, and beyond the outermost maxima."""
+    """A curve through the maxima of windows, (points,): straight with two windows, and beyond the outermost maxima.
+
+    It is found again for the flux over itself, so that a slope within windows does not lift it.
+    """
+    found = np.ones_like(flux)
+    for _ in range(_TIMES):
+        found = found * _through_maxima(wavelength, flux / found)
+    return found
+
+
+def _through_maxima(wavelength: Array, flux: Array) -> Array:
     speed = SPEED_OF_LIGHT * np.log(wavelength / wavelength[0])
     count = int(np.clip(round(speed[-1] / WINDOW), 2, MOST_WINDOWS))
     edges = np.searchsorted(speed, np.linspace(0.0, speed[-1], count + 1))
