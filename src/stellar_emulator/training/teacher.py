@@ -38,12 +38,12 @@ COMPONENTS_SCALED = 8
 LENGTHS = (0.05, 100.0)
 """Bounds of the length scales, in units of half a coordinate's range."""
 
-LEAST_LESSONS = 4096
+LEAST_LESSONS = 16384
 """Predictions of a blended teacher at least: with fewer, networks follow it less closely than it knows the spectra."""
 
 MOST_DOUBLINGS = 6
 BEYOND = 0.1
-"""Distance beyond the hull of few runs up to which their teacher is asked, in half ranges of the labels: 0.05 ranges."""
+"""Distance beyond the hull of few runs up to which their teacher is asked, in half ranges of the labels."""
 
 PARTS_LEFT_OUT = 8
 """Parts of the runs, each of which is predicted from the others, to weight both halves of a blended teacher."""
