@@ -342,7 +342,7 @@ def _step(
             mean, error = priors[name]
             normal[place, place] += 1.0 / error**2
             right[place] += (mean - labels[name]) / error**2
-    inverse = np.linalg.pinv(normal, rcond=1e-12, hermitian=True)
+    inverse = np.asarray(np.linalg.pinv(normal, rcond=1e-12, hermitian=True), dtype=np.float64)
     return np.asarray((inverse @ right)[: len(free)]), inverse[: len(free), : len(free)]
 
 

@@ -51,7 +51,7 @@ def test_settings_made_in_python_have_the_command_s_defaults(verb: Verb) -> None
 @each_verb
 def test_each_job_takes_its_own_settings(verb: Verb) -> None:
     """Read from the source, since most jobs take seconds to import."""
-    tree = ast.parse((ROOT / "src" / "stellar_emulator" / "cli" / f"{verb.name}.py").read_text())
+    tree = ast.parse((ROOT / "src" / "stellar_emulator" / "cli" / f"{verb.module}.py").read_text())
     (run,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
     (argument,) = run.args.args
     assert argument.annotation
@@ -67,7 +67,7 @@ def test_settings_are_plain_values() -> None:
 
 FAULTS = {
     "--verison": "option --verison is unknown: did you mean --version? stellar-emulator --help lists what there is",
-    "": "no verb is given: give synthesize, validate, train",
+    "": "no verb is given: give synthesize, import, validate, train",
     "trian": "verb trian is unknown: did you mean train? there are synthesize",
     "train --presets smoke": "option --presets is unknown: did you mean --preset? stellar-emulator train --help",
     "train --preset=": "argument --preset: it must not be empty",

@@ -73,7 +73,8 @@ def test_spectra_agree_with_independent_code(contract: Contract, installation: s
     half_step = np.sqrt(centres[1] / centres[0])
     edges = np.append(centres / half_step, centres[-1] * half_step)
     shortest, longest = intrinsic.synthesis_range(intrinsic.require_intrinsic_axis(contract))
-    run = synspec.synthesise(installation, synspec.Stellar(*labels.values()), shortest, longest)
+    stellar = synspec.Stellar(labels["teff"], labels["logg"], labels["m_h"], labels["vmicro"])
+    run = synspec.synthesise(installation, stellar, shortest, longest)
     difference = intrinsic.bin_averages(run.wavelength, run.flux / run.continuum, edges) - expected
     assert np.sqrt(np.mean(difference**2)) <= (0.005 if labels["teff"] < 4800.0 else 0.002)
 

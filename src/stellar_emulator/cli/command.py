@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _open_closed_streams()
         with _quiet():
-            job = import_module(f"stellar_emulator.cli.{verb.name}")
+            job = import_module(f"stellar_emulator.cli.{verb.module}")
         with redirect_stdout(cast(TextIO, Printable(sys.stdout))):
             job.run(settings)
         sys.stdout.flush()

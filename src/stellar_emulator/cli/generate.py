@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.cli.settings import Generate
+from stellar_emulator.contract.hull import check_hull
 from stellar_emulator.contract.label_file import label_batches
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError
@@ -34,8 +35,11 @@ def _labels(options: Generate, emulator: Emulator) -> tuple[Iterator[NDArray[np.
     contract, given = emulator.contract, given_labels(options.given)
     if options.labels is None:
         values, _ = broadcast(contract, list(given.items()))
-        return iter([values.astype(np.float64)]), 1
-    rows = sum(len(part) for part in label_batches(options.labels, contract, given))
+        return iter([emulator.requested(values)]), 1
+    rows = 0
+    for part in label_batches(options.labels, contract, given):
+        check_hull(contract, part, rows)
+        rows += len(part)
     return _with_progress(label_batches(options.labels, contract, given), rows), rows
 
 

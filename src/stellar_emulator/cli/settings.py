@@ -3,6 +3,7 @@
 Parser, MLproject's parameters and the page on options follow from these classes. Nothing heavy may be imported here.
 """
 
+import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -136,6 +137,58 @@ class Synthesize(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Import(Settings):
+    """Import a grid of another code and draft its data contract; after a stop, the same command goes on."""
+
+    sources: tuple[Path, ...] = option(
+        "grid",
+        values.path,
+        "files and folders of the grid, or folders of earlier imports to merge; one word may list several",
+        positional=True,
+        many=True,
+    )
+    format: str | None = option(
+        "content",
+        values.or_none("content", values.words),
+        "format by its name, or 'content', by which it is recognised",
+    )
+    output: Path = _output("output/import")
+    name: str | None = option("file", values.or_none("file", values.words), "name of the contract; 'file': the first's")
+    labels: str | None = option(
+        "file",
+        values.or_none("file", values.words),
+        "labels of files that state none: 'file', their names; a CSV table with a column file; or a pattern such as "
+        "'t{teff}_g{logg}'",
+    )
+    medium: Literal["air", "vacuum"] | None = option(
+        "file",
+        values.or_none("file", values.either("air", "vacuum")),
+        "medium of wavelengths: 'air', 'vacuum', or 'file', as the files state it",
+    )
+    range: tuple[float, float] | None = option(
+        "all", values.or_none("all", values.interval), "wavelengths to keep in Angstrom, such as 8400-8800, or 'all'"
+    )
+    resolution: tuple[float, float] | None = option(
+        "sampling",
+        values.or_none("sampling", values.interval),
+        "smallest and largest resolution that models of intrinsic spectra should know, such as 5000-20000; "
+        "'sampling': what the spectra allow",
+    )
+    normalise: str | None = option(
+        "file",
+        values.or_none("file", values.either("given", "continuum", "maxima")),
+        "'given': flux is normalised; 'continuum': over the files' own; 'maxima': over a pseudo-continuum; 'file': the "
+        "first of these that the files allow",
+    )
+    limb_darkening: str | None = option(
+        "constant",
+        values.or_none("constant", values.words),
+        "of intrinsic spectra without intensities: a linear coefficient, a CSV table by labels with u or Claret's a1 "
+        "to a4, or 'constant', 0.6",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validate(Settings):
     """Check a grid against its data contract, and set bad spectra aside if asked to."""
 
@@ -164,7 +217,10 @@ class Train(Settings):
     seed: int = _seed("seed of initial weights and of the order of batches")
     grid: str = _grid()
     preset: str = option(
-        "default", values.words, "networks and training: 'default', 'learned', 'paper', 'smoke', or a file"
+        "grid",
+        values.words,
+        "networks and training: 'default', 'learned', 'few', 'few_learned', 'paper', 'smoke', a file, or 'grid': the "
+        "one for such a grid",
     )
     networks: str = option(
         "new", values.words, f"'new', or an emulator whose networks serve this contract too, on its own axis: {_WAYS}"
@@ -383,7 +439,7 @@ class Precision(Labelled):
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb, carried out by the function ``run`` of the module of its name in `stellar_emulator.cli`.
+    """One verb, carried out by the function ``run`` of its ``module`` in `stellar_emulator.cli`.
 
     settings: the argument of that function. extra: the extra of the package that the verb needs, if any.
     interrupted: what is kept and what is lost when a user stops the command.
@@ -396,6 +452,11 @@ class Verb:
     @property
     def name(self) -> str:
         return self.settings.__name__.lower()
+
+    @property
+    def module(self) -> str:
+        """The verb's module; a word of Python's own can't be one."""
+        return f"{self.name}_grid" if keyword.iskeyword(self.name) else self.name
 
     @property
     def help(self) -> str:
@@ -428,6 +489,7 @@ _READ_IN_VAIN = (
 
 VERBS = (
     Verb(Synthesize, "synthesis", _GOES_ON),
+    Verb(Import, "grids", _GOES_ON),
     Verb(Validate, "validation", _ANEW),
     Verb(Train, "train", _GOES_ON),
     Verb(Tune, "train", _GOES_ON),

@@ -34,8 +34,16 @@ from stellar_emulator.registry.register import Registered, register_emulator, re
 from stellar_emulator.registry.stages import Stages
 from stellar_emulator.registry.write_card import facts, write_card
 from stellar_emulator.saved.bundle import Arrays, Bundle, read_bundle, read_network, save_emulator, save_validator
+from stellar_emulator.system.files import write_file
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
+from stellar_emulator.training.cross_validation import (
+    FEW_RUNS,
+    cross_validate,
+    cross_validation_rows,
+    cross_validation_table,
+    label_errors,
+)
 from stellar_emulator.training.train_emulator import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.training.train_validator import TrainedValidator, train_judges
 from stellar_emulator.validation.validated import require_validated
@@ -45,6 +53,12 @@ SEARCH_RUN = "search_run"
 
 HASH_DIGITS = 16
 """Digits of each run's hash that a model's folder keeps, so that no model is judged on its training runs."""
+
+BY_GRID = "grid"
+"""Word for the preset that suits the grid."""
+
+CROSS_VALIDATION = "cross_validation.json"
+"""File of the errors by cross-validation, for grids of few runs."""
 
 NEW = "new"
 """Word for networks that are yet to be trained."""
@@ -63,14 +77,16 @@ class Lent:
 
 def run(options: Train) -> None:
     """Train and register a pair; ``output`` keeps the state of a killed training, and the files for readers."""
-    contract, preset = read_contract(options.contract), read_preset(options.preset)
+    contract, asked = read_contract(options.contract), _preset_asked(options.preset)
     store = tracking.connect()
     make_folder(options.output)
-    with locked(options.output), tracking.start_job(f"train {preset.name}", options.output) as parent:
+    job = "train" if asked is None else f"train {asked.name}"
+    with locked(options.output), tracking.start_job(job, options.output) as parent:
+        source = open_source(options.grid, contract, options.output / "grids")
+        preset = asked or _preset_for(source, contract)
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
         if preset.search_run is not None:
             parent.set_tags({SEARCH_RUN: preset.search_run})
-        source = open_source(options.grid, contract, options.output / "grids")
         validation_run = require_validated(source.grid, contract, options.output)
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
@@ -104,10 +120,55 @@ def run(options: Train) -> None:
         pair = _register(contract, emulator, judges, whose, measured, preset.search_run, options.output)
         stated = facts(source.grid, hashes, split, whose, pair)
         write_card(parent, contract, stated, evaluation, figures, pair, options.output)
-    print(f"\n{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}\n")
+        tables = f"{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}"
+        if contract.sampling.on_nodes and lent is None and len(np.unique(hashes)) < FEW_RUNS:
+            tables = _cross_validated(options, contract, preset, source, hashes, parent)
+    print(f"\n{tables}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
     print(f"files and figures: {options.output} ({NAME} sums them up)")
+
+
+def _preset_asked(name: str) -> Preset | None:
+    """The preset that a user names; None leaves the choice to the grid."""
+    return None if name == BY_GRID else read_preset(name)
+
+
+def _preset_for(source: Source, contract: Contract) -> Preset:
+    """The preset for a grid: of the exact family if it has intrinsic spectra, and for few runs if it has few nodes."""
+    few = contract.sampling.on_nodes and len(np.unique(source.grid.run_id)) < FEW_RUNS
+    names = ("few", "default") if source.intrinsic is not None else ("few_learned", "learned")
+    preset = read_preset(names[0] if few else names[1])
+    say(f"preset {preset.name}, for {'few' if few else 'many'} runs, {preset.family} broadening")
+    return preset
+
+
+def _cross_validated(
+    options: Train,
+    contract: Contract,
+    preset: Preset,
+    source: Source,
+    hashes: NDArray[np.str_],
+    run: tracking.TrackedRun,
+) -> str:
+    """Cross-validate a training, keep the errors, and return the table for readers."""
+    say(f"{len(np.unique(hashes))} runs are too few for a test part: cross-validating")
+    folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
+    found = cross_validate(
+        source.grid,
+        source.intrinsic,
+        hashes,
+        contract,
+        preset,
+        options.seed,
+        folder,
+        lambda _: lambda epoch, values: None,
+    )
+    rows, labels = cross_validation_rows(contract, source.grid, found), label_errors(contract, source.grid, found)
+    told = {"folds": found.folds, "runs": found.runs, "flux_error": rows, "label_rmse": labels}
+    write_file(options.output / CROSS_VALIDATION, json.dumps(told, indent=1))
+    run.log_file(options.output / CROSS_VALIDATION)
+    return cross_validation_table(contract, rows, labels, found)
 
 
 def _trained(

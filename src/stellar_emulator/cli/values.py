@@ -119,3 +119,17 @@ def number(above: float, below: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def interval(text: str) -> tuple[float, float]:
+    """Two numbers above 0 with a hyphen between, the smaller one first."""
+    first, _, last = text.partition("-")
+    try:
+        lower, upper = float(first), float(last)
+    except ValueError:
+        lower, upper = 0.0, 0.0
+    if not 0.0 < lower < upper < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no interval: give the smaller and the larger number, as 8400-8800"
+        )
+    return lower, upper

@@ -76,6 +76,18 @@ class LimbDarkening(_Frozen):
         return self
 
 
+class Hull(_Frozen):
+    """The convex hull of a grid's nodes, and what becomes of labels beyond it, where emulators extrapolate."""
+
+    outside: Literal["refuse", "warn"] = Field(description="What becomes of labels farther outside than `distance`.")
+    distance: float = Field(
+        ge=0, description="Distance beyond the hull up to which labels are answered, in units of the labels' ranges."
+    )
+    corners: tuple[tuple[float, ...], ...] = Field(
+        min_length=2, description="The run's own labels at the corners, in the order of `labels`."
+    )
+
+
 class Instrument(_Frozen):
     """The spectrograph, if its resolution is the same for all spectra and therefore not a label."""
 
@@ -109,6 +121,21 @@ class Sampling(_Frozen):
     seed: int = Field(description="Seed of the runs on which models are trained and tested.")
     gate_seed: int = Field(description="Seed of the runs that only the gate reads; it differs from `seed`.")
     realisations: int = Field(ge=1, description="Number of broadened spectra of each run.")
+    runs: Literal["drawn", "nodes"] = Field(
+        default="drawn",
+        description="How the labels of runs were chosen: `drawn` over the whole box, or on the `nodes` of a published "
+        "grid, which may lie anywhere in it.",
+    )
+
+    @property
+    def on_nodes(self) -> bool:
+        """Whether runs lie on nodes of their labels."""
+        return self.runs == "nodes"
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out how runs were chosen, which earlier versions did not state, if they were drawn."""
+        return {name: value for name, value in handler(self).items() if name != "runs" or value != "drawn"}
 
     @model_validator(mode="after")
     def _independent(self) -> Self:
@@ -193,6 +220,7 @@ class Contract(_Frozen):
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
+    hull: Hull | None = Field(default=None, description="Where the grid has nodes; absent: in the whole label box.")
     sampling: Sampling = Field(description="How labels are drawn.")
     split: Split = Field(description="Which runs train, validate and test.")
     regions: Regions = Field(description="How figures of merit are broken down.")
@@ -222,6 +250,8 @@ class Contract(_Frozen):
         darkened = None if self.limb_darkening is None else self.limb_darkening.label
         if darkened is not None and darkened not in {label.name for label in self.run_labels}:
             raise ValueError(f"limb_darkening: {darkened} is no label of kind run of this contract")
+        if self.hull and any(len(corner) != len(self.run_labels) for corner in self.hull.corners):
+            raise ValueError(f"hull: give each corner {len(self.run_labels)} values, one for each label of kind run")
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")
@@ -234,7 +264,7 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that earlier versions did not have, if this contract does not use them."""
-        recent = {"limb_darkening": None, "expectations_digest": "", "line_data": "published"}
+        recent = {"limb_darkening": None, "expectations_digest": "", "line_data": "published", "hull": None}
         return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
 
     def _check_roles(self) -> None:

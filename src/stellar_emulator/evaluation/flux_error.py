@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.regions import BOX, HARD, line_core_pixels, line_windows, region_rows
 
+FEWEST_FOR_R2 = 10
+"""Spectra below which their variance, and so the share of it that is explained, means nothing."""
+
 
 @dataclass(frozen=True)
 class FluxErrorRow:
@@ -141,7 +144,8 @@ def flux_error_table(rows: list[FluxErrorRow]) -> str:
 
 def _table_line(row: FluxErrorRow) -> str:
     numbers = f"{row.mae:>10.2e}{row.p90_mae:>12.2e}{row.mse:>10.2e}{row.core_mae:>12.2e}"
-    return f"{row.what:<16}{row.region:<14}{numbers}{row.r2:>10.6f}{row.n:>8}"
+    explained = f"{row.r2:>10.6f}" if row.n >= FEWEST_FOR_R2 else f"{'-':>10}"
+    return f"{row.what:<16}{row.region:<14}{numbers}{explained}{row.n:>8}"
 
 
 def dead_units(latent: NDArray[np.float32]) -> int:

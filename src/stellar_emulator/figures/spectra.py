@@ -1,5 +1,6 @@
 """Spectra against wavelength: examples of a grid, and computed beside generated ones with their residuals."""
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ TEXT_ROOM = 0.22
 TICK = 0.2
 """Flux between two ticks of `example_spectra`; values of shifted flux are not labelled."""
 
+MOST_TICKS = 100
+
 BEHIND: dict[str, Any] = {"zorder": 1, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
 """Style that puts a text over the marks of line cores and under the spectra."""
 
@@ -54,10 +57,16 @@ def example_spectra(contract: Contract, labels: NDArray[np.floating], flux: NDAr
     mark_line_cores(axes, contract)
     name_line_cores(axes, contract)
     axes.set_ylim(top=float(flux[0].max()) + TEXT_ROOM)
-    axes.yaxis.set_major_locator(MultipleLocator(TICK))
+    tick = _tick(float(np.ptp(axes.get_ylim())))
+    axes.yaxis.set_major_locator(MultipleLocator(tick))
     axes.tick_params(labelleft=False)
-    axes.set(xlabel=wavelength_title(contract), ylabel=f"Normalised flux, shifted (a tick every {TICK})")
+    axes.set(xlabel=wavelength_title(contract), ylabel=f"Normalised flux, shifted (a tick every {tick:g})")
     return figure
+
+
+def _tick(height: float) -> float:
+    """Flux between two ticks: `TICK` for normalised flux, and for absolute flux as much as leaves `MOST_TICKS`."""
+    return float(TICK * 10.0 ** max(0, math.ceil(math.log10(max(height, TICK) / (MOST_TICKS * TICK)))))
 
 
 def _offsets(flux: NDArray[np.floating]) -> list[float]:

@@ -10,6 +10,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.nodes import node_weights
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.store import Rows
 
@@ -20,9 +21,10 @@ def expanded(contract: Contract, runs: IntrinsicGrid, seed: int, realisations: i
     """Broadened spectra in batches, ``realisations`` consecutive rows per run, or one row if no broadening is drawn."""
     convolve, darkening = contract_broadening(contract), limb_darkening(contract, runs)
     realisations = realisations if contract.broadening_labels else 1
+    weight = node_weights(contract, runs.labels) if contract.sampling.on_nodes else np.ones(len(runs.run_id))
     for first in range(0, len(runs.run_id), RUNS_PER_BATCH):
         part = slice(first, first + RUNS_PER_BATCH)
-        yield _batch(contract, convolve, runs, darkening, part, seed, realisations)
+        yield _batch(contract, convolve, runs, darkening, weight, part, seed, realisations)
 
 
 def limb_darkening(contract: Contract, runs: IntrinsicGrid) -> NDArray[np.float64]:
@@ -56,6 +58,7 @@ def _batch(
     convolve: Broadening,
     runs: IntrinsicGrid,
     darkening: NDArray[np.float64],
+    weight: NDArray[np.float64],
     part: slice,
     seed: int,
     realisations: int,
@@ -68,7 +71,7 @@ def _batch(
     return Rows(
         run_id=np.repeat(run_id, realisations),
         labels=labels,
-        weight=sampling.weights(contract, labels),
+        weight=sampling.weights(contract, labels) * np.repeat(weight[part], realisations),
         flux=convolve.at_labels(contract, modes, labels, np.repeat(darkening[part], realisations)),
     )
 

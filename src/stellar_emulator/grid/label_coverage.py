@@ -48,13 +48,16 @@ def pair_coverage(
     """Count spectra by each pair of labels, for labels (rows, labels) and run_id (rows,).
 
     Rows that are not finite or out of bounds in one of the two are in no cell. A pair of run labels has as many points
-    as there are runs, however many spectra each run has.
+    as there are runs, however many spectra each run has. Nodes do not fill cells evenly: with a label on nodes there is
+    one cell.
     """
     runs = len(np.unique(run_id))
     pairs = []
     for (first, horizontal), (second, vertical) in combinations(enumerate(contract.labels), 2):
         points = runs if horizontal.kind is vertical.kind is Kind.RUN else len(labels)
         cells = int(np.clip(np.sqrt(points / SPECTRA_PER_CELL), 1, MOST_CELLS))
+        if contract.sampling.on_nodes and Kind.RUN in (horizontal.kind, vertical.kind):
+            cells = 1
         edges = [warped(label, np.linspace(0.0, 1.0, cells + 1)) for label in (vertical, horizontal)]
         finite = np.isfinite(labels[:, [first, second]]).all(axis=1)
         counts, *_ = np.histogram2d(labels[finite, second], labels[finite, first], bins=edges)

@@ -111,12 +111,18 @@ def components_name(number: int) -> str:
 
 
 def write_shard(
-    path: Path, contract: Contract, seed: int, grid: IntrinsicGrid, coefficients: NDArray[np.int16] | None = None
+    path: Path,
+    contract: Contract,
+    seed: int,
+    grid: IntrinsicGrid,
+    coefficients: NDArray[np.int16] | None = None,
+    level: int = 19,
 ) -> str:
     """Write some runs as one Parquet file, atomically; return its SHA-256.
 
     Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0, or else written as
     ``coefficients``, shape (runs, components); the same runs give the same bytes. ``grid.provenance`` is not written.
+    level: of the compression.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def write_shard(
             table,
             partial,
             compression="zstd",
-            compression_level=19,
+            compression_level=level,
             use_dictionary=False,
             column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT"},
             data_page_size=_PAGE_BYTES,

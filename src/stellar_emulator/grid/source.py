@@ -59,7 +59,11 @@ def _open(source: str, contract: Contract, scratch: Path) -> Source:
         return expand_folder(folder, contract, scratch)
     path = Path(source)
     if path.is_dir() and (path / SYNTHESISED).is_file():
-        return Source(open_parquet(path / SYNTHESISED, contract), read_intrinsic_grid(path / INTRINSIC, contract))
+        grid = open_parquet(path / SYNTHESISED, contract)
+        # An import of spectra that were broadened already has no others.
+        return Source(grid, read_intrinsic_grid(path / INTRINSIC, contract) if (path / INTRINSIC).is_dir() else None)
+    if path.is_dir() and (path / INTRINSIC / PROVENANCE).is_file():
+        return expand_folder(path / INTRINSIC, contract, scratch)
     if path.is_dir() and (path / PROVENANCE).is_file():
         return expand_folder(path, contract, scratch)
     return Source(open_grid(path, contract, scratch), None)

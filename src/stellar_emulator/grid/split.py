@@ -25,10 +25,25 @@ class SplitRows:
 def split_rows(contract: Contract, hashes: NDArray[np.str_]) -> SplitRows:
     """Split rows by the hash of their run's labels (see `store.run_hashes`), in the contract's shares.
 
-    A run belongs to the same part in every grid, whatever the order or number of its rows.
+    A run belongs to the same part in every grid, whatever the order or number of its rows. On nodes, whose grids may
+    have few runs and are whole as they come, parts have their shares exactly, and one run at least, by the hashes'
+    order.
     """
     unique, inverse = np.unique(hashes, return_inverse=True)
-    share = np.array([int(value[:12], 16) / 16**12 for value in unique])[inverse.ravel()]
+    share = np.array([int(value[:12], 16) / 16**12 for value in unique])
+    if contract.sampling.on_nodes and len(unique) >= len(PARTS):
+        share = _shares_of_order(contract, len(unique))[np.argsort(np.argsort(share))]
+    share = share[inverse.ravel()]
     edges = np.cumsum([contract.split.train, contract.split.validation])
     rows = np.arange(len(hashes))
     return SplitRows(rows[share < edges[0]], rows[(share >= edges[0]) & (share < edges[1])], rows[share >= edges[1]])
+
+
+def _shares_of_order(contract: Contract, runs: int) -> NDArray[np.float64]:
+    """For runs in the order of their hashes, a share that puts each into its part, (runs,)."""
+    shares = contract.split
+    test, validation = (max(1, round(share * runs)) for share in (shares.test, shares.validation))
+    train = max(1, runs - test - validation)
+    counts = (train, min(validation, runs - train - 1), runs)
+    middles = (0.5 * shares.train, shares.train + 0.5 * shares.validation, 1.0 - 0.5 * shares.test)
+    return np.repeat(middles, (counts[0], counts[1], runs - counts[0] - counts[1]))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stellar_emulator.contract.checks import check_labels
+from stellar_emulator.contract.hull import check_hull
 from stellar_emulator.contract.label_table import broadcast, named_columns
 from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
@@ -77,10 +78,20 @@ class Emulator(LoadedModel):
         Raises
         ------
         InputError
-            If a label is missing, unknown, no number, not finite or out of bounds.
+            If a label is missing, unknown, no number, not finite or out of bounds, or the contract refuses labels so
+            far beyond the hull of its grid's nodes.
         """
         columns, shape = broadcast(self.contract, named_columns(self.contract, table, labels))
-        return self.flux(columns).reshape(*shape, -1)
+        return self.network(self.requested(columns)).reshape(*shape, -1)
+
+    def requested(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float64]:
+        """Labels (n, labels) in the contract's order, checked as a user's request: also against the hull of the nodes.
+
+        `flux` answers anywhere within the bounds, which fits need. Raises `InputError` as a call.
+        """
+        checked = self._checked(labels, names)
+        check_hull(self.contract, checked)
+        return checked
 
     def flux(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Flux (n, pixels) at labels (n, labels), whose columns are in the contract's order or in that of ``names``.
@@ -118,7 +129,7 @@ class Emulator(LoadedModel):
         Arguments and errors are those of a call; `SetupError` if specutils is not installed.
         """
         columns, _ = broadcast(self.contract, named_columns(self.contract, table, labels))
-        checked = self._checked(columns)
+        checked = self.requested(columns)
         return as_spectra(self, checked, self.network(checked))
 
     def _checked(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float64]:

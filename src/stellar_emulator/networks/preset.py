@@ -79,6 +79,9 @@ class TeacherSettings(_Frozen):
     """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
 
     draws: int = Field(ge=1, description="Predictions for each training run, evenly over the label box.")
+    cubic: bool = Field(
+        default=False, description="Whether cubic radial basis functions are blended in, for few runs; see the teacher."
+    )
 
 
 class ValidatorSettings(_Frozen):
@@ -105,7 +108,7 @@ class Preset(_Frozen):
     first and last layers); absent (learned family only): they work on the pixels themselves.
     ``inputs``: inputs of the label network, either the ``labels`` themselves, or ``coordinates`` along which spectra
     change evenly (among them 1 / T and powers of ten of logarithmic labels; see `networks.coordinates`).
-    ``teacher``: a Gaussian process between the runs (exact family only); absent: networks learn from the runs alone.
+    ``teacher``: a Gaussian process between the runs, which needs a basis; absent: networks learn from the runs alone.
     ``fine_tuning``: the whole chain on flux, end to end, after both parts are trained; absent: chained as trained.
     ``search_run``: MLflow run of the search that found the preset.
     """
@@ -128,9 +131,9 @@ class Preset(_Frozen):
         return self
 
     @model_validator(mode="after")
-    def _teacher_has_its_family(self) -> Self:
-        if self.family != "exact" and self.teacher is not None:
-            raise ValueError("a teacher belongs to the exact family: leave teacher out, or choose family exact")
+    def _teacher_has_its_basis(self) -> Self:
+        if self.basis is None and self.teacher is not None:
+            raise ValueError("a teacher predicts principal components: leave teacher out, or give a basis")
         return self
 
 

@@ -61,7 +61,7 @@ def emulator_answer(emulator: Emulator, names: Sequence[str], labels: ArrayLike,
         raise InputError(f"param encoding = {encoding!r:.60} is unknown: give {' or '.join(ENCODINGS)}")
     axis = emulator.contract.wavelength
     pixels = _pixels(axis, params.get("wavelength_min", axis.start), params.get("wavelength_max", axis.stop))
-    return Spectra(emulator.flux(labels, names)[:, pixels], encoding)
+    return Spectra(emulator.flux(emulator.requested(labels, names))[:, pixels], encoding)
 
 
 def validator_answer(validator: Validator, flux: ArrayLike, params: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from stellar_emulator.evaluation.evaluation import Reconstruction
 from stellar_emulator.grid.expand import limb_darkening
 from stellar_emulator.grid.sampling import run_hash
 from stellar_emulator.grid.shards import IntrinsicGrid
-from stellar_emulator.grid.split import SplitRows, split_rows
+from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
 from stellar_emulator.grid.store import Grid, Rows
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.basis import Basis, fit_basis, fit_grid_basis, project_grid
@@ -132,23 +132,23 @@ def train_emulator(
     keras.utils.set_random_seed(seed)
     fitting = Fitting(folder, report)
     if preset.family == "learned":
-        space = _learned_space(grid, split, preset, seed)
-        return train_on(learned_examples(grid, split, contract, space, preset.inputs), preset, fitting)
+        examples = _learned(grid, split, contract, preset, seed, folder, report)
+        return train_on(examples, preset, fitting)
     if intrinsic is None:
         raise InputError(
             f"preset {preset.name} broadens exactly and needs a grid with intrinsic spectra; this one has broadened "
             "spectra alone: choose --preset learned"
         )
-    targets, rows = intrinsic_targets(contract, intrinsic), intrinsic_split(contract, intrinsic)
+    targets, rows = intrinsic_targets(contract, intrinsic), _split_of_runs(grid, split, intrinsic)
     basis = fit_basis(targets[rows.train], preset.basis or 1, seed)
     coefficients = basis.project(targets)
     lessons = None
     if (teacher := preset.teacher) is not None:
         lessons = kept_lessons(
-            folder / LESSONS, lambda: exact_lessons(intrinsic, contract, coefficients, teacher, seed)
+            folder / LESSONS, lambda: exact_lessons(intrinsic, contract, coefficients, teacher, seed, rows)
         )
         report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
-    examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons)
+    examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons, rows)
     return train_on(examples, preset, fitting)
 
 
@@ -166,11 +166,37 @@ def train_on(examples: Examples, preset: Preset, fitting: Fitting) -> TrainedEmu
     return trained_emulator(examples, encoding, decoding, from_keras(whole), fitting)
 
 
-def _learned_space(grid: Grid, split: SplitRows, preset: Preset, seed: int) -> Space:
+def _learned(
+    grid: Grid, split: SplitRows, contract: Contract, preset: Preset, seed: int, folder: Path, report: StageReport
+) -> Examples:
+    """Examples of the learned family; a teacher's predictions are further ones to train on."""
     if preset.basis is None:
-        return PixelSpace(grid, split, seed)
+        return learned_examples(grid, split, contract, PixelSpace(grid, split, seed), preset.inputs)
     basis = fit_grid_basis(grid, split.train, preset.basis, seed)
-    return basis_space(basis, project_grid(grid, basis, noisy=True), split, seed, row_weights(grid, split))
+    coefficients, weights = project_grid(grid, basis, noisy=True), row_weights(grid, split)
+    teacher = preset.teacher
+    if teacher is None or weights is not None:
+        space = basis_space(basis, coefficients, split, seed, weights)
+        return learned_examples(grid, split, contract, space, preset.inputs)
+    labels, count = unit_labels(contract.labels, grid.labels), teacher.draws * len(split.train)
+    lessons = kept_lessons(
+        folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed, teacher.cubic)
+    )
+    report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
+    labels, coefficients, split = _taught(labels, coefficients, split, lessons)
+    given, coordinates = _given(labels, contract.labels, preset.inputs)
+    space = basis_space(basis, coefficients, split, seed)
+    return Examples(given, contract.labels, coordinates, space, split, EmulatorNetwork)
+
+
+def _taught(labels: Array, coefficients: Array, split: SplitRows, lessons: Lessons) -> tuple[Array, Array, SplitRows]:
+    """Labels, coefficients and split with a teacher's predictions after the examples, all of them to train on."""
+    more = np.arange(len(labels), len(labels) + len(lessons.labels))
+    return (
+        np.concatenate([labels, lessons.labels]),
+        np.concatenate([coefficients, lessons.targets]),
+        replace(split, train=np.concatenate([split.train, more])),
+    )
 
 
 def learned_examples(grid: Grid, split: SplitRows, contract: Contract, space: Space, inputs: Inputs) -> Examples:
@@ -187,17 +213,16 @@ def exact_examples(
     seed: int,
     inputs: Inputs,
     lessons: Lessons | None = None,
+    split: SplitRows | None = None,
 ) -> Examples:
     """One example for each run: the modes of its spectrum as the sharpest instrument sees it, and its limb darkening.
 
-    coefficients: of all runs in the basis, (runs, components); lessons: further examples to train on.
+    coefficients: of all runs in the basis, (runs, components); lessons: further examples to train on; split: of the
+    runs, by default the contract's.
     """
-    labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
+    labels, split = unit_labels(contract.run_labels, intrinsic.labels), split or intrinsic_split(contract, intrinsic)
     if lessons is not None:
-        more = np.arange(len(labels), len(labels) + len(lessons.labels))
-        split = replace(split, train=np.concatenate([split.train, more]))
-        labels = np.concatenate([labels, lessons.labels])
-        coefficients = np.concatenate([coefficients, lessons.targets])
+        labels, coefficients, split = _taught(labels, coefficients, split, lessons)
     space = basis_space(basis, coefficients, split, seed)
     given, coordinates = _given(labels, contract.run_labels, inputs)
     return Examples(
@@ -213,16 +238,32 @@ def _given(unit: Array, labels: tuple[Label, ...], inputs: Inputs) -> tuple[Arra
 
 
 def exact_lessons(
-    intrinsic: IntrinsicGrid, contract: Contract, coefficients: Array, teacher: TeacherSettings, seed: int
+    intrinsic: IntrinsicGrid,
+    contract: Contract,
+    coefficients: Array,
+    teacher: TeacherSettings,
+    seed: int,
+    split: SplitRows | None = None,
 ) -> Lessons:
-    """Predictions of a teacher that has learned the training runs' coefficients in a basis, (runs, components)."""
-    labels, split = unit_labels(contract.run_labels, intrinsic.labels), intrinsic_split(contract, intrinsic)
-    return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
+    """Predictions of a teacher that has learned the training runs' coefficients in a basis, (runs, components).
+
+    split: of the runs, by default the contract's.
+    """
+    labels, split = unit_labels(contract.run_labels, intrinsic.labels), split or intrinsic_split(contract, intrinsic)
+    return teach(
+        labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed, teacher.cubic
+    )
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:
     """Runs of each part; the same runs as in any grid made from them."""
     return split_rows(contract, np.array(run_hash(intrinsic.labels)))
+
+
+def _split_of_runs(grid: Grid, split: SplitRows, intrinsic: IntrinsicGrid) -> SplitRows:
+    """Runs of each part, by the parts in which a grid's rows of them are."""
+    training, validation, test = (np.flatnonzero(np.isin(intrinsic.run_id, grid.run_id[split[part]])) for part in PARTS)
+    return SplitRows(training, validation, test)
 
 
 def reconstruct(

@@ -29,6 +29,7 @@ from stellar_emulator.contract.checks import as_double
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.nodes import node_weights
 from stellar_emulator.grid.store import (
     FLUX,
     FLUX_ERROR,
@@ -332,6 +333,8 @@ def _grouped(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.int6
 def _weight(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights by the contract's density; 1 outside its box, where the expectations refuse the spectrum anyway."""
     weight = np.ones(len(labels))
+    if contract.sampling.on_nodes and np.isfinite(labels).all():
+        return node_weights(contract, labels[:, contract.columns(contract.run_labels)])
     inside = ((labels >= contract.lower) & (labels <= contract.upper)).all(axis=1)
     weight[inside] = sampling.weights(contract, labels[inside])
     return weight

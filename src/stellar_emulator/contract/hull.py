@@ -1,0 +1,60 @@
+"""Labels against the hull of a grid's nodes: beyond it models extrapolate, although the labels are within bounds."""
+
+import warnings
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
+
+_ROUNDING = 1e-9
+"""Distance by which a corner may lie outside its own hull, in units of the labels' ranges."""
+
+
+def check_hull(contract: Contract, labels: NDArray[np.floating], first_row: int = 0) -> None:
+    """Refuse labels (n, labels) beyond the contract's hull, or warn of them, as it says; first_row: for messages.
+
+    Raises
+    ------
+    InputError
+        If the contract refuses them; the message names row, labels, distance and remedy.
+    """
+    if contract.hull is None:
+        return
+    distance = hull_distance(contract, labels)
+    row = int(np.argmax(distance))
+    if distance[row] <= contract.hull.distance + _ROUNDING:
+        return
+    own = contract.columns(contract.run_labels)
+    shown = ", ".join(f"{contract.label_names[column]} = {labels[row, column]:.10g}" for column in own)
+    message = (
+        f"{shown} in row {first_row + row} lies {distance[row]:.2g} label ranges beyond the hull of the grid's nodes "
+        f"(contract {contract.name} allows {contract.hull.distance:g}): there, models extrapolate"
+    )
+    if contract.hull.outside == "refuse":
+        raise InputError(f"{message}: choose labels nearer to nodes, or train on a grid that has some there")
+    warnings.warn(message, stacklevel=3)
+
+
+def hull_distance(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Distance beyond the farthest facet of the hull, in units of the labels' ranges, (n,); 0 or less inside."""
+    if contract.hull is None:
+        return np.zeros(len(labels))
+    lower, upper = (np.array([getattr(label, end) for label in contract.run_labels]) for end in ("lower", "upper"))
+    corners = tuple(tuple(((np.array(corner) - lower) / (upper - lower)).tolist()) for corner in contract.hull.corners)
+    facets = _facets(corners)
+    places = (labels[:, contract.columns(contract.run_labels)].astype(np.float64) - lower) / (upper - lower)
+    return np.asarray((places @ facets[:, :-1].T + facets[:, -1]).max(axis=1))
+
+
+@lru_cache(maxsize=8)
+def _facets(corners: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
+    """Outward unit normals and offsets of the facets, (facets, labels + 1)."""
+    from scipy.spatial import ConvexHull
+
+    points = np.array(corners)
+    if points.shape[1] == 1:
+        return np.array([[-1.0, points.min()], [1.0, -points.max()]])
+    return np.unique(np.round(ConvexHull(points).equations, 12), axis=0)

@@ -1,0 +1,138 @@
+"""Finds the format of a foreign grid by its files' content and names, and lists its spectra."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.readers.apogee_grid import APOGEE_GRID
+from stellar_emulator.grid.readers.ferre_text import FERRE_TEXT
+from stellar_emulator.grid.readers.fits_grids import ATLAS9, FERRE_TABLE, PHOENIX, POLLUX_TABLE, SED_CUBE
+from stellar_emulator.grid.readers.foreign import Format, LabelSource, Member, head_of
+from stellar_emulator.grid.readers.moog import MOOG_RAW, MOOG_SMOOTHED
+from stellar_emulator.grid.readers.msg import MSG
+from stellar_emulator.grid.readers.payne import PAYNE
+from stellar_emulator.grid.readers.sme import SME
+from stellar_emulator.grid.readers.text import BT_SETTL, POLLUX, SYNPLE, SYNSPEC, SYNTHE, TURBOSPECTRUM
+
+FORMATS: tuple[Format, ...] = (
+    APOGEE_GRID,
+    MSG,
+    FERRE_TEXT,
+    FERRE_TABLE,
+    TURBOSPECTRUM,
+    SYNSPEC,
+    SYNPLE,
+    SYNTHE,
+    MOOG_RAW,
+    MOOG_SMOOTHED,
+    PHOENIX,
+    BT_SETTL,
+    ATLAS9,
+    POLLUX,
+    POLLUX_TABLE,
+    PAYNE,
+    SME,
+    SED_CUBE,
+)
+
+BROKEN = (InputError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, ZeroDivisionError, zlib.error)
+"""What readers raise on a damaged file or one of another form."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Spectra of a grid, in the order of their files, and the files that gave none, each with the reason."""
+
+    format: Format
+    members: tuple[Member, ...]
+    broken: dict[str, str]
+
+
+def find_members(sources: Sequence[Path], name: str | None, labels: LabelSource) -> Found:
+    """List the spectra of files and folders; ``name``: of the format, None to tell it by the content.
+
+    Raises
+    ------
+    InputError
+        If there is no file, no format recognises one, several do, or no file holds a spectrum.
+    """
+    paths = list_files(sources)
+    form = format_called(name) if name is not None else recognised(paths)
+    members: list[Member] = []
+    broken: dict[str, str] = {}
+    for path in paths:
+        try:
+            members += form.members(path, labels)
+        except BROKEN as error:
+            broken[path.name] = reason_of(error)
+    if not members:
+        first = next(iter(broken.values()))
+        raise InputError(f"none of {len(paths)} files is a spectrum of format {form.name}; the first: {first}")
+    return Found(form, tuple(members), broken)
+
+
+def list_files(sources: Sequence[Path]) -> list[Path]:
+    """All files of some paths, sorted; folders are searched to any depth, without hidden files."""
+    found: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            inside = (path for path in sorted(source.rglob("*")) if path.is_file())
+            found += [path for path in inside if not any(part.startswith(".") for part in path.parts[-3:])]
+        elif source.is_file():
+            found.append(source)
+        else:
+            raise InputError(f"grid {source} does not exist: check the path")
+    if not found:
+        raise InputError(f"grid {' '.join(map(str, sources))} holds no file")
+    return found
+
+
+def format_called(name: str) -> Format:
+    """A format by its name. Raises `InputError` if there is none."""
+    for form in FORMATS:
+        if form.name == name:
+            return form
+    raise InputError(f"format {name} is unknown: there are {', '.join(form.name for form in FORMATS)}")
+
+
+def recognised(paths: Sequence[Path]) -> Format:
+    """The format of the first file that any format recognises.
+
+    Raises
+    ------
+    InputError
+        If none does, or two do: then the user must say which one it is.
+    """
+    for path in paths:
+        found = formats_of(path)
+        if len(found) > 1:
+            named = " or ".join(form.name for form in found)
+            raise InputError(f"{path.name} may be of format {named}: say which with --format")
+        if found:
+            return found[0]
+    known = ", ".join(form.name for form in FORMATS)
+    raise InputError(f"no format recognises {paths[0].name}: name it with --format, one of {known}")
+
+
+def formats_of(path: Path) -> list[Format]:
+    """Formats that recognise a file."""
+    try:
+        head = head_of(path)
+    except BROKEN:
+        return []
+    found = []
+    for form in FORMATS:
+        try:
+            if form.recognises(path, head):
+                found.append(form)
+        except BROKEN:
+            continue
+    return found
+
+
+def reason_of(error: BaseException) -> str:
+    """What is wrong with a file, in one line."""
+    text = " ".join(str(error).split())
+    return text[:200] if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"[:200]

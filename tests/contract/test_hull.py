@@ -1,0 +1,38 @@
+"""Labels beyond the hull of a grid's nodes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stellar_emulator.contract.contract import Contract, parse_contract
+from stellar_emulator.contract.hull import check_hull, hull_distance
+from stellar_emulator.errors import InputError
+
+TEXT = (Path(__file__).parents[1] / "data" / "tiny_contract.yaml").read_text()
+CORNERS = "[[4000, -1.0], [8000, -1.0], [4000, 0.5]]"
+
+
+def contract(outside: str = "refuse", corners: str = CORNERS) -> Contract:
+    return parse_contract(f"{TEXT}hull: {{outside: {outside}, distance: 0.05, corners: {corners}}}\n")
+
+
+def test_labels_within_and_near_the_hull_pass() -> None:
+    inside = np.array([[4500.0, -0.5, 10.0], [4000.0, -1.0, 0.0], [6000.0, -0.25, 0.0], [6100.0, -0.25, 0.0]])
+    check_hull(contract(), inside)
+    assert (hull_distance(contract(), inside) < 0.05).all()
+
+
+def test_labels_beyond_the_hull_are_refused_or_warned_of() -> None:
+    labels = np.array([[4500.0, -0.5, 10.0], [8000.0, 0.5, 10.0]])
+    said = r"teff = 8000, m_h = 0.5 in row 7 lies 0.71 label ranges beyond the hull"
+    with pytest.raises(InputError, match=said):
+        check_hull(contract(), labels, 6)
+    with pytest.warns(UserWarning, match=said):
+        check_hull(contract("warn"), labels, 6)
+    check_hull(parse_contract(TEXT), labels)
+
+
+def test_a_corner_has_a_value_for_each_label_of_the_run() -> None:
+    with pytest.raises(InputError, match="hull: give each corner 2 values"):
+        contract(corners="[[4000], [8000]]")
