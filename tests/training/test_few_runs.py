@@ -57,9 +57,8 @@ def test_lessons_of_few_runs_lie_in_their_hull(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(teacher, "LEAST_LESSONS", 64)
     nodes = square(5)
     everything = np.arange(len(nodes))
-    lessons = teach(
-        nodes, INPUTS, nodes.copy(), SplitRows(everything, everything[:3], everything[:0]), 10, 1, cubic=True
-    )
+    split = SplitRows(everything, everything[:3], everything[:0])
+    lessons = teach(nodes, INPUTS, nodes.copy(), split, 10, 1, cubic=True)
     assert len(lessons.labels) == len(nodes) + 64
     assert within_hull(nodes.astype(float), lessons.labels.astype(float), 0.1 + 1e-6).all()
     spread = teach(nodes, INPUTS, nodes.copy(), split, 64, 1)
