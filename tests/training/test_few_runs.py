@@ -81,7 +81,7 @@ def test_errors_of_few_runs_come_from_folds(tmp_path: Path, monkeypatch: pytest.
     preset = preset.model_copy(
         update={
             "basis": 4,
-            "fine_tuning": preset.fine_tuning.model_copy(update=short),  # type: ignore[union-attr]
+            "fine_tuning": preset.fine_tuning.model_copy(update=short),
             "validator": preset.validator.model_copy(
                 update={"training": preset.validator.training.model_copy(update=short)}
             ),
@@ -89,7 +89,7 @@ def test_errors_of_few_runs_come_from_folds(tmp_path: Path, monkeypatch: pytest.
     )
     seen: list[str] = []
 
-    def report(name: str):  # type: ignore[no-untyped-def]
+    def report(name: str):
         seen.append(name)
         return lambda epoch, values: None
 
