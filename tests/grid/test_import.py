@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import foreign
 import numpy as np
@@ -16,6 +17,7 @@ from stellar_emulator.grid.importing.importer import Imported, Wanted, import_gr
 from stellar_emulator.grid.importing.merge import merge
 from stellar_emulator.grid.importing.normalise import pseudo_continuum
 from stellar_emulator.grid.nodes import hull_corners, node_weights
+from stellar_emulator.grid.readers.foreign import Member
 from stellar_emulator.grid.readers.names import label_source
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import open_source

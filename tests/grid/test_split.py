@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
-from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
@@ -69,3 +69,19 @@ def test_broadening_labels_do_not_split_a_run() -> None:
     labels = np.array([[5000.0, 0.1], [5000.0, 0.1], [5000.0, 0.2]])
     first, second, third = sampling.run_hash(labels)
     assert first == second != third
+
+
+@pytest.mark.parametrize("runs", [3, 15, 20, 96])
+def test_nodes_are_parted_exactly_however_few(runs: int) -> None:
+    """Fifteen drawn runs may leave a part empty; on nodes none is, and each run is in one part."""
+    text = TINY.source.replace("realisations: 4", "realisations: 4, runs: nodes")
+    hashes = np.array(sampling.run_hash(sampling.run_labels(TINY, 1, 0, runs)))
+    split = split_rows(parse_contract(text), hashes)
+    counts = [len(split[part]) for part in PARTS]
+    assert sum(counts) == runs
+    assert counts[1:] == [max(1, round(0.1 * runs))] * 2
+    np.testing.assert_array_equal(np.sort(np.concatenate([split[part] for part in PARTS])), np.arange(runs))
+    # Whatever the order of the rows.
+    order = np.random.default_rng(1).permutation(runs)
+    again = split_rows(parse_contract(text), hashes[order])
+    assert {*hashes[order][again.test]} == {*hashes[split.test]}

@@ -265,7 +265,10 @@ def test_a_truncated_file_is_refused(trained: Ended, workplace: Workplace) -> No
     [
         ({"grid": "nowhere.npz"}, r"nowhere\.npz does not exist"),
         ({"grid": "embedded"}, "contract tiny has no embedded grid"),
-        ({"preset": "swift"}, "preset 'swift' is neither one of default, learned, paper, smoke nor a file"),
+        (
+            {"preset": "swift"},
+            "preset 'swift' is neither one of default, few, few_learned, learned, paper, smoke nor a file",
+        ),
         ({"preset": "grid.npz"}, r"preset grid\.npz can't be read"),
         ({"contract": "nowhere.yaml"}, r"data contract nowhere\.yaml can't be read"),
         ({"preset": "smoke"}, "needs a grid with intrinsic spectra.*choose --preset learned"),

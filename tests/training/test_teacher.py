@@ -170,7 +170,7 @@ def test_a_preset_states_its_teacher(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"family": "learned"}, "teacher belongs to the exact family"),
+        ({"family": "learned", "basis": None}, "a teacher predicts principal components"),
         ({"teacher": {"draws": 0}}, "draws"),
         ({"teacher": {"draws": 8, "kernel": "rbf"}}, "kernel"),
     ],
