@@ -168,7 +168,7 @@ def test_a_killed_import_goes_on_with_nothing_twice(tmp_path: Path, monkeypatch:
     read: list[str] = []
     converted = importer._converted
 
-    def counted(member, *others):
+    def counted(member: Member, *others: Any) -> Any:
         if len(read) == 8:
             read.append("killed")
             raise KeyboardInterrupt
