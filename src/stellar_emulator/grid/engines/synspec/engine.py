@@ -43,7 +43,7 @@ KNOWN_LIMITS = (
 _CALIBRATED = {
     _SCALED: "Abundances of single elements change lines, not structures; carbon is that of the Sun, so [N/M] stands "
     "for CN as a whole, and the share of 13C is terrestrial; no macroturbulence.",
-    _MOLECULES: "Lines were calibrated on the Sun and few cool stars: those that hotter or metal-poor stars alone show "
+    _MOLECULES: "Lines were calibrated on few stars, the Sun first: those that hotter or metal-poor stars alone show "
     "were not.",
 }
 """What line data of the newer grids know instead."""
