@@ -381,3 +381,13 @@ def test_quantity_rounds_to_the_labels_range(contract: Contract, name: str, valu
 )
 def test_three_digits(value: float, text: str) -> None:
     assert three_digits(value) == text
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e11])
+def test_flux_of_any_scale_has_few_ticks(scale: float) -> None:
+    """Absolute flux with a tick at every 0.2 would take hundreds of gigabytes."""
+    from stellar_emulator.figures.spectra import MOST_TICKS, TICK, _tick
+
+    height = 3.0 * scale
+    assert height / _tick(height) <= MOST_TICKS
+    assert _tick(3.0) == TICK
