@@ -73,6 +73,7 @@ def test_every_field_of_the_contract_says_what_it_means(schema_reference: Module
 def test_the_page_of_decisions_names_every_field() -> None:
     page = (DOCS / "decision.md").read_text()
     named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall("`(.*?)`", row)}
+    named = {name for name in named if "." not in name}  # limits, such as `pixels.box`
     record = Decision((), (), True, 0, {}, {}).to_dict()
     assert named == {*record, *(field.name for field in fields(Criterion)), "verdict"}
 

@@ -159,7 +159,7 @@ def test_runs_are_nested_and_keep_settings_epochs_and_the_grid(trained: Ended, w
     children = {run.info.run_name: run for run in client.search_runs(["0"], query)}
     assert set(children) == {"grid validation", *NETWORKS}
     assert {run.info.status for run in children.values()} == {"FINISHED"}
-    assert children["grid validation"].data.metrics == {"spectra": 400.0, "passed": 1.0}
+    assert children["grid validation"].data.metrics == {"spectra": 400.0, "passed": 1.0, "warnings": 0.0}
     for name in NETWORKS:
         history = client.get_metric_history(children[name].info.run_id, "val_loss")
         assert [metric.step for metric in history] == [0, 1, 2]

@@ -132,13 +132,10 @@ def test_muon_leaves_the_ends_of_a_network_to_adam() -> None:
     assert made.adam_beta_2 == 0.99
     before = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
     made.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables])
-    kept = [
-        keras.ops.convert_to_numpy(variable) / old
-        for variable, old in zip(model.trainable_variables, before, strict=True)
-    ]
+    kernels = list(zip(model.trainable_variables, before, by_adam, strict=True))[::2]  # biases are 0 still
     decayed = 1.0 - 0.01 * fit_network.MUON_OUTER_DECAY
-    for share, outer in list(zip(kept, by_adam, strict=True))[::2]:  # of kernels; biases are 0 still
-        np.testing.assert_allclose(share, decayed if outer else 1.0, rtol=1e-6)
+    for kernel, old, outer in kernels:
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(kernel) / old, decayed if outer else 1.0, rtol=1e-6)
 
 
 @pytest.mark.rounding(keras=True)
@@ -202,13 +199,13 @@ def killed_fit(folder: Path, epochs: int) -> Fit:
         " Path(sys.argv[2]), report)\n"
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(folder), str(epochs)]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert first.stdout is not None
-    for line in first.stdout:
-        if int(line) == 5:
-            os.kill(first.pid, signal.SIGKILL)
-            break
-    assert first.wait() == -signal.SIGKILL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if int(line) == 5:
+                os.kill(first.pid, signal.SIGKILL)
+                break
+    assert first.returncode == -signal.SIGKILL
     before = json.loads((folder / "history.json").read_text())["val_loss"]
     assert not (folder / "fit.json").exists()
     assert len(before) >= 6

@@ -274,7 +274,7 @@ def _npz(arrays: Arrays) -> bytes:
 
 
 def _arrays(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 

@@ -109,7 +109,7 @@ def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as partial, partial.open("wb") as stream:
             np.savez(stream, labels=made.labels, targets=made.targets, error=made.error, seconds=made.seconds)
-    with np.load(path) as kept:
+    with path.open("rb") as saved, np.load(saved) as kept:
         return Lessons(kept["labels"], kept["targets"], float(kept["error"]), float(kept["seconds"]))
 
 

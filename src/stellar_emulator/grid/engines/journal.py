@@ -48,7 +48,8 @@ class Journal:
         """Labels and spectrum of a finished run. Raises `InputError` if its file is damaged."""
         path = self._path(number, "npz")
         try:
-            with np.load(path) as entry:
+            # NumPy leaves a file open that is cut short.
+            with path.open("rb") as stream, np.load(stream) as entry:
                 known: dict[str, Any] = {name: entry[name] for name in OPTIONAL if name in entry}
                 scalars = {name: float(value) for name, value in known.items() if value.ndim == 0}
                 if "scalars" in entry:  # the form in which earlier versions wrote both

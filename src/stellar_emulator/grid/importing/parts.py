@@ -107,5 +107,5 @@ def write_part(folder: Path, number: int, batch: Batch) -> str:
 def read_parts(folder: Path, names: list[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]]:
     """Run numbers, labels and flux of each part, in order."""
     for name in names:
-        with np.load(folder / name) as part:
+        with (folder / name).open("rb") as stream, np.load(stream) as part:
             yield part["numbers"].astype(np.int64), part["labels"], part["flux"]

@@ -132,7 +132,7 @@ def _read_npz(path: Path, needed: Sequence[str], optional: Sequence[str]) -> dic
     try:
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, sum(member.file_size for member in archive.infolist()))
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             _check_names(path, "array", content.files, needed, optional)
             return {name: _member(path, name, content) for name in content.files}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:

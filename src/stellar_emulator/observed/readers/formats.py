@@ -229,7 +229,7 @@ def _rows(cells: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 def _npz(path: Path, _: Choice) -> list[RawTable]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} can't be read as NPZ: it is no file of numpy.savez")
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = {}
         for name in file.files:
             try:
