@@ -48,7 +48,6 @@ SMALLER = {
         "np.arange(300)": "np.arange(150)",
         "epochs: 40, patience: 40": "epochs: 20, patience: 20",
     },
-    "4_challenger_to_champion": {'"short": "100", "long": "240"': '"short": "30", "long": "120"'},
 }
 """What is smaller where a test executes a notebook; with the sizes that it states, `make notebooks` has."""
 

@@ -36,6 +36,17 @@ class PixelLimits(_Frozen):
     )
 
 
+class StatedLimits(_Frozen):
+    """Factors by which the errors that a pair states of itself may differ from those that it has on the gate set.
+
+    Training measured them on its test set, another sample of the box. For the shipped pairs they differ by at most 1.02
+    over the box and 1.9 in a region; a small test set constrains a region's errors poorly.
+    """
+
+    box: Positive = Field(default=2.0, description="Largest factor over the label box.")
+    region: Positive = Field(default=5.0, description="Largest factor in any region with enough runs of the gate set.")
+
+
 class FreshLimits(_Frozen):
     """What must hold at labels drawn after training, where no spectrum was computed.
 
@@ -92,6 +103,9 @@ class GateLimits(_Frozen):
         pattern="^([0-9a-f]{12,64})?$",
         description="Digest of the gate set, or 12 digits of it or more; absent: the embedded one, else the one of the "
         "first promotion.",
+    )
+    stated: StatedLimits = Field(
+        default_factory=StatedLimits, description="Agreement of stated errors with those on the gate set."
     )
     pixels: PixelLimits = Field(default_factory=PixelLimits, description="Largest errors of single pixels and lines.")
     fresh: FreshLimits = Field(default_factory=FreshLimits, description="At labels drawn after training.")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.gate_limits import StatedLimits
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.measured import emulator_measures, in_regions, validator_measures
 from stellar_emulator.gate.decision import Criterion
@@ -21,9 +22,6 @@ from stellar_emulator.promotion.gate_set import GateSpectra
 
 ROWS_MEASURED = 4096
 """Spectra of the gate set, evenly spread over it, that errors are measured on."""
-
-BOX_FACTOR, REGION_FACTOR = 2.0, 5.0
-"""By which stated and measured errors may differ, over the label box and in one region."""
 
 REGION_RUNS = 50
 """Runs of the gate set that a region needs to tell anything."""
@@ -43,25 +41,28 @@ def stated_criteria(contract: Contract, spectra: Rows | GateSpectra, pair: Regis
     labels, flux = spectra.labels[rows], spectra.flux[rows]
     runs = np.array([len(np.unique(spectra.run_id[rows][inside])) for inside in in_regions(contract, labels)])
     stated = _stated(pair.emulator.bundle)
+    limits = contract.gate.stated if contract.gate else StatedLimits()
     criteria = []
     if stated is not None:
         found: Arrays = emulator_measures(contract, labels, flux, pair.emulator.network(labels))
-        criteria += _criteria("emulator", stated, found, {"flux_rms": _windows}, runs)
+        criteria += _criteria("emulator", stated, found, {"flux_rms": _windows}, runs, limits)
     judge = pair.judges[0]
     stated = _stated(judge.bundle)
     if stated is not None:
         mean = stated.get("mean", np.empty(0))
         if mean.shape != (contract.wavelength.count,) or not np.isfinite(mean).all():
-            return [*criteria, _criterion("validator", None, BOX_FACTOR, "mean is no spectrum")]
+            return [*criteria, _criterion("validator", None, limits.box, "mean is no spectrum")]
         projection = judge.bundle.weight("projection", 0, "kernel")
         found = validator_measures(contract, judge.network, mean, projection, labels, flux)
         # The largest thousandth of few spectra is one of them.
         common = {name: values[:-1] if name == "reconstruction_error" else values for name, values in found.items()}
         told = {name: values[:-1] if name == "reconstruction_error" else values for name, values in stated.items()}
-        criteria += _criteria("validator", told, common, {"label_rms": _levels, "reconstruction_error": _alone}, runs)
+        criteria += _criteria(
+            "validator", told, common, {"label_rms": _levels, "reconstruction_error": _alone}, runs, limits
+        )
         for name in ("noise", "quantiles"):
             if not np.array_equal(stated.get(name, np.empty(0)), np.float32(found[name])):
-                criteria.append(_criterion("validator", None, BOX_FACTOR, f"its {name} are not those of this version"))
+                criteria.append(_criterion("validator", None, limits.box, f"its {name} are not those of this version"))
     return criteria
 
 
@@ -91,7 +92,7 @@ def _alone(values: NDArray[Any], regions: int) -> NDArray[np.float64]:
 
 
 def _criteria(
-    kind: str, stated: Arrays, found: Arrays, tables: Mapping[str, Any], runs: NDArray[np.int64]
+    kind: str, stated: Arrays, found: Arrays, tables: Mapping[str, Any], runs: NDArray[np.int64], limits: StatedLimits
 ) -> list[Criterion]:
     """The factor over the box and in the worst region, of one model."""
     box, region, note = 1.0, 1.0, ""
@@ -99,7 +100,7 @@ def _criteria(
         told, measured = stated.get(name, np.empty(0)), found[name]
         if told.shape != measured.shape or not np.isfinite(told).all() or not (told > 0).all():
             return [
-                _criterion(kind, None, BOX_FACTOR, f"its {name} are no errors of this contract's regions and labels")
+                _criterion(kind, None, limits.box, f"its {name} are no errors of this contract's regions and labels")
             ]
         ours, theirs = by_region(measured, len(runs)), by_region(told, len(runs))
         if (factor := _factor(*(np.sqrt(runs @ table**2 / runs.sum()) for table in (theirs, ours)))) > box:
@@ -107,8 +108,8 @@ def _criteria(
         for row in np.flatnonzero(runs >= REGION_RUNS):
             region = max(region, _factor(theirs[row], ours[row]))
     return [
-        _criterion(kind, box, BOX_FACTOR, note),
-        _criterion(f"{kind}, worst region", region, REGION_FACTOR, ""),
+        _criterion(kind, box, limits.box, note),
+        _criterion(f"{kind}, worst region", region, limits.region, ""),
     ]
 
 
