@@ -98,7 +98,7 @@ def _criteria(
     box, region, note = 1.0, 1.0, ""
     for name, by_region in tables.items():
         told, measured = stated.get(name, np.empty(0)), found[name]
-        if told.shape != measured.shape or not np.isfinite(told).all() or not (told > 0).all():
+        if told.shape != measured.shape or not np.isfinite(told).all() or (told < 0).any():
             return [
                 _criterion(kind, None, limits.box, f"its {name} are no errors of this contract's regions and labels")
             ]
