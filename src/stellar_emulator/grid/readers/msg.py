@@ -25,8 +25,8 @@ from stellar_emulator.grid.readers.foreign import (
     Stated,
     spectrum_of,
 )
-from stellar_emulator.grid.readers.hdf5 import SIGNATURE, hdf5
 from stellar_emulator.grid.readers.names import canonical
+from stellar_emulator.system.hdf5 import SIGNATURE, hdf5
 
 POWERS = {
     "CONST": (),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stellar_emulator.grid.readers.foreign import ForeignSpectrum, Format, LabelSource, Member, Stated, spectrum_of
-from stellar_emulator.grid.readers.hdf5 import SIGNATURE, hdf5
+from stellar_emulator.system.hdf5 import SIGNATURE, hdf5
 
 
 def recognises(path: Path, head: bytes) -> bool:

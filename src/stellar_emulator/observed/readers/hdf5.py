@@ -10,7 +10,7 @@ import numpy as np
 
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.raw import RawTable, Told
-from stellar_emulator.system.extras import missing
+from stellar_emulator.system.hdf5 import hdf5
 
 NEEDED = ("waves", "fluxes")
 ARRAYS = (*NEEDED, "sigmas", "masks")
@@ -29,11 +29,7 @@ def read_hdf5(path: Path) -> list[RawTable]:
     SetupError
         If h5py is missing.
     """
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise missing("h5py", "train") from error
-    with h5py.File(path, "r") as file:
+    with hdf5(path) as file:
         sizes = {name: file[name].nbytes for name in ARRAYS if name in file and hasattr(file[name], "nbytes")}
         if any(size > LARGEST for size in sizes.values()):
             raise InputError(f"{path} unpacks to {max(sizes.values()):,} bytes an array: at most {LARGEST:,} are read")
