@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.machine import table
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import sampling, store
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.split import split_rows
 from stellar_emulator.networks.preset import Preset, read_preset
 from stellar_emulator.training.train_emulator import train_emulator
@@ -58,9 +58,8 @@ def _noise_grid(contract: Contract, path: Path) -> store.Grid:
         while written < GIGABYTES * 1e9:
             first = int(written) % 2**31
             run = sampling.run_labels(contract, first + 1, 0, ROWS)
-            drawn = sampling.broadening_labels(contract, 1, np.arange(ROWS), 1).reshape(ROWS, -1)
             flux = random.random((ROWS, contract.wavelength.count), dtype=np.float32)
-            labels = assemble_labels(contract, run, drawn)
+            labels = drawn_labels(contract, 1, np.arange(ROWS), run, 1)
             yield store.Rows(first + np.arange(ROWS), labels, np.ones(ROWS), flux)
             written += 0.875 * flux.nbytes  # what noise compresses to
 

@@ -16,8 +16,6 @@ from stellar_emulator.grid.compact import compact
 from stellar_emulator.grid.engines.runs import synthesize_runs
 from stellar_emulator.grid.shards import SHARD_RUNS
 
-SEQUENCES = ("seed", "gate")
-
 
 def main() -> int:
     """Compute and compact shard by shard, the gate's beside the others; the exit codes are those of the command."""

@@ -1,6 +1,6 @@
 """What mistakes are made with: real spectra of the embedded grid, in memory, and ways to broaden them wrongly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class InMemory(Grid):
 
     @property
     def has_errors(self) -> bool:
-        return False
+        return self.content.flux_error is not None
 
     def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All rows, in parts as large as row groups."""
@@ -71,11 +71,13 @@ class InMemory(Grid):
         return np.asarray(getattr(self.content, column)[rows])
 
 
-def in_memory(contract: Contract, rows: Rows, name: str = "mistaken") -> InMemory:
+def in_memory(
+    contract: Contract, rows: Rows, name: str = "mistaken", provenance: Mapping[str, object] | None = None
+) -> InMemory:
     """Rows as a grid of their contract."""
     axis = contract.wavelength
-    provenance: dict[str, object] = {"made_by": "benchmarks.mistakes"}
-    grid = InMemory(Path(f"{name}.parquet"), tuple(contract.label_names), axis.pixels, axis.medium, provenance, rows)
+    known = dict(provenance or {"made_by": "benchmarks.mistakes"})
+    grid = InMemory(Path(f"{name}.parquet"), tuple(contract.label_names), axis.pixels, axis.medium, known, rows)
     # In place of what these properties would read and keep.
     grid.__dict__.update(labels=rows.labels, run_id=rows.run_id, weight=rows.weight)
     return grid

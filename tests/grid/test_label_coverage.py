@@ -4,16 +4,15 @@ from synthetic import GAIA, TINY
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.label_coverage import MOST_CELLS, describe_voids, pair_coverage
 
 
 def draws(contract: Contract, runs: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Labels and run_id of a grid as `synthesize` draws it."""
     realisations = contract.sampling.realisations
-    own = np.repeat(sampling.run_labels(contract, seed, 0, runs), realisations, axis=0)
-    drawn = sampling.broadening_labels(contract, seed, np.arange(runs), realisations)
-    labels = assemble_labels(contract, own, drawn.reshape(len(own), -1))
+    own = sampling.run_labels(contract, seed, 0, runs)
+    labels = drawn_labels(contract, seed, np.arange(runs), own, realisations)
     return labels, np.repeat(np.arange(runs), realisations)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import MODELS, Arena, Ended, without_page_and_server
-from crash import without_judging
+from arena import MODELS, Arena, Ended
+from crash import one_promoted
 from keys import key_files
 
 from stellar_emulator.promotion import audit
@@ -24,14 +24,7 @@ A, B = PairVersions(1, 1), PairVersions(2, 2)
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """A registry in which A was promoted and B never judged."""
-    folder = tmp_path_factory.mktemp("arena")
-    made = Arena(folder, f"sqlite:///{folder / 'mlflow.db'}")
-    made.build()
-    assert (made.register_in_name(1.0), made.register_in_name(2.0)) == (A, B)
-    with pytest.MonkeyPatch.context() as patch:
-        without_page_and_server(patch)
-        without_judging(patch)
-        assert made.promote(A).code == 0
+    with one_promoted(tmp_path_factory.mktemp("arena")) as made:
         yield made
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import mlflow
 import pytest
-from arena import MODELS, Arena, without_page_and_server
-from crash import WRITES, without_judging
+from arena import MODELS, Arena
+from crash import WRITES, one_promoted
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
@@ -25,14 +25,7 @@ A, B = PairVersions(1, 1), PairVersions(2, 2)
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    folder = tmp_path_factory.mktemp("arena")
-    made = Arena(folder, f"sqlite:///{folder / 'mlflow.db'}")
-    made.build()
-    assert (made.register_in_name(1.0), made.register_in_name(2.0)) == (A, B)
-    with pytest.MonkeyPatch.context() as patch:
-        without_page_and_server(patch)
-        without_judging(patch)
-        assert made.promote(A).code == 0
+    with one_promoted(tmp_path_factory.mktemp("arena")) as made:
         yield made
 
 

@@ -22,7 +22,7 @@ from stellar_emulator.cli import main
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
 from stellar_emulator.networks.inference import EmulatorNetwork, ValidatorNetwork
@@ -80,10 +80,8 @@ def good_network(ripple: float = 0.0) -> EmulatorNetwork:
 def gate_rows(runs: int = GATE_RUNS, seed: int = ARENA.sampling.gate_seed) -> Rows:
     """Computed spectra of the first runs of a sequence; they differ from the formula by a little noise."""
     run_id, realisations = np.arange(runs), ARENA.sampling.realisations
-    own = np.repeat(sampling.run_labels(ARENA, seed, 0, runs), realisations, axis=0)
-    drawn = sampling.broadening_labels(ARENA, seed, run_id, realisations)
-    labels = assemble_labels(ARENA, own, drawn.reshape(len(own), -1))
-    flux = good_network()(labels) + np.random.default_rng(seed).normal(0, 1e-4, (len(own), ARENA.wavelength.count))
+    labels = drawn_labels(ARENA, seed, run_id, sampling.run_labels(ARENA, seed, 0, runs), realisations)
+    flux = good_network()(labels) + np.random.default_rng(seed).normal(0, 1e-4, (len(labels), ARENA.wavelength.count))
     weight = sampling.weights(ARENA, labels)
     return Rows(np.repeat(run_id, realisations), labels, weight, flux.astype(np.float32))
 

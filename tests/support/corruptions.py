@@ -1,10 +1,10 @@
 """Kinds of corruption, each done to a good grid of 5,000 real spectra held in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
+from benchmarks.mistakes.material import in_memory as grid_in_memory
 from numpy.typing import NDArray
 from synthetic import GAIA
 
@@ -12,7 +12,7 @@ from stellar_emulator.grid import sampling
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import embedded_folder
-from stellar_emulator.grid.store import ROWS_PER_GROUP, Grid, Rows
+from stellar_emulator.grid.store import Grid, Rows
 
 RUNS = 625
 REALISATIONS = 8
@@ -20,33 +20,9 @@ NAMES = GAIA.label_names
 PIXELS = GAIA.wavelength.pixels
 
 
-@dataclass(frozen=True)
-class GridInMemory(Grid):
-    """A grid whose content is at hand instead of in a file."""
-
-    content: Rows
-
-    @property
-    def rows(self) -> int:
-        return len(self.content.flux)
-
-    @property
-    def has_errors(self) -> bool:
-        return False
-
-    def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        for first in range(0, self.rows, ROWS_PER_GROUP):
-            part = slice(first, first + ROWS_PER_GROUP)
-            yield part, self.content.flux[part]
-
-
 def in_memory(rows: Rows, **provenance: str) -> Grid:
     """Rows as a grid of the Gaia RVS contract."""
-    known: dict[str, object] = {"made_by": "a test", **provenance}
-    grid = GridInMemory(Path("corrupted.parquet"), tuple(NAMES), PIXELS, GAIA.wavelength.medium, known, rows)
-    # In place of what these properties would read and keep.
-    grid.__dict__.update(labels=rows.labels, run_id=rows.run_id, weight=rows.weight)
-    return grid
+    return grid_in_memory(GAIA, rows, "corrupted", {"made_by": "a test", **provenance})
 
 
 def good_rows() -> Rows:

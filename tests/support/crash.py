@@ -14,8 +14,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -162,6 +162,20 @@ def without_judging(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RegisteredPair, "models", {})
     for module in ("registry.tracking", "promotion.decisions"):
         patch.setattr(f"stellar_emulator.{module}.provenance", dict)
+
+
+@contextmanager
+def one_promoted(folder: Path) -> Iterator[Arena]:
+    """A registry in which versions 1 were promoted and versions 2 never judged, whose promotions leave out judging."""
+    made = Arena(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    made.build()
+    first, second = PairVersions(1, 1), PairVersions(2, 2)
+    assert (made.register_in_name(1.0), made.register_in_name(2.0)) == (first, second)
+    with pytest.MonkeyPatch.context() as patch:
+        without_page_and_server(patch)
+        without_judging(patch)
+        assert made.promote(first).code == 0
+        yield made
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.engines.intrinsic import CONTINUUM_POINTS
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.shards import IntrinsicGrid, shard_name, write_provenance, write_shard
 from stellar_emulator.grid.store import Grid, Rows, write_grid
 
@@ -23,9 +23,7 @@ def synthetic_rows(contract: Contract = TINY, runs: int = 10) -> Rows:
     """``realisations`` consecutive rows of each run."""
     seed, realisations = contract.sampling.seed, contract.sampling.realisations
     run_id = np.arange(runs)
-    own = np.repeat(sampling.run_labels(contract, seed, 0, runs), realisations, axis=0)
-    drawn = sampling.broadening_labels(contract, seed, run_id, realisations)
-    labels = assemble_labels(contract, own, drawn.reshape(len(own), -1))
+    labels = drawn_labels(contract, seed, run_id, sampling.run_labels(contract, seed, 0, runs), realisations)
     share = (labels - contract.lower) / (contract.upper - contract.lower)
     centre = contract.wavelength.pixels[contract.wavelength.count // 3]
     width = 1.0 + 5.0 * share[:, [-1]]

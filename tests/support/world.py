@@ -17,7 +17,7 @@ from stellar_emulator.gate.decide import decide
 from stellar_emulator.gate.decision import Criterion, Decision
 from stellar_emulator.gate.evidence import Evidence
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.store import Rows
 
 LIMITS = GateLimits(
@@ -92,9 +92,8 @@ def moved(column: str, by: Move) -> Model:
 def rows(first: int, runs: int, realisations: int = 5) -> Rows:
     """Computed spectra of consecutive runs of the gate's sequence."""
     seed, run_id = CONTRACT.sampling.gate_seed, np.arange(first, first + runs)
-    own = np.repeat(sampling.run_labels(CONTRACT, seed, first, runs), realisations, axis=0)
-    drawn = sampling.broadening_labels(CONTRACT, seed, run_id, realisations)
-    labels = assemble_labels(CONTRACT, own, drawn.reshape(len(own), -1))
+    own = sampling.run_labels(CONTRACT, seed, first, runs)
+    labels = drawn_labels(CONTRACT, seed, run_id, own, realisations)
     flux = spectrum(labels).astype(np.float32)
     return Rows(np.repeat(run_id, realisations), labels, sampling.weights(CONTRACT, labels), flux)
 

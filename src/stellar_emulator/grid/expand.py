@@ -64,9 +64,7 @@ def _batch(
     realisations: int,
 ) -> Rows:
     run_id = runs.run_id[part]
-    drawn = sampling.broadening_labels(contract, seed, run_id, realisations)
-    drawn = drawn.reshape(len(run_id) * realisations, len(contract.broadening_labels))
-    labels = assemble_labels(contract, np.repeat(runs.labels[part], realisations, axis=0), drawn)
+    labels = drawn_labels(contract, seed, run_id, runs.labels[part], realisations)
     modes = np.repeat(convolve.modes(runs.flux[part]), realisations, axis=0)
     return Rows(
         run_id=np.repeat(run_id, realisations),
@@ -74,6 +72,19 @@ def _batch(
         weight=sampling.weights(contract, labels) * np.repeat(weight[part], realisations),
         flux=convolve.at_labels(contract, modes, labels, np.repeat(darkening[part], realisations)),
     )
+
+
+def drawn_labels(
+    contract: Contract,
+    seed: int,
+    run_id: NDArray[np.int64],
+    run_labels: NDArray[np.float64],
+    realisations: int,
+) -> NDArray[np.float64]:
+    """All labels of some runs' realisations, those of one run together; shape (runs x realisations, labels)."""
+    drawn = sampling.broadening_labels(contract, seed, run_id, realisations)
+    drawn = drawn.reshape(len(run_id) * realisations, len(contract.broadening_labels))
+    return assemble_labels(contract, np.repeat(run_labels, realisations, axis=0), drawn)
 
 
 def assemble_labels(

@@ -9,7 +9,7 @@ from stellar_emulator.observed.raw import ErrorKind
 from stellar_emulator.observed.spectrum import scatter_over
 
 SMALLEST, LARGEST = 1e-37, 1e37
-"""About what single precision holds; squares of numbers far beyond it are none."""
+"""Approximate range of single precision; squares of numbers far beyond it would overflow."""
 
 FAR, ALIKE = 4.0, 1.5
 """Factors: errors this far below the pixels' scatter, whose square roots are this near to it, are variances."""

@@ -15,7 +15,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.observed import gaia_archive
 from stellar_emulator.observed.columns import ERRORS, WAVELENGTH, Columns, find_columns, misspelt, needed
 from stellar_emulator.observed.conventions import stated_frame, stated_medium
-from stellar_emulator.observed.flux_errors import as_deviation
+from stellar_emulator.observed.flux_errors import LARGEST, as_deviation
 from stellar_emulator.observed.no_data import bridged, fillings, flagged, level_of, meaningless, zeros
 from stellar_emulator.observed.raw import RawTable
 from stellar_emulator.observed.spectrum import ObservedSpectrum, noise_of
@@ -27,9 +27,6 @@ FEWEST = 50
 
 NUMERIC = "fiuUSO"
 """Kinds of arrays that may hold numbers; others, such as complex numbers and dates, would be cast to numbers."""
-
-LARGEST = 1e37
-"""Approximate range of single precision; squares of numbers far beyond it would overflow."""
 
 LEAST_NOISE = 1e-6
 """Smallest noise relative to the flux; no spectrum has less."""

@@ -10,7 +10,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.evaluation import Model
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.grid import sampling
-from stellar_emulator.grid.expand import assemble_labels
+from stellar_emulator.grid.expand import drawn_labels
 from stellar_emulator.grid.store import Rows, write_grid
 from stellar_emulator.validation.check import check
 
@@ -44,7 +44,5 @@ def _generated(contract: Contract, emulator: Model, seed: int, realisations: int
     runs = sampling.run_labels(contract, seed, 0, RUNS)
     for first in range(0, RUNS, _RUNS_PER_BATCH):
         run_id = np.arange(first, min(first + _RUNS_PER_BATCH, RUNS))
-        drawn = sampling.broadening_labels(contract, seed, run_id, realisations)
-        drawn = drawn.reshape(len(run_id) * realisations, len(contract.broadening_labels))
-        labels = assemble_labels(contract, np.repeat(runs[run_id], realisations, axis=0), drawn)
+        labels = drawn_labels(contract, seed, run_id, runs[run_id], realisations)
         yield Rows(np.repeat(run_id, realisations), labels, sampling.weights(contract, labels), emulator(labels))

@@ -15,6 +15,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.gate_limits import StatedLimits
 from stellar_emulator.errors import InputError
 from stellar_emulator.evaluation.measured import emulator_measures, in_regions, validator_measures
+from stellar_emulator.gate.decide import limits_of
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.promotion.candidates import RegisteredPair
@@ -41,7 +42,7 @@ def stated_criteria(contract: Contract, spectra: Rows | GateSpectra, pair: Regis
     labels, flux = spectra.labels[rows], spectra.flux[rows]
     runs = np.array([len(np.unique(spectra.run_id[rows][inside])) for inside in in_regions(contract, labels)])
     stated = _stated(pair.emulator.bundle)
-    limits = contract.gate.stated if contract.gate else StatedLimits()
+    limits = limits_of(contract).stated
     criteria = []
     if stated is not None:
         found: Arrays = emulator_measures(contract, labels, flux, pair.emulator.network(labels))

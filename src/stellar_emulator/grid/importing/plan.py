@@ -1,6 +1,6 @@
 """What becomes of a foreign grid: its labels, the axes of its spectra, and whether they are intrinsic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,15 +176,6 @@ def same_axis(axis: WavelengthAxis, wavelength: Array) -> slice | None:
     if len(wavelength[part]) == axis.count and axis.matches(wavelength[part]).all():
         return part
     return None
-
-
-def label_bounds(members: Sequence[Member], names: Sequence[str]) -> Mapping[str, tuple[float, float]]:
-    """Smallest and largest value of each label."""
-    found = {}
-    for name in names:
-        values = [member.labels[name] for member in members]
-        found[name] = (min(values), max(values))
-    return found
 
 
 def _finest(wavelength: Array) -> float:
