@@ -325,6 +325,19 @@ def test_coverage_shows_every_label_and_pair_and_hatches_voids(name: str, reques
     assert rendered_within(figure)
 
 
+def test_labels_on_nodes_are_shown_by_their_places_and_judged_by_nobody(other: Contract) -> None:
+    sampling = other.sampling.model_copy(update={"runs": "nodes"})
+    nodes, labels = other.model_copy(update={"sampling": sampling}), drawn_labels(other, 3000)
+    figure = figures.coverage(nodes, labels, pair_coverage(nodes, labels, np.arange(3000)))
+    first, second = other.labels[:2]
+    (panel,) = [axes for axes in figure.axes if axes.get_ylabel() == second.title]
+    (points,) = panel.lines
+    np.testing.assert_array_equal(points.get_xydata(), np.unique(labels[:, :2], axis=0))
+    assert (panel.get_xlim(), panel.get_ylim()) == ((first.lower, first.upper), (second.lower, second.upper))
+    assert not panel.collections
+    assert figure.get_suptitle().endswith("points are not judged")
+
+
 def test_coverage_without_voids_says_so(other: Contract) -> None:
     labels = drawn_labels(other, 3000)
     figure = figures.coverage(other, labels, pair_coverage(other, labels, np.arange(3000)))

@@ -34,6 +34,9 @@ BINS = 30
 MARGIN = 0.12
 """Fraction of the flux range shown beyond either bound, where pixels that exceed the bounds are marked, however far."""
 
+MOST_SHADED = 2.0
+"""Spectra of the darkest cells, in units of those due."""
+
 VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "////", "linewidth": 0.8}
 
 
@@ -41,14 +44,19 @@ VOID: dict[str, Any] = {"facecolor": "none", "edgecolor": GENERATED, "hatch": "/
 def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[PairCoverage]) -> "Figure":
     """Draw the histogram of each label, and for each pair of labels the spectra in each cell, voids hatched.
 
+    A pair that is not divided into cells, such as of labels on nodes, is shown by its points and judged by nobody.
     ``labels`` has shape (spectra, labels); ``pairs`` are in the order of `grid.label_coverage.pair_coverage`.
     """
+    from matplotlib.cm import ScalarMappable
     from matplotlib.patches import Patch
 
     count = len(contract.labels)
     side = max(WIDTH, 1.5 * count)
     empty = sum(int(pair.voids.sum()) for pair in pairs)
     found = "no cell of two labels is void" if not empty else f"{empty:,} cells of two labels are void (hatched)"
+    undivided = [pair.counts.size == 1 for pair in pairs]
+    if any(undivided):
+        found = "points are not judged" if all(undivided) else f"{found}; points are not judged"
     figure = new_figure(f"Coverage by {len(labels):,} spectra: {found}", height=side, width=side, layout=None)
     panels = figure.subplots(count, count, sharex="col", squeeze=False)
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.1, top=0.92, wspace=0.12, hspace=0.3)
@@ -65,12 +73,17 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
     for pair in pairs:
         row, column = (contract.labels.index(label) for label in (pair.vertical, pair.horizontal))
         panels[column, row].remove()
-        _cells(panels[row, column], pair)
+        if pair.counts.size == 1:
+            _points(panels[row, column], pair, labels[:, [column, row]])
+        else:
+            _cells(panels[row, column], pair)
         panels[row, column].tick_params(labelleft=column == 0)
     if count > 1:
         title = "Spectra in a cell, in units of those due by the contract's sampling"
         scale = figure.add_axes((0.52, 0.87, 0.44, 0.015))
-        figure.colorbar(panels[1, 0].collections[0], cax=scale, orientation="horizontal", label=title)
+        shades = ScalarMappable(cmap=densities())
+        shades.set_clim(0.0, MOST_SHADED)
+        figure.colorbar(shades, cax=scale, orientation="horizontal", label=title)
         void = Patch(label=f"Void: none, where {SPECTRA_PER_CELL} or more are due", **VOID)
         figure.legend(handles=[void], loc="upper left", bbox_to_anchor=(0.51, 0.83))
     figure.align_labels()
@@ -82,11 +95,21 @@ def _cells(panel: "Axes", pair: PairCoverage) -> None:
 
     due = max(1, int(pair.counts.sum())) / pair.counts.size
     share = np.ma.masked_equal(pair.counts, 0) / due
-    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=2.0, cmap=densities())
+    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=MOST_SHADED, cmap=densities())
     for row, column in np.argwhere(pair.voids):
         left, right = pair.horizontal_edges[column : column + 2]
         low, high = pair.vertical_edges[row : row + 2]
         panel.add_patch(Rectangle((left, low), right - left, high - low, **VOID))
+    _frame(panel, pair)
+
+
+def _points(panel: "Axes", pair: PairCoverage, labels: NDArray[np.floating]) -> None:
+    places = np.unique(labels, axis=0)
+    panel.plot(places[:, 0], places[:, 1], ".", color=BLUE, markersize=2.5, clip_on=False, rasterized=True)
+    _frame(panel, pair)
+
+
+def _frame(panel: "Axes", pair: PairCoverage) -> None:
     panel.set(xlim=pair.horizontal_edges[[0, -1]], ylim=pair.vertical_edges[[0, -1]])
     few_ticks(panel.yaxis)
 
