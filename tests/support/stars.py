@@ -105,7 +105,7 @@ def _trained(name: str) -> Path:
     validator = ValidatorNetwork(
         linear_map(kernel, -mean @ kernel), (DenseChain((features, _fitted(features, inputs, labels))),)
     )
-    measured = validator_measures(contract, validator, mean, kernel.astype(np.float32), labels, made)
+    measured = validator_measures(contract, validator, mean.astype(np.float32), kernel.astype(np.float32), labels, made)
     save_validator(folder / "validator", validator, contract, {"seen_runs": []}, measured)
     return folder
 

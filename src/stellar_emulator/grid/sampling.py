@@ -96,7 +96,7 @@ def _rate(label: Label) -> float:
     return float(brentq(below_median, 1e-6, 60.0) if share < 0.5 else brentq(below_median, -60.0, -1e-6))
 
 
-def run_hash(labels: NDArray[np.float64]) -> list[str]:
+def run_hash(labels: NDArray[np.floating]) -> list[str]:
     """SHA-256 of each run's own labels as little-endian float32, for labels of shape (runs, run labels).
 
     It decides the split, which therefore does not depend on row order, file or precision.

@@ -98,8 +98,8 @@ class ValidatorNetwork:
     def rounding(self, flux: NDArray[np.floating]) -> NDArray[np.float64]:
         """Changes of labels due to single precision, (n, labels): the root of the summed squares over components."""
         (layer,) = self.projection.layers
-        exact = np.asarray(flux, dtype=np.float64)
-        components: NDArray[Any] = self.projection(exact)  # type: ignore[arg-type]
+        exact: NDArray[Any] = np.asarray(flux, dtype=np.float64)  # layers are typed for single precision
+        components = self.projection(exact)
         labels = self._labels(components)
         errors = COMPONENT_ROUNDING * (np.abs(exact) @ np.abs(layer.kernel) + np.abs(layer.bias))
         moved = [self._labels(components + errors * one) - labels for one in np.eye(components.shape[1])]

@@ -30,7 +30,7 @@ def run_columns(contract: Contract, table: pd.DataFrame) -> pd.DataFrame:
     run_id = table["run_id"].to_numpy()[whole]
     vectors, vector = np.unique(own[whole].astype(np.float32), axis=0, return_inverse=True)
     vector = vector.ravel()
-    hashes = np.array(sampling.run_hash(vectors))[vector]
+    hashes: NDArray[np.str_] = np.array(sampling.run_hash(vectors))[vector]
     split = split_rows(contract, hashes)
     part = np.empty(len(hashes), dtype=np.int64)
     for number, name in enumerate(PARTS):
