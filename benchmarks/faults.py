@@ -41,8 +41,8 @@ SEED = 19
 
 _HEAD = """`make prove-faults` puts these faults into the shipped emulator, one at a time, and asks the gate. The gate
 must refuse every fault that shifts a label by 0.25 of its RMSE in 1e-3 of the box, by one RMSE in 1e-4, or a pixel by
-0.05 in 1e-5. Islands are boxes of equal shares of the ranges of the labels named; where they lie is drawn. The first refusal
-is shown; the emulator without faults passes all of it."""
+0.05 in 1e-5. Islands are boxes of equal shares of the ranges of the labels named; where they lie is drawn. The first
+refusal is shown; the emulator without faults passes all of it."""
 
 KINK_LINES = 64
 """Fine lines of each label that kinks are looked for on: the median over lines needs no more."""
