@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from stars import ARCHIVE, GAIA, archive_spectrum, star
+from stellar_emulator import Emulator
 from stellar_emulator.contract.medium import to_air, to_vacuum
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import estimate, forward
-from stellar_emulator.fitting.estimate import Pair, fit, infer
+from stellar_emulator.fitting.estimate import Fitted, Pair, fit, fit_all, infer
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.warn import about_labels
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -206,27 +207,50 @@ def counted(patch: pytest.MonkeyPatch, place: object, name: str) -> list[tuple[A
 
 
 def test_nothing_is_asked_twice(archive_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits = counted(monkeypatch, estimate, "fit_spectrum")
+    fits = counted(monkeypatch, estimate, "fit_batch")
     matches = counted(monkeypatch, Library, "matches")
     infer(seen(100.0), archive_pair, AS_IT_IS)
     assert len(matches) == 1
     # The library's nearest once, then labels of the validator in each round but the first, unless they stay.
     assert 1 < len(fits) <= estimate.ROUNDS
-    starts = [tuple(one.labels.tobytes() for one in parameters) for *_, parameters in fits]
+    starts = [tuple(one.labels.tobytes() for one in several) for several, *_ in fits]
     assert len(set(starts)) == len(starts)
 
 
 def test_with_labels_fixed_the_spectrum_is_made_once(archive_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    splines = counted(monkeypatch, forward, "make_interp_spline")
-    model = forward.Forward(
-        archive_pair.emulator,
-        ARCHIVE.wavelength.pixels,
-        np.ones((ARCHIVE.wavelength.count, 1)),
-        np.zeros(5, bool),
-        True,
-    )
-    for velocity in (0.0, 10.0, 20.0):
-        model(forward.Parameters(star(ARCHIVE)[0], velocity, np.ones(1)))
-    assert len(splines) == 1
-    model(forward.Parameters(star(ARCHIVE, teff=6000.0)[0], 0.0, np.ones(1)))
-    assert len(splines) == 2
+    made = counted(monkeypatch, Emulator, "flux")
+    pixels = ARCHIVE.wavelength.pixels
+    model = forward.Forward(archive_pair.emulator, pixels[None], np.ones((1, len(pixels), 1)), labelled=False)
+    for labels, times in ((star(ARCHIVE), 1), (star(ARCHIVE, teff=6000.0), 2)):
+        for velocity in (0.0, 10.0, 20.0):
+            at = forward.ParameterRows(labels, np.array([velocity]), np.ones((1, 1)))
+            model(model.pack(at), np.ones((1, len(pixels))))
+        assert len(made) == times
+
+
+def test_many_spectra_are_fitted_as_each_alone(archive_pair: Pair) -> None:
+    """Of several lengths and with one that is refused."""
+    spectra = [seen(100.0, 20.0, 1), seen(50.0, -80.0, 2, teff=6500.0), seen(100.0, 0.0, 3, vsini=60.0)]
+    spectra[1] = spectra[1].only(spectra[1].wavelength < 8600.0)
+    flat = replace(spectra[0], flux=1.0 + np.random.default_rng(0).normal(0.0, 0.01, len(spectra[0].flux)))
+    together = fit_all([*spectra, flat], archive_pair, WITH_CONTINUUM, {})
+    assert isinstance(together[3], InputError)
+    for one, found in zip(spectra, together, strict=False):
+        assert isinstance(found, Fitted)
+        alone = fit(one, archive_pair, WITH_CONTINUUM, {}).solution
+        apart = np.abs(alone.parameters.labels - found.solution.parameters.labels)
+        assert (apart < 0.05 * alone.error).all()
+        assert found.solution.chi_square == pytest.approx(alone.chi_square, abs=0.05)
+        assert len(found.solution.model) == len(found.spectrum.flux)
+
+
+def test_a_prior_weighs_as_a_measurement_does(archive_pair: Pair) -> None:
+    spectrum, place = seen(20.0, seed=4), ARCHIVE.label_names.index("logg")
+    free = fit(spectrum, archive_pair, WITH_CONTINUUM, {}).solution
+    value, error = free.parameters.labels[place] + free.error[place], free.error[place]
+    (told,) = fit_all([spectrum], archive_pair, WITH_CONTINUUM, {}, {"logg": (value, error)})
+    assert isinstance(told, Fitted)
+    moved = (told.solution.parameters.labels[place] - free.parameters.labels[place]) / error
+    assert moved == pytest.approx(0.5, abs=0.15)
+    assert told.solution.error[place] == pytest.approx(error / 2.0**0.5, rel=0.15)
+    assert told.solution.chi_square > free.chi_square

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stars import ARCHIVE, pair_of, star
-from stellar_emulator.observed.velocity import at_rest, observed_at
+from stellar_emulator.observed.velocity import Seen, at_rest, observed_at
 
 
 def test_a_receding_star_is_redder() -> None:
@@ -14,7 +14,8 @@ def test_a_receding_star_is_redder() -> None:
 def test_library_finds_velocity_and_a_star_alike(velocity: float) -> None:
     pair, pixels = pair_of(ARCHIVE), ARCHIVE.wavelength.pixels
     flux = pair.emulator.flux(star(ARCHIVE))[0] + np.random.default_rng(1).normal(0.0, 0.02, len(pixels))
-    (match,) = pair.library.matches(observed_at(pixels, velocity), flux, np.full(len(pixels), 0.02))
+    seen = Seen(observed_at(pixels, velocity), flux, np.full(len(pixels), 0.02))
+    ((match,),) = pair.library.matches([seen])
     assert match.velocity == pytest.approx(velocity, abs=3.0)
 
 
@@ -22,6 +23,8 @@ def test_masked_pixels_count_for_nothing() -> None:
     pair, pixels = pair_of(ARCHIVE), ARCHIVE.wavelength.pixels
     flux = pair.emulator.flux(star(ARCHIVE))[0].astype(float)
     error = np.full(len(pixels), 0.02)
-    clean = pair.library.matches(pixels, flux, error)[0]
-    flux[1000:1100], error[1000:1100] = -50.0, np.inf
-    assert pair.library.matches(pixels, flux, error)[0].velocity == pytest.approx(clean.velocity, abs=1.0)
+    marred, hidden = flux.copy(), error.copy()
+    marred[1000:1100], hidden[1000:1100] = -50.0, np.inf
+    spectra = [Seen(pixels, flux, error), Seen(pixels, marred, hidden)]
+    (clean,), (masked,) = pair.library.matches(spectra)
+    assert masked.velocity == pytest.approx(clean.velocity, abs=1.0)

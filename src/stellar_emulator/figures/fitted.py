@@ -15,7 +15,7 @@ from stellar_emulator.figures.style import (
     styled,
     wavelength_title,
 )
-from stellar_emulator.fitting.least_squares import Solution
+from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
 

@@ -1,20 +1,21 @@
 """The labels of one observed spectrum: inferred by the validator, or fitted by least squares."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
-from stellar_emulator.fitting.forward import Forward, Parameters
-from stellar_emulator.fitting.least_squares import Solution, fit_spectrum
-from stellar_emulator.fitting.preparation import Beginning, Treatment, begin
+from stellar_emulator.fitting.batch import Start, fit_batch
+from stellar_emulator.fitting.forward import Parameters
+from stellar_emulator.fitting.preparation import Beginning, Treatment, begin, begin_all
 from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
+from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.resampling import resampled
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import Library, at_rest
@@ -82,53 +83,133 @@ def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Infer
 
 
 def fit(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment, known: Mapping[str, float]) -> Fitted:
-    """Fit labels, velocity and continuum together, starting from the library's nearest spectra and the validator's
-    labels.
-
-    ``known``: labels to hold fixed, by name; a velocity given in ``treatment`` is also held fixed.
+    """Fit one spectrum as `fit_all` fits many.
 
     Raises
     ------
     InputError
         As `infer`, but a smaller part of the axis is enough.
     """
+    (found,) = fit_all([spectrum], pair, treatment, known)
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+def fit_all(
+    spectra: Sequence[ObservedSpectrum],
+    pair: Pair,
+    treatment: Treatment,
+    known: Mapping[str, float],
+    priors: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Fitted | InputError]:
+    """Fit labels, velocity and continuum of each spectrum together, starting from the library's nearest spectra.
+
+    ``known``: labels to hold fixed, by name; a velocity given in ``treatment`` is also held fixed. ``priors``: values
+    of labels and their errors, by name. A spectrum that can't be used comes as the error that says why.
+    """
     contract = pair.emulator.contract
-    beginning = begin(spectrum, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE)
+    priors = priors or {}
+    begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE)
+    fixed = [_fixed(one, contract, treatment, known) for one in begun]
+    found = _solved(begun, pair, fixed, priors, True)
+    expected = treatment.velocity
+    told = [
+        warn.about_velocity(contract.wavelength, one.parameters.velocity, one.velocity_error, expected) if one else []
+        for one in found
+    ]
+    if expected is not None:
+        begun = [
+            second if isinstance(first, Beginning) else first
+            for first, second in zip(
+                begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE), strict=True
+            )
+        ]
+        found = _solved(begun, pair, fixed, priors, False, [one.parameters.labels if one else None for one in found])
+    return [
+        _told(first, one, warnings, contract, np.isnan(held))
+        for first, one, warnings, held in zip(begun, found, told, fixed, strict=True)
+    ]
+
+
+def _told(
+    begun: Beginning | InputError,
+    solution: Solution | None,
+    warnings: Sequence[str],
+    contract: Contract,
+    free: NDArray[np.bool_],
+) -> Fitted | InputError:
+    """The fit with its warnings."""
+    if isinstance(begun, InputError):
+        return begun
+    assert solution is not None
+    labels = warn.about_labels(contract, solution.parameters.labels, free)
+    poor = warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom)
+    return Fitted(solution, begun.spectrum, (*warnings, *labels, *poor))
+
+
+def _fixed(
+    begun: Beginning | InputError, contract: Contract, treatment: Treatment, known: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Labels that are held, (labels,), NaN for those to fit; broadened spectra have the model's largest resolution."""
     sharpest = contract.of_role(RESOLUTION)
-    if sharpest is not None and treatment.broaden and beginning.spectrum.resolution == sharpest.upper:
+    broadened = begun.spectrum.resolution if isinstance(begun, Beginning) and treatment.broaden else None
+    if sharpest is not None and broadened == sharpest.upper:
         known = {sharpest.name: sharpest.upper, **known}
-    fixed = np.array([known.get(name, np.nan) for name in contract.label_names])
-    starts = list(beginning.labels)
-    if beginning.share >= INFER_SHARE:
-        # A spike that the validator refuses prevents its inference, but not a fit.
-        with suppress(InputError):
-            starts.insert(0, _inferred(beginning, pair, None).labels)
-    found = _fitted(beginning, pair.emulator, fixed, starts, None)
-    warnings = warn.about_velocity(
-        contract.wavelength, found.parameters.velocity, found.velocity_error, treatment.velocity
-    )
-    if treatment.velocity is not None:
-        beginning = begin(spectrum, contract, pair.library, treatment, FIT_SHARE)
-        starts = [found.parameters.labels, *beginning.labels]
-        found = _fitted(beginning, pair.emulator, fixed, starts, treatment.velocity)
-    warnings += warn.about_labels(contract, found.parameters.labels, np.isnan(fixed))
-    warnings += warn.about_chi_square(found.chi_square, found.degrees_of_freedom)
-    return Fitted(found, beginning.spectrum, tuple(warnings))
+    return np.array([known.get(name, np.nan) for name in contract.label_names])
+
+
+def _solved(
+    begun: Sequence[Beginning | InputError],
+    pair: Pair,
+    fixed: Sequence[NDArray[np.float64]],
+    priors: Mapping[str, tuple[float, float]],
+    free_velocity: bool,
+    further: Sequence[NDArray[np.float64] | None] | None = None,
+) -> list[Solution | None]:
+    """Best fits; None for spectra that can't be used. further: labels of one more start of each, to be tried first."""
+    starts = []
+    guesses = further or _guessed(begun, pair)
+    for one, held, guess in zip(begun, fixed, guesses, strict=True):
+        if isinstance(one, Beginning):
+            start = Start(one, held, one.labels, one.velocities)
+            starts.append(start if guess is None else start.after(guess))
+    found = iter(fit_batch(starts, pair.emulator, priors, free_velocity))
+    return [next(found) if isinstance(one, Beginning) else None for one in begun]
+
+
+def _guessed(begun: Sequence[Beginning | InputError], pair: Pair) -> list[NDArray[np.float64] | None]:
+    """The validator's labels, (labels,), of each spectrum that covers enough of the axis: where a fit may begin."""
+    axis, allowed = pair.emulator.contract.wavelength.pixels, pair.emulator.contract.flux
+    found: list[NDArray[np.float64] | None] = [None] * len(begun)
+    places, rows = [], []
+    for place, one in enumerate(begun):
+        if isinstance(one, Beginning) and one.share >= INFER_SHARE:
+            spectrum, kept = one.spectrum, one.spectrum.usable
+            continuum = one.basis @ one.continuum if one.basis.shape[1] else np.ones(len(kept))
+            rest = at_rest(spectrum.wavelength[kept], one.velocity)
+            places.append(place)
+            rows.append(np.interp(axis, rest, spectrum.flux[kept] / continuum[kept]))
+    if rows:
+        # Spikes, which the validator would refuse, must not prevent a guess.
+        flux = np.clip(np.nan_to_num(np.stack(rows)), allowed.lower, allowed.upper).astype(np.float32)
+        labels = np.clip(pair.validator.labels(flux), pair.emulator.contract.lower, pair.emulator.contract.upper)
+        for place, guess in zip(places, labels.astype(np.float64), strict=True):
+            found[place] = guess
+    return found
 
 
 def _fitted(
     beginning: Beginning,
     emulator: EmulatorLike,
     fixed: NDArray[np.float64],
-    starts: Sequence[NDArray[np.float64]],
+    labels: NDArray[np.float64],
     velocity: float | None,
 ) -> Solution:
-    """Best fit from starting labels (labels,) each; ``fixed``: NaN for labels to fit; velocity: None to fit it too."""
-    free = np.isnan(fixed)
-    spectrum = beginning.spectrum
-    forward = Forward(emulator, spectrum.wavelength, beginning.basis, free, velocity is None)
-    parameters = [Parameters(np.where(free, one, fixed), beginning.velocity, beginning.continuum) for one in starts]
-    return fit_spectrum(forward, spectrum.flux, spectrum.error, parameters)
+    """Best fit from labels (starts, labels); ``fixed``: NaN for labels to fit; velocity: None to fit it too."""
+    places = np.full(len(labels), beginning.velocity)
+    (found,) = fit_batch([Start(beginning, fixed, labels, places)], emulator, {}, velocity is None)
+    return found
 
 
 def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Beginning:
@@ -141,7 +222,7 @@ def _near(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Begin
     if not beginning.basis.shape[1]:
         return beginning
     unknown = np.full(len(pair.emulator.contract.labels), np.nan)
-    best = _fitted(beginning, pair.emulator, unknown, list(beginning.labels), treatment.velocity).parameters
+    best = _fitted(beginning, pair.emulator, unknown, beginning.labels, treatment.velocity).parameters
     return replace(beginning, labels=best.labels[None], velocity=best.velocity, continuum=best.continuum)
 
 
@@ -154,7 +235,7 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
         # From a noisy spectrum the validator may infer labels that fit worse than the library's nearest.
         for one in (labels, nearest):
             if one.tobytes() not in frames:
-                frames[one.tobytes()] = _fitted(beginning, pair.emulator, one, [one], velocity)
+                frames[one.tobytes()] = _fitted(beginning, pair.emulator, one, one[None], velocity)
         frame = min(frames[labels.tobytes()], frames[nearest.tobytes()], key=lambda one: one.chi_square)
         seen, error = _at_rest(beginning, frame.parameters, contract.wavelength)
         made = pair.emulator.flux(frame.parameters.labels[None])[0]

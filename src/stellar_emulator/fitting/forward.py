@@ -1,24 +1,24 @@
-"""The model of an observed spectrum: the emulator's flux, Doppler shifted, on its pixels, times a continuum."""
+"""The model of observed spectra: the emulator's flux, Doppler shifted, on their pixels, times a continuum.
 
-from dataclasses import dataclass, field, replace
+All of it holds for n spectra at once, which may differ in their pixels; the emulator and its Jacobian run in batches.
+"""
+
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline, make_interp_spline
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.fitting.interpolation import Interpolation, interpolation_on
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinates
 from stellar_emulator.observed.velocity import at_rest
 
-SPLINE_DEGREE = 5
-"""Degree of the spline: it is exact to 1e-5 for the sharpest line, six pixels wide; a cubic spline is exact to 2e-4."""
-
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of a fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none."""
+    """Parameters of one fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none."""
 
     labels: NDArray[np.float64]
     velocity: float
@@ -26,38 +26,41 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """Prediction at the observed pixels: flux (pixels,), emulator's error, slopes (parameters, pixels) by
-    `Forward.free`."""
+class ParameterRows:
+    """Parameters of n fits: labels (n, labels), velocities (n,), continua (n, coefficients or 0)."""
 
-    flux: NDArray[np.float64]
-    error: NDArray[np.float64]
-    slopes: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    continuum: NDArray[np.float64]
+
+    def row(self, number: int) -> Parameters:
+        """Those of one fit."""
+        return Parameters(self.labels[number], float(self.velocity[number]), self.continuum[number])
 
 
 @dataclass(frozen=True)
-class Made:
-    """The emulator's result for one set of labels: a spline of flux and slopes, (1 + free labels,), and its error."""
+class Design:
+    """Weighted prediction at the observed pixels: flux (n, pixels) and its slopes (n, pixels, parameters), float32."""
 
-    spline: BSpline
-    error: NDArray[np.float64]
+    flux: NDArray[np.float32]
+    slopes: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Forward:
-    """Predicts one observed spectrum.
+    """Predicts n observed spectra.
 
-    wavelength: observed, (pixels,), in the medium of the contract; basis: that of the continuum, (pixels,
-    coefficients); free: which labels are fitted, (labels,); free_velocity: whether the velocity is fitted, in units of
-    `VELOCITY_UNIT`.
+    wavelength: observed, (n, pixels), in the medium of the contract; basis: those of the continua, (n, pixels,
+    coefficients), without coefficients for normalised spectra; labelled: whether slopes by labels are needed.
+
+    A vector of parameters is that of `pack`: coordinates of all labels, velocity in `VELOCITY_UNIT`, continuum.
     """
 
     emulator: EmulatorLike
     wavelength: NDArray[np.float64]
     basis: NDArray[np.float64]
-    free: NDArray[np.bool_]
-    free_velocity: bool
-    _last: dict[bytes, Made] = field(default_factory=dict, init=False, repr=False, compare=False)
+    labelled: bool = True
+    _last: dict[bytes, NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     VELOCITY_UNIT = 10.0
     """Unit of velocity in km/s, which makes its slope about as large as those of the labels."""
@@ -68,54 +71,93 @@ class Forward:
 
     @property
     def label_count(self) -> int:
-        """Number of labels that are fitted."""
-        return int(self.free.sum())
+        return len(self.emulator.contract.labels)
 
-    def pack(self, parameters: Parameters) -> NDArray[np.float64]:
-        """Free parameters as one vector: label coordinates, velocity in its unit, continuum."""
-        moving = [parameters.velocity / self.VELOCITY_UNIT] if self.free_velocity else []
-        return np.concatenate([self.coordinates.of(parameters.labels)[self.free], moving, parameters.continuum])
+    @property
+    def parameters(self) -> int:
+        """Length of a vector."""
+        return self.label_count + 1 + int(self.basis.shape[2])
 
-    def unpack(self, vector: NDArray[np.float64], fixed: Parameters) -> Parameters:
-        """Inverse of `pack`; parameters that are not free are those of ``fixed``."""
-        coordinates = self.coordinates.of(fixed.labels)
-        coordinates[self.free] = vector[: self.label_count]
-        labels = np.where(self.free, self.coordinates.labels(coordinates), fixed.labels)
-        rest = vector[self.label_count :]
-        velocity = float(rest[0]) * self.VELOCITY_UNIT if self.free_velocity else fixed.velocity
-        return replace(fixed, labels=labels, velocity=velocity, continuum=rest[int(self.free_velocity) :])
+    def rows(self, chosen: NDArray[np.integer] | slice) -> "Forward":
+        """The same for some of the spectra, or for some of them several times."""
+        return Forward(self.emulator, self.wavelength[chosen], self.basis[chosen], self.labelled)
 
-    def __call__(self, parameters: Parameters) -> Prediction:
-        """Flux and slopes; beyond the ends of the model's axis the end pixel's flux is repeated."""
-        axis = self.emulator.contract.wavelength.pixels
+    def pack(self, parameters: ParameterRows) -> NDArray[np.float64]:
+        """Vectors (n, parameters)."""
+        moving = parameters.velocity[:, None] / self.VELOCITY_UNIT
+        return np.concatenate([self.coordinates.of(parameters.labels), moving, parameters.continuum], axis=1)
+
+    def unpack(self, vectors: NDArray[np.float64]) -> ParameterRows:
+        """Inverse of `pack`."""
+        count = self.label_count
+        labels = self.coordinates.labels(vectors[:, :count])
+        return ParameterRows(labels, vectors[:, count] * self.VELOCITY_UNIT, vectors[:, count + 1 :])
+
+    def continuum(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Continua (n, pixels) of vectors (n, parameters)."""
+        if not self.basis.shape[2]:
+            return np.ones(self.wavelength.shape)
+        return np.asarray((self.basis @ vectors[:, self.label_count + 1 :, None])[..., 0])
+
+    def __call__(self, vectors: NDArray[np.float64], weight: NDArray[np.float64]) -> Design:
+        """Flux and slopes at vectors (n, parameters), times a weight (n, pixels).
+
+        Beyond the ends of the model's axis the end pixel's flux is repeated.
+        """
+        parameters, between = self.unpack(vectors), self._between
+        rest = at_rest(self.wavelength, parameters.velocity[:, None])
         made = self._made(parameters.labels)
-        spline = made.spline
-        rest = np.clip(at_rest(self.wavelength, parameters.velocity), axis[0], axis[-1])
-        shifted = spline(rest).T
-        continuum = self.basis @ parameters.continuum if self.basis.shape[1] else np.ones(len(rest))
-        rows = [shifted[1:] * continuum]
-        if self.free_velocity:
-            per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + parameters.velocity)
-            rows.append((spline(rest, 1).T[0] * per_unit * continuum)[None])
-        rows.append(self.basis.T * shifted[0])
-        error = np.interp(rest, axis, made.error)
-        return Prediction(shifted[0] * continuum, error * np.abs(continuum), np.concatenate(rows))
+        channels = made.shape[2]
+        shifted = (between.matrix(rest) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
+        scale = (self.continuum(vectors) * weight).astype(np.float32)
+        slopes = np.zeros((*rest.shape, self.parameters), dtype=np.float32)
+        count = self.label_count
+        if self.labelled:
+            np.multiply(shifted[..., 2:], scale[..., None], out=slopes[..., :count])
+        axis = between.nodes
+        per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + parameters.velocity[:, None])
+        moving = np.where((rest >= axis[0]) & (rest <= axis[-1]), per_unit, 0.0).astype(np.float32)
+        slopes[..., count] = shifted[..., 1] * moving * scale
+        if self.basis.shape[2]:
+            own = (self.basis * weight[..., None]).astype(np.float32)
+            np.multiply(own, shifted[..., :1], out=slopes[..., count + 1 :])
+        return Design(shifted[..., 0] * scale, slopes)
 
-    def _made(self, labels: NDArray[np.float64]) -> Made:
-        """The emulator's result for labels; it is kept, since all calls need the same one if labels are fixed."""
+    def flux(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Predicted flux alone, (n, pixels)."""
+        parameters = self.unpack(vectors)
+        matrix = self._between.matrix(at_rest(self.wavelength, parameters.velocity[:, None]))
+        shifted = (matrix @ self.emulator.flux(parameters.labels).ravel()).reshape(self.wavelength.shape)
+        return np.asarray(shifted * self.continuum(vectors))
+
+    def error(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The emulator's own error of the predicted flux, (n, pixels)."""
+        parameters = self.unpack(vectors)
+        rest = at_rest(self.wavelength, parameters.velocity[:, None])
+        own = self._between.nearby(self.emulator.error(parameters.labels), rest)
+        return np.asarray(own * np.abs(self.continuum(vectors)))
+
+    @property
+    def _between(self) -> Interpolation:
+        return interpolation_on(self.emulator.contract.wavelength)
+
+    def _made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (n, model's
+        pixels, 2 + labels or 2).
+
+        It is kept while labels stay, as they do where all of them are fixed.
+        """
         key = labels.tobytes()
         if key not in self._last:
-            flux = np.concatenate([self.emulator.flux(labels[None]), self._label_slopes(labels)])
-            axis = self.emulator.contract.wavelength.pixels
-            spline = make_interp_spline(axis, flux.T.astype(np.float64), k=SPLINE_DEGREE)
+            flux = self.emulator.flux(labels)
+            made = np.empty((*flux.shape, 2 + self.label_count * self.labelled), dtype=np.float32)
+            made[..., 0] = flux
+            made[..., 1] = (self._between.slopes @ flux.T).T
+            if self.labelled:
+                inside = self.coordinates.inside(labels)
+                by_coordinate = self.coordinates.slopes(inside).astype(np.float32)
+                slopes = self.emulator.jacobian(inside).transpose(0, 2, 1)
+                np.multiply(slopes, by_coordinate[:, None, :], out=made[..., 2:])
             self._last.clear()
-            self._last[key] = Made(spline, self.emulator.error(labels[None])[0])
+            self._last[key] = made
         return self._last[key]
-
-    def _label_slopes(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Derivatives of the emulator's flux by the coordinates of the free labels, (free labels, model's pixels)."""
-        if not self.label_count:
-            return np.empty((0, self.emulator.contract.wavelength.count))
-        inside = self.coordinates.inside(labels)
-        slopes = self.emulator.jacobian(inside[None])[0][self.free]
-        return np.asarray(slopes * self.coordinates.slopes(inside)[self.free, None])

@@ -1,18 +1,19 @@
 """Prepares a fit of an observed spectrum: overlap, masks, rough continuum, velocity, nearest spectra."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.sharpness import as_sharp_as
 from stellar_emulator.observed.continuum import basis_of_pieces, continuum_over, upper_envelope
 from stellar_emulator.observed.masks import masked
 from stellar_emulator.observed.spectrum import ObservedSpectrum
-from stellar_emulator.observed.velocity import FASTEST, Library, at_rest
+from stellar_emulator.observed.velocity import FASTEST, Library, Match, Seen, at_rest
 
 NORMALISED = (0.5, 1.5)
 """Bounds of the upper flux of a normalised spectrum."""
@@ -26,6 +27,9 @@ LEAST_SEEN = 0.15
 LEAST_GAIN = 50.0
 """Gain in chi-square of the library's best spectrum over a featureless one, below which no stellar lines are
 detected."""
+
+FEW = 0.03
+"""Share of a spectrum's pixels beyond the model's axis that a rough continuum bears."""
 
 FEATURELESS = 1.5
 """Reduced chi-square of a constant below which the spectrum has no other lines either."""
@@ -50,8 +54,8 @@ class Beginning:
     """Start of a fit of one spectrum, which is masked and cut to the model's axis.
 
     basis: that of the continuum, (pixels, degree + 1), or (pixels, 0); continuum: its first coefficients; velocity: in
-    km/s; labels: those of the library's nearest spectra, nearest first, (starts, labels); share: covered share of the
-    model's axis.
+    km/s; labels: those of the library's nearest spectra, nearest first, (starts, labels); velocities: theirs,
+    (starts,); share: covered share of the model's axis.
     """
 
     spectrum: ObservedSpectrum
@@ -59,6 +63,7 @@ class Beginning:
     continuum: NDArray[np.float64]
     velocity: float
     labels: NDArray[np.float64]
+    velocities: NDArray[np.float64]
     share: float
 
 
@@ -77,46 +82,160 @@ def begin(
     InputError
         If it is sharper than the model can be, covers less, isn't normalised though it should be, or shows no lines.
     """
-    axis = contract.wavelength
-    spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
-    share = _covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
-    spectrum = _cut(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
-    basis, rough = _continuum(spectrum, contract, treatment)
-    flux, error = spectrum.flux / rough, spectrum.error / rough
-    matches = library.matches(spectrum.wavelength, flux, error, starts)
-    _require_lines(spectrum, flux, error, library, matches[0].chi_square)
-    if treatment.velocity is None and (cut := _cut(spectrum, axis, matches[0].velocity)) is not spectrum:
-        # Where the star is known, what lies beyond the model's axis must not weigh on its continuum.
-        spectrum = cut
-        basis, rough = _continuum(spectrum, contract, treatment)
-        flux, error = spectrum.flux / rough, spectrum.error / rough
-        matches = library.matches(spectrum.wavelength, flux, error, starts)
-    # The mask moves with the star, so a first velocity is needed to place it.
-    velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity
-    hidden = masked(at_rest(spectrum.wavelength, velocity), list(treatment.masks))
-    if hidden.any():
-        left = share * float(np.mean(~hidden[spectrum.usable]))
+    (begun,) = begin_all([spectrum], contract, library, treatment, least_share, starts)
+    if isinstance(begun, InputError):
+        raise begun
+    return begun
+
+
+def begin_all(
+    spectra: Sequence[ObservedSpectrum],
+    contract: Contract,
+    library: Library,
+    treatment: Treatment,
+    least_share: float,
+    starts: int = 2,
+) -> list[Beginning | InputError]:
+    """Prepare spectra as `begin` does, all together; one that can't be used comes as the error that says why."""
+    drafts: list[_Draft | InputError] = []
+    for spectrum in spectra:
+        try:
+            drafts.append(_drafted(spectrum, contract, treatment, least_share))
+        except InputError as error:
+            drafts.append(error)
+    step = _Step(contract, library, treatment, starts)
+    drafts = step.matched(drafts)
+    drafts = step.changed(drafts, step.with_lines, again=False)
+    drafts = step.changed(drafts, step.cut, again=True)
+    drafts = step.changed(drafts, step.masked, again=True)
+    return [one if isinstance(one, InputError) else step.begun(one) for one in drafts]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A spectrum on its way: its continuum's basis, a first guess at it (pixels,), and the library's matches."""
+
+    spectrum: ObservedSpectrum
+    basis: NDArray[np.float64]
+    rough: NDArray[np.float64]
+    share: float
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def seen(self) -> Seen:
+        """As a library sees it."""
+        one = self.spectrum
+        return Seen(one.wavelength, one.flux / self.rough, one.error / self.rough)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What each step of the preparation needs."""
+
+    contract: Contract
+    library: Library
+    treatment: Treatment
+    starts: int
+
+    def matched(self, drafts: Sequence[_Draft | InputError]) -> list[_Draft | InputError]:
+        """With the library's matches, of all drafts in one go."""
+        places = [i for i, one in enumerate(drafts) if isinstance(one, _Draft)]
+        found = self.library.matches([one.seen for one in drafts if isinstance(one, _Draft)], self.starts)
+        out = list(drafts)
+        for i, matches in zip(places, found, strict=True):
+            one = out[i]
+            assert isinstance(one, _Draft)
+            out[i] = replace(one, matches=tuple(matches))
+        return out
+
+    def changed(
+        self, drafts: Sequence[_Draft | InputError], change: Callable[[_Draft], _Draft], again: bool
+    ) -> list[_Draft | InputError]:
+        """After a change of each draft; those that it changed are matched ``again``."""
+        out: list[_Draft | InputError] = []
+        for one in drafts:
+            try:
+                out.append(one if isinstance(one, InputError) else change(one))
+            except InputError as error:
+                out.append(error)
+        moved = [i for i, (old, new) in enumerate(zip(drafts, out, strict=True)) if _rematch(old, new)]
+        if again and moved:
+            for i, one in zip(moved, self.matched([out[i] for i in moved]), strict=True):
+                out[i] = one
+        return out
+
+    def with_lines(self, draft: _Draft) -> _Draft:
+        """Refuse a draft without lines."""
+        _require_lines(draft.spectrum, draft.seen, self.library, draft.matches[0].chi_square)
+        return draft
+
+    def cut(self, draft: _Draft) -> _Draft:
+        """Where the star is known, what lies beyond the model's axis must not weigh on its continuum."""
+        if self.treatment.velocity is not None:
+            return draft
+        inside = _inside(draft.spectrum, self.contract.wavelength, draft.matches[0].velocity)
+        if inside is None:
+            return draft
+        cut = draft.spectrum.only(inside)
+        if np.mean(~inside) < FEW:
+            return replace(draft, spectrum=cut, basis=draft.basis[inside], rough=draft.rough[inside])
+        basis, rough = _continuum(cut, self.contract, self.treatment)
+        return _Draft(cut, basis, rough, draft.share)
+
+    def masked(self, draft: _Draft) -> _Draft:
+        """The mask moves with the star, so a first velocity is needed to place it."""
+        spectrum = draft.spectrum
+        rest = at_rest(spectrum.wavelength, self.velocity(draft))
+        hidden = masked(rest, list(self.treatment.masks))
+        if not hidden.any():
+            return draft
+        left = draft.share * float(np.mean(~hidden[spectrum.usable]))
         if left < LEAST_SEEN:
             raise InputError(
                 f"{spectrum.name}: the masks leave {left:.0%} of the model's axis, {LEAST_SEEN:.0%} are needed: mask "
                 "less"
             )
-        spectrum = spectrum.without(hidden)
-        matches = library.matches(spectrum.wavelength, flux, np.where(hidden, np.inf, error), starts)
-        velocity = matches[0].velocity if treatment.velocity is None else treatment.velocity
-    nearest = library.labels[[match.row for match in matches]]
-    continuum = np.empty(0)
-    if treatment.degree is not None:
-        template = np.interp(at_rest(spectrum.wavelength, velocity), axis.pixels, library.flux[matches[0].row])
-        continuum = continuum_over(basis, template, spectrum.flux, spectrum.error)
-    return Beginning(spectrum, basis, continuum, velocity, nearest, share)
+        return replace(draft, spectrum=spectrum.without(hidden), matches=())
+
+    def velocity(self, draft: _Draft) -> float:
+        return draft.matches[0].velocity if self.treatment.velocity is None else self.treatment.velocity
+
+    def begun(self, draft: _Draft) -> Beginning:
+        spectrum, velocity = draft.spectrum, self.velocity(draft)
+        rows = [match.row for match in draft.matches]
+        continuum = np.empty(0)
+        if self.treatment.degree is not None:
+            axis = self.contract.wavelength.pixels
+            template = np.interp(at_rest(spectrum.wavelength, velocity), axis, self.library.flux[rows[0]])
+            continuum = continuum_over(draft.basis, template, spectrum.flux, spectrum.error)
+        velocities = np.array([match.velocity for match in draft.matches])
+        if self.treatment.velocity is not None:
+            velocities[:] = velocity
+        return Beginning(spectrum, draft.basis, continuum, velocity, self.library.labels[rows], velocities, draft.share)
 
 
-def _cut(spectrum: ObservedSpectrum, axis: WavelengthAxis, *velocities: float) -> ObservedSpectrum:
-    """The pixels that lie on the axis at any velocity between some; the spectrum itself if all do, or none."""
-    rest = [at_rest(spectrum.wavelength, velocity) for velocity in velocities]
-    inside = (np.min(rest, axis=0) <= axis.edges[-1]) & (np.max(rest, axis=0) >= axis.edges[0])
-    return spectrum if inside.all() or not (inside & spectrum.usable).any() else spectrum.only(inside)
+def _rematch(old: _Draft | InputError, new: _Draft | InputError) -> bool:
+    return new is not old and isinstance(new, _Draft) and not new.matches
+
+
+def _drafted(spectrum: ObservedSpectrum, contract: Contract, treatment: Treatment, least_share: float) -> _Draft:
+    axis = contract.wavelength
+    spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
+    share = _covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
+    inside = _inside(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
+    if inside is not None:
+        spectrum = spectrum.only(inside)
+    return _Draft(spectrum, *_continuum(spectrum, contract, treatment), share)
+
+
+def _inside(spectrum: ObservedSpectrum, axis: WavelengthAxis, *velocities: float) -> NDArray[np.bool_] | None:
+    """The pixels that lie on the axis at any velocity between some; None if all do, or none."""
+    edges = (
+        axis.edges[0] * (1.0 + min(velocities) / SPEED_OF_LIGHT),
+        axis.edges[-1] * (1.0 + max(velocities) / SPEED_OF_LIGHT),
+    )
+    inside = (spectrum.wavelength >= edges[0]) & (spectrum.wavelength <= edges[1])
+    return None if inside.all() or not (inside & spectrum.usable).any() else inside
 
 
 def _continuum(
@@ -179,13 +298,11 @@ def _require_normalised(spectrum: ObservedSpectrum, contract: Contract) -> None:
         )
 
 
-def _require_lines(
-    spectrum: ObservedSpectrum, flux: NDArray[np.float64], error: NDArray[np.float64], library: Library, best: float
-) -> None:
+def _require_lines(spectrum: ObservedSpectrum, seen: Seen, library: Library, best: float) -> None:
     """Refuse a spectrum that a constant fits as well as the library's best does, whose chi-square is ``best``."""
-    featureless = library.featureless(spectrum.wavelength, flux, error)
+    featureless = library.featureless(seen)
     # The spectrum may show a line that no star has; the fit then warns.
-    if featureless - best < LEAST_GAIN and featureless < FEATURELESS * np.isfinite(error).sum():
+    if featureless - best < LEAST_GAIN and featureless < FEATURELESS * np.isfinite(seen.error).sum():
         raise InputError(
             f"{spectrum.name} shows no absorption lines (no Ca II triplet): its flux is as near to a constant as to "
             "any star's, within its errors"

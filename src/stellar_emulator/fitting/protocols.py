@@ -6,11 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.fitting.sharpness import largest_resolution
 from stellar_emulator.observed.velocity import Library
 
-LIBRARY_SPECTRA = 512
+LIBRARY_SPECTRA = 4096
 """Number of spectra spread evenly over the label box; the nearest one is a sufficient start."""
+
+POINTS_PER_LINE = 2.0
+"""Points on the full width of the sharpest line, on which observed spectra are compared with the library's."""
 
 
 class EmulatorLike(Protocol):
@@ -43,4 +48,7 @@ def library(emulator: EmulatorLike, spectra: int = LIBRARY_SPECTRA) -> Library:
     contract = emulator.contract
     unit = qmc.Sobol(len(contract.labels), scramble=True, rng=np.random.default_rng(0)).random(spectra)
     labels = np.clip(qmc.scale(unit, contract.lower, contract.upper), contract.lower, contract.upper)
-    return Library(contract.wavelength, labels, emulator.flux(labels))
+    sharpest = largest_resolution(contract)
+    width = SPEED_OF_LIGHT / sharpest / POINTS_PER_LINE if sharpest else 0.0
+    coarse = max(1, int(width / contract.wavelength.finest_velocity))
+    return Library(contract.wavelength, labels, emulator.flux(labels), coarse)

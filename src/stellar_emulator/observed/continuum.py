@@ -36,8 +36,7 @@ def continuum_over(
 ) -> NDArray[np.float64]:
     """Coefficients (degree + 1,) for which continuum times ``model`` is nearest to ``flux``, all (pixels,)."""
     weight = 1.0 / error
-    design = basis * (model * weight)[:, None]
-    return np.asarray(np.linalg.lstsq(design, np.where(weight > 0, flux, 0.0) * weight, rcond=None)[0])
+    return _least_squares(basis * (model * weight)[:, None], np.where(weight > 0, flux, 0.0) * weight)
 
 
 def upper_envelope(
@@ -48,10 +47,21 @@ def upper_envelope(
     kept = usable & (flux >= np.quantile(flux[usable], 0.3))
     coefficients: NDArray[np.floating] = np.zeros(basis.shape[1])
     for _ in range(ROUNDS):
-        coefficients = np.linalg.lstsq(basis[kept], flux[kept], rcond=None)[0]
+        coefficients = _least_squares(basis * kept[:, None], flux * kept)
         residual = flux - basis @ coefficients
         spread = max(float(np.std(residual[kept])), LEAST_SPREAD * float(np.abs(flux[kept]).max()))
         kept = usable & (residual > -BELOW * spread) & (residual < ABOVE * spread)
         if kept.sum() < 3 * basis.shape[1]:
             break
     return np.asarray(coefficients, dtype=np.float64)
+
+
+def _least_squares(design: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients for which the design (pixels, coefficients) is nearest to values; few columns, so by their products.
+
+    Columns are scaled to unit length; combinations of them that are nearly none stay at 0.
+    """
+    length = np.sqrt(np.einsum("ij,ij->j", design, design))
+    scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    scaled = design * scale
+    return np.asarray(np.linalg.lstsq(scaled.T @ scaled, scaled.T @ values, rcond=1e-13)[0] * scale)

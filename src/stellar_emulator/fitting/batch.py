@@ -1,0 +1,196 @@
+"""Fits of many spectra at once: spectra of like length side by side, each from several starts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.fitting.forward import Forward, ParameterRows
+from stellar_emulator.fitting.least_squares import Priors, Problem, State, advanced, begun, reweighted
+from stellar_emulator.fitting.preparation import Beginning
+from stellar_emulator.fitting.protocols import EmulatorLike
+from stellar_emulator.fitting.solution import Solution, solutions
+
+MOST_ROWS = 128
+"""Spectra that are fitted side by side."""
+
+FILLED = 0.7
+"""Smallest length of a spectrum over that of the longest one beside it: shorter ones go to another batch."""
+
+ROUNDS = ((2, 3.0), (2, 1.3), (8, 1.0))
+"""Steps from all starts, and the factor by which a start may then be worse than the best of its spectrum and go on."""
+
+FEW = 20.0
+"""Chi-square by which a start may be worse in any case."""
+
+NEAR = 1e-3
+"""Damping of the first step of fits that are near their best place."""
+
+SAME = 4.0
+"""Squared distance in standard deviations below which two fits are one."""
+
+INSIDE = 0.2
+"""Coordinate from which a label that ended on the upper face of the box is tried again; from the lower one, 1 less it.
+"""
+
+WEIGHTINGS = 2
+"""Number of successive fits, since the emulator's own error depends on the fitted labels."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A spectrum and where its fits begin.
+
+    fixed: labels that are held, NaN for those to fit, (labels,); labels, velocities: of each start, (starts, labels)
+    and (starts,).
+    """
+
+    beginning: Beginning
+    fixed: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+
+    def after(self, labels: NDArray[np.float64]) -> "Start":
+        """The same with one more start, (labels,), which comes first."""
+        return replace(
+            self,
+            labels=np.concatenate([labels[None], self.labels]),
+            velocities=np.concatenate([[self.beginning.velocity], self.velocities]),
+        )
+
+
+def fit_batch(
+    starts: Sequence[Start],
+    emulator: EmulatorLike,
+    priors: Mapping[str, tuple[float, float]],
+    free_velocity: bool,
+) -> list[Solution]:
+    """Minimise each spectrum's chi-square from each of its starts, and keep the best; ``priors``: by label's name."""
+    found: dict[int, Solution] = {}
+    for places in _alike(starts):
+        part = [starts[place] for place in places]
+        found.update(zip(places, _fit_alike(part, emulator, priors, free_velocity), strict=True))
+    return [found[place] for place in range(len(starts))]
+
+
+def _alike(starts: Sequence[Start]) -> Iterator[list[int]]:
+    """Numbers of spectra that go into one batch."""
+    sizes = [one.beginning.basis.shape for one in starts]
+    part: list[int] = []
+    for place in sorted(range(len(starts)), key=lambda place: sizes[place][::-1]):
+        if part:
+            length, width = sizes[part[0]]
+            fits = sizes[place][1] == width and length >= FILLED * sizes[place][0]
+            if not fits or len(part) == MOST_ROWS:
+                yield part
+                part = []
+        part.append(place)
+    if part:
+        yield part
+
+
+def _fit_alike(
+    starts: Sequence[Start], emulator: EmulatorLike, priors: Mapping[str, tuple[float, float]], free_velocity: bool
+) -> list[Solution]:
+    problem, error, rows, vectors = _problem(starts, emulator, priors, free_velocity)
+    problem = reweighted(problem, error, problem.start)
+    vectors = _best_of(problem, rows, vectors) if len(rows) > len(starts) else vectors
+    problem = replace(problem, start=vectors)
+    problem = reweighted(problem, error, vectors)
+    vectors = _tried_inside(problem, advanced(problem, begun(problem, vectors, NEAR)))
+    for _ in range(WEIGHTINGS - 1):
+        problem = reweighted(problem, error, vectors)
+        vectors = advanced(problem, begun(problem, vectors, NEAR)).vectors
+    problem = reweighted(problem, error, vectors)
+    found = solutions(problem, vectors)
+    return [_own(one, start) for one, start in zip(found, starts, strict=True)]
+
+
+def _best_of(problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vectors of the best fit of each spectrum, (n, parameters), from the starts of all ``rows`` of the problem.
+
+    After a few steps only those starts go on that may still become the best.
+    """
+    tried = replace(problem.rows(rows), start=starts)
+    state = begun(tried, starts)
+    for steps, room in ROUNDS:
+        state = advanced(tried, state, steps)
+        kept = np.flatnonzero(_promising(rows, state, room))
+        rows, tried, state = rows[kept], tried.rows(kept), state.rows(kept)
+    return state.vectors
+
+
+def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
+    """Vectors of the best fits, (n, parameters): those that ended on a face of the box try once more from inside it.
+
+    A label that tells little, such as microturbulence, may have a second minimum beyond its middle.
+    """
+    labels = slice(0, problem.forward.label_count)
+    own = state.vectors[:, labels]
+    on_face = problem.free[:, labels] & ((own <= 0.0) | (own >= 1.0))
+    rows = np.flatnonzero(on_face.any(axis=1))
+    if not len(rows):
+        return state.vectors
+    inside = state.vectors[rows]
+    inside[:, labels] = np.where(on_face[rows], np.where(own[rows] <= 0.0, 1.0 - INSIDE, INSIDE), own[rows])
+    part = problem.rows(rows)
+    again = advanced(part, begun(part, inside))
+    better = again.normal.chi_square < state.normal.chi_square[rows]
+    vectors = state.vectors.copy()
+    vectors[rows[better]] = again.vectors[better]
+    return vectors
+
+
+def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:
+    """Which fits of the same spectrum go on: the best, and those that are no worse by a factor and not in its place."""
+    chi_square = state.normal.chi_square
+    order = np.lexsort((chi_square, rows))
+    first = order[np.searchsorted(rows[order], rows)]
+    apart = state.vectors - state.vectors[first]
+    distance = np.einsum("ij,ijk,ik->i", apart, state.normal.matrix[first], apart)
+    near = chi_square <= room * chi_square[first] + FEW * (room > 1.0)
+    return np.asarray((first == np.arange(len(rows))) | (near & (distance > SAME)))
+
+
+def _own(solution: Solution, start: Start) -> Solution:
+    """A solution without the filling, its fixed labels without the rounding of their coordinates."""
+    length = len(start.beginning.spectrum.flux)
+    free = np.isnan(start.fixed)
+    best = replace(solution.parameters, labels=np.where(free, solution.parameters.labels, start.fixed))
+    lower, upper = (np.where(free, end, start.fixed) for end in (solution.lower, solution.upper))
+    return replace(solution, parameters=best, lower=lower, upper=upper, model=solution.model[:length])
+
+
+def _problem(
+    starts: Sequence[Start], emulator: EmulatorLike, priors: Mapping[str, tuple[float, float]], free_velocity: bool
+) -> tuple[Problem, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """The spectra side by side, their errors (n, pixels), and for all starts: number of the spectrum, and vector.
+
+    Shorter spectra are filled up with masked pixels.
+    """
+    begun = [one.beginning for one in starts]
+    longest, width = max(len(one.spectrum.flux) for one in begun), begun[0].basis.shape[1]
+    wavelength, flux = np.empty((len(begun), longest)), np.zeros((len(begun), longest))
+    error, basis = np.full((len(begun), longest), np.inf), np.zeros((len(begun), longest, width))
+    for row, one in enumerate(begun):
+        length = len(one.spectrum.flux)
+        wavelength[row, :length], wavelength[row, length:] = one.spectrum.wavelength, one.spectrum.wavelength[-1]
+        flux[row, :length], error[row, :length] = one.spectrum.flux, one.spectrum.error
+        basis[row, :length] = one.basis
+    fixed = np.stack([one.fixed for one in starts])
+    free_labels = np.isnan(fixed)
+    forward = Forward(emulator, wavelength, basis, bool(free_labels.any()))
+    rows = np.repeat(np.arange(len(starts)), [len(one.labels) for one in starts])
+    labels = np.concatenate([one.labels for one in starts])
+    labels = np.where(free_labels[rows], labels, fixed[rows])
+    velocities = np.concatenate([one.velocities for one in starts])
+    continuum = np.stack([one.continuum for one in begun]) if width else np.empty((len(begun), 0))
+    vectors = forward.pack(ParameterRows(labels, velocities, continuum[rows]))
+    free = np.ones((len(starts), forward.parameters), dtype=bool)
+    free[:, : forward.label_count], free[:, forward.label_count] = free_labels, free_velocity
+    names = emulator.contract.label_names
+    given = np.array([priors.get(name, (0.0, np.inf)) for name in names]).T
+    told = Priors(*(np.tile(one, (len(starts), 1)) for one in given))
+    first = vectors[np.searchsorted(rows, np.arange(len(starts)))]
+    return Problem(forward, flux, np.ones_like(flux), free, told, first), error, rows, vectors
