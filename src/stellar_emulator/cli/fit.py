@@ -12,27 +12,41 @@ from stellar_emulator.cli.observations import (
     Row,
     answered,
     known_labels,
+    listed_files,
     open_pair,
+    parse_priors,
     report,
     require_some,
+    stated,
     treatment,
     values_of,
 )
 from stellar_emulator.cli.settings import Fit
-from stellar_emulator.errors import SetupError
+from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.figures.fitted import fitted_spectrum
-from stellar_emulator.fitting.estimate import Fitted, Pair, fit
+from stellar_emulator.fitting.estimate import Fitted, Pair, fit_all
+from stellar_emulator.models.load_pair import load_pair
+from stellar_emulator.survey.chunks import dataset_of
+from stellar_emulator.survey.fill import Job, fill
+from stellar_emulator.system.extras import named_extras
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
 
 def run(options: Fit) -> None:
-    """Write a table of labels, one row per spectrum, and a figure of each if requested. Raises like the verb infer."""
+    """Write a table of labels, one row per spectrum, and a figure of each if requested, or fill a folder.
+
+    Raises like the verb infer, or `survey.fill.fill`.
+    """
+    if not options.output.suffix:
+        _fill(options)
+        return
     check_output(options.output, FORMATS)
     pair = open_pair(options)
     contract = pair.emulator.contract
     known, treated = known_labels(options.given, contract), treatment(options, contract)
-    rows, refused = answered(options, contract, lambda spectrum: fit(spectrum, pair, treated, known))
+    priors = parse_priors(options.prior, contract)
+    rows, refused = answered(options, contract, lambda spectra: fit_all(spectra, pair, treated, known, priors))
     rows = [replace(row, warnings=(*row.warnings, *(row.found.warnings if row.found else ()))) for row in rows]
     if len(refused) < len(rows):
         _write(options, pair, rows)
@@ -40,6 +54,28 @@ def run(options: Fit) -> None:
         if options.figures is not None:
             _draw(options.figures, pair, rows)
     require_some(refused, len(rows))
+
+
+def _fill(options: Fit) -> None:
+    """Fit a survey into a folder, which the same command goes on filling after a kill."""
+    if options.figures is not None:
+        raise InputError("--figures are drawn of single tables: give --output a file, such as labels.parquet")
+    contract = load_pair(options.model, options.validator, options.contract)[0].contract
+    job = Job(
+        options.model,
+        options.validator,
+        str(options.contract),
+        treatment(options, contract),
+        stated(options),
+        options.form,
+        known_labels(options.given, contract),
+        parse_priors(options.prior, contract),
+    )
+    dataset = dataset_of(listed_files(options.files), options.chunk)
+    scheduler = None if options.scheduler == "local" else options.scheduler
+    with named_extras():
+        done = fill(dataset, job, options.output, options.workers, scheduler)
+    print(f"{done.folder}: {done.rows:,} spectra in {done.chunks} files, {done.fitted} of them written now")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:

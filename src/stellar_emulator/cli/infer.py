@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from stellar_emulator.cli.observations import Row, answered, open_pair, report, require_some, treatment, values_of
+from stellar_emulator.cli.observations import (
+    Row,
+    answered,
+    one_by_one,
+    open_pair,
+    report,
+    require_some,
+    treatment,
+    values_of,
+)
 from stellar_emulator.cli.settings import Infer
 from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.writers.file import check_output
@@ -26,7 +35,7 @@ def run(options: Infer) -> None:
     pair = open_pair(options)
     contract = pair.emulator.contract
     treated = treatment(options, contract)
-    rows, refused = answered(options, contract, lambda spectrum: infer(spectrum, pair, treated))
+    rows, refused = answered(options, contract, one_by_one(lambda spectrum: infer(spectrum, pair, treated)))
     rows = [replace(row, warnings=(*row.warnings, *(row.found.warnings if row.found else ()))) for row in rows]
     if len(refused) < len(rows):
         _write(options, pair, rows)

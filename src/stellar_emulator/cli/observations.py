@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,9 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 Observed = ObservedSpectrum | InputError
 """A spectrum, or the reason why it can't be used."""
+
+TOGETHER = 64
+"""Spectra that are answered together."""
 
 SHOWN = 20
 """Number of spectra that a command prints; its table contains all."""
@@ -57,12 +61,17 @@ def treatment(options: Observations, contract: Contract) -> Treatment:
     return Treatment(options.radial_velocity, options.continuum, masks, options.broaden)
 
 
+def stated(options: Observations) -> Stated:
+    """What the options say of the files."""
+    return Stated(options.unit, options.medium, options.snr, options.flags == "use", options.resolving_power)
+
+
 def observations(options: Observations, contract: Contract) -> Iterator[Observed]:
     """All spectra of all files, in order."""
-    stated = Stated(options.unit, options.medium, options.snr, options.flags == "use", options.resolving_power)
+    told = stated(options)
     choice = Choice(options.form, None if options.select is None else parse_selection(options.select))
     for path in listed_files(options.files):
-        yield from _of_file(path, contract, stated, choice)
+        yield from _of_file(path, contract, told, choice)
 
 
 def listed_files(files: Iterable[Path]) -> list[Path]:
@@ -105,26 +114,71 @@ def known_labels(given: Mapping[str, str], contract: Contract) -> dict[str, floa
 
 
 def answered(
-    options: Observations, contract: Contract, answer: Callable[[ObservedSpectrum], T]
+    options: Observations, contract: Contract, answer: Callable[[Sequence[ObservedSpectrum]], Sequence[T | InputError]]
 ) -> tuple[list[Row[T]], list[InputError]]:
     """Results for all spectra, with progress and warnings on standard error, and the reasons for those that were
-    refused."""
+    refused; a few spectra at a time are answered together."""
     rows, refused = [], []
     # Files are read one by one, so the number of spectra is known only at the end.
-    for spectrum in tqdm(
-        observations(options, contract), desc=type(options).__name__.lower(), unit=" spectra", mininterval=1.0
-    ):
-        name = "" if isinstance(spectrum, InputError) else spectrum.name
-        try:
-            if isinstance(spectrum, InputError):
-                raise spectrum
-            found = answer(spectrum)
-        except InputError as error:
-            refused.append(error)
-            rows.append(Row[T](name, None, (str(error),)))
-            continue
-        rows.append(Row(name, found, spectrum.notes, spectrum.reading))
+    seen = tqdm(observations(options, contract), desc=type(options).__name__.lower(), unit=" spectra", mininterval=1.0)
+    for part in batched(seen, TOGETHER):
+        answers = iter(answer([one for one in part if not isinstance(one, InputError)]))
+        for one in part:
+            found = one if isinstance(one, InputError) else next(answers)
+            name = "" if isinstance(one, InputError) else one.name
+            if isinstance(found, InputError):
+                refused.append(found)
+                rows.append(Row[T](name, None, (str(found),)))
+            elif isinstance(one, ObservedSpectrum):
+                rows.append(Row(name, found, one.notes, one.reading))
     return rows, refused
+
+
+def batched(items: Iterable[Observed], size: int) -> Iterator[list[Observed]]:
+    """Lists of ``size`` items each, the last one of those that are left."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def one_by_one(answer: Callable[[ObservedSpectrum], T]) -> Callable[[Sequence[ObservedSpectrum]], list[T | InputError]]:
+    """An answer to each of several spectra; one that is refused comes as the error that says why."""
+
+    def answers(spectra: Sequence[ObservedSpectrum]) -> list[T | InputError]:
+        found: list[T | InputError] = []
+        for spectrum in spectra:
+            try:
+                found.append(answer(spectrum))
+            except InputError as error:
+                found.append(error)
+        return found
+
+    return answers
+
+
+def parse_priors(text: str | None, contract: Contract) -> dict[str, tuple[float, float]]:
+    """Labels' values and errors of words such as ``teff=5800+-100, logg=4.4+-0.1``.
+
+    Raises
+    ------
+    InputError
+        If a label is unknown or stands twice, or a value or error is no number or out of bounds.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for word in (text or "").replace(",", " ").split():
+        name, _, rest = word.partition("=")
+        value, sign, error = rest.partition("+-")
+        if not sign or name in found:
+            raise InputError(f"--prior {word:.40} is no label's: give each label once, such as teff=5800+-100")
+        numbers = known_labels({name: value}, contract)
+        try:
+            width = float(error)
+        except ValueError:
+            width = 0.0
+        if not 0.0 < width < float("inf"):
+            raise InputError(f"--prior {word:.40}: its error {error!r} is no number above 0")
+        found[name] = (numbers[name], width)
+    return found
 
 
 def report(rows: Sequence[Row[Any]], lines: Sequence[str], output: Path) -> None:

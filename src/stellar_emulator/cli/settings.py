@@ -417,9 +417,25 @@ class Infer(Observations):
 class Fit(Observations, Labelled):
     """Fit labels of observed spectra by least squares through the emulator; labels that are given are held fixed."""
 
-    output: Path = _table("output/fit/labels.csv")
+    output: Path = option(
+        "output/fit/labels.csv",
+        values.path,
+        "table to write: .csv, .ecsv, .fits or .parquet; or, without a suffix, a folder to fill, which survives kills",
+    )
     continuum: int | None = option(
         "3", values.or_none("none", values.degree), "degree of a polynomial to fit, or 'none'"
+    )
+    prior: str | None = option(
+        "none",
+        values.or_none("none", values.words),
+        "labels measured otherwise, such as 'teff=5800+-100, logg=4.4+-0.1'",
+    )
+    chunk: int = option("512", values.count, "spectra that are fitted and kept at once, if --output is a folder")
+    workers: int | None = option(
+        "cores", values.or_none("cores", values.count), "worker processes of a local cluster, if --output is a folder"
+    )
+    scheduler: str = option(
+        "local", values.words, "'local', or the address of a running Dask scheduler, if --output is a folder"
     )
     figures: Path | None = option(
         "none", values.or_none("none", values.path), "folder for a PNG of each spectrum and its fit"
@@ -481,6 +497,10 @@ class Verb:
 
 _GOES_ON = "the same command goes on where it stopped"
 _ANEW = "what was measured so far is lost: the same command begins anew"
+_FOLDER_GOES_ON = (
+    "what a folder holds is kept, and the same command goes on where it stopped; of a table, the labels found so far "
+    "are lost, and --output is as it was"
+)
 _DECIDED = "a decision that was kept is carried out by the next promote or rollback, else nothing was decided"
 _READ_IN_VAIN = (
     "the labels found so far are lost, and --output is as it was: the same command begins anew; give it fewer files at "
@@ -501,6 +521,6 @@ VERBS = (
     Verb(Explore),
     Verb(Generate, None, "the spectra made so far are lost, and --output is as it was: the same command begins anew"),
     Verb(Infer, None, _READ_IN_VAIN),
-    Verb(Fit, None, _READ_IN_VAIN),
+    Verb(Fit, None, _FOLDER_GOES_ON),
     Verb(Precision),
 )

@@ -27,6 +27,9 @@ FEW = 20.0
 NEAR = 1e-3
 """Damping of the first step of fits that are near their best place."""
 
+UNLIKELY = 2.5
+"""Standard deviations of chi-square beyond which a fit is poor: another start may lead to a better one."""
+
 SAME = 4.0
 """Squared distance in standard deviations below which two fits are one."""
 
@@ -43,13 +46,14 @@ class Start:
     """A spectrum and where its fits begin.
 
     fixed: labels that are held, NaN for those to fit, (labels,); labels, velocities: of each start, (starts, labels)
-    and (starts,).
+    and (starts,); first: number of starts that are tried in any case, the others only where the fit is poor.
     """
 
     beginning: Beginning
     fixed: NDArray[np.float64]
     labels: NDArray[np.float64]
     velocities: NDArray[np.float64]
+    first: int
 
     def after(self, labels: NDArray[np.float64]) -> "Start":
         """The same with one more start, (labels,), which comes first."""
@@ -58,6 +62,10 @@ class Start:
             labels=np.concatenate([labels[None], self.labels]),
             velocities=np.concatenate([[self.beginning.velocity], self.velocities]),
         )
+
+    def part(self, chosen: slice) -> "Start":
+        """The same with some of the starts."""
+        return replace(self, labels=self.labels[chosen], velocities=self.velocities[chosen])
 
 
 def fit_batch(
@@ -93,12 +101,14 @@ def _alike(starts: Sequence[Start]) -> Iterator[list[int]]:
 def _fit_alike(
     starts: Sequence[Start], emulator: EmulatorLike, priors: Mapping[str, tuple[float, float]], free_velocity: bool
 ) -> list[Solution]:
-    problem, error, rows, vectors = _problem(starts, emulator, priors, free_velocity)
+    first = [one.part(slice(0, one.first)) for one in starts]
+    problem, error, rows, vectors = _problem(first, emulator, priors, free_velocity)
     problem = reweighted(problem, error, problem.start)
     vectors = _best_of(problem, rows, vectors) if len(rows) > len(starts) else vectors
     problem = replace(problem, start=vectors)
     problem = reweighted(problem, error, vectors)
-    vectors = _tried_inside(problem, advanced(problem, begun(problem, vectors, NEAR)))
+    state = advanced(problem, begun(problem, vectors, NEAR))
+    vectors = _tried_inside(problem, _rescued(problem, state, starts))
     for _ in range(WEIGHTINGS - 1):
         problem = reweighted(problem, error, vectors)
         vectors = advanced(problem, begun(problem, vectors, NEAR)).vectors
@@ -121,6 +131,34 @@ def _best_of(problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float
     return state.vectors
 
 
+def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
+    """The fits; those that are poor are tried from their other starts too."""
+    freedom = (problem.weight > 0).sum(axis=1) - problem.free.sum(axis=1)
+    poor = state.normal.chi_square > freedom + UNLIKELY * np.sqrt(2.0 * np.maximum(freedom, 1))
+    rows = np.flatnonzero(poor & [len(one.labels) > one.first for one in starts])
+    if not len(rows):
+        return state
+    others = [starts[row].part(slice(starts[row].first, None)) for row in rows]
+    part = problem.rows(rows)
+    numbers = np.repeat(np.arange(len(rows)), [len(one.labels) for one in others])
+    free, forward = part.free[numbers], part.forward
+    labels, velocities = np.concatenate([one.labels for one in others]), [one.velocities for one in others]
+    vectors = state.vectors[rows][numbers]
+    told = ParameterRows(labels, np.concatenate(velocities), vectors[:, forward.label_count + 1 :])
+    again = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
+    again_state = advanced(replace(part, start=again), begun(part, again, NEAR))
+    return _better(state, rows, again_state)
+
+
+def _better(state: State, rows: NDArray[np.int64], other: State) -> State:
+    """The fits, some rows of them replaced where another try is better."""
+    better = np.flatnonzero(other.normal.chi_square < state.normal.chi_square[rows])
+    vectors, normal = state.vectors.copy(), state.normal.rows(np.arange(len(state.vectors)))
+    vectors[rows[better]] = other.vectors[better]
+    normal.put(rows[better], other.normal.rows(better))
+    return State(vectors, normal, state.damping, state.moving)
+
+
 def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     """Vectors of the best fits, (n, parameters): those that ended on a face of the box try once more from inside it.
 
@@ -135,11 +173,7 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     inside = state.vectors[rows]
     inside[:, labels] = np.where(on_face[rows], np.where(own[rows] <= 0.0, 1.0 - INSIDE, INSIDE), own[rows])
     part = problem.rows(rows)
-    again = advanced(part, begun(part, inside))
-    better = again.normal.chi_square < state.normal.chi_square[rows]
-    vectors = state.vectors.copy()
-    vectors[rows[better]] = again.vectors[better]
-    return vectors
+    return _better(state, rows, advanced(part, begun(part, inside))).vectors
 
 
 def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:

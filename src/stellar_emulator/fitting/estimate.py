@@ -18,10 +18,14 @@ from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.resampling import resampled
 from stellar_emulator.observed.spectrum import ObservedSpectrum
-from stellar_emulator.observed.velocity import Library, at_rest
+from stellar_emulator.observed.velocity import APART, Library, at_rest
 
 INFER_SHARE, FIT_SHARE = 0.9, 0.15
 """Smallest shares of the model's axis that a spectrum must cover."""
+
+STARTS, NEAREST = 2, 5
+"""Spectra of the library from which a fit begins, and those that are tried where it is poor. The validator's labels
+count as one start."""
 
 ROUNDS = 3
 """Rounds of inferring labels and generating their spectrum, which sets velocity, continuum and missing pixels."""
@@ -110,7 +114,7 @@ def fit_all(
     """
     contract = pair.emulator.contract
     priors = priors or {}
-    begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE)
+    begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE, NEAREST)
     fixed = [_fixed(one, contract, treatment, known) for one in begun]
     found = _solved(begun, pair, fixed, priors, True)
     expected = treatment.velocity
@@ -122,7 +126,7 @@ def fit_all(
         begun = [
             second if isinstance(first, Beginning) else first
             for first, second in zip(
-                begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE), strict=True
+                begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST), strict=True
             )
         ]
         found = _solved(begun, pair, fixed, priors, False, [one.parameters.labels if one else None for one in found])
@@ -172,10 +176,18 @@ def _solved(
     guesses = further or _guessed(begun, pair)
     for one, held, guess in zip(begun, fixed, guesses, strict=True):
         if isinstance(one, Beginning):
-            start = Start(one, held, one.labels, one.velocities)
-            starts.append(start if guess is None else start.after(guess))
+            start = _start(one, held, STARTS if guess is None else 1)
+            starts.append(start if guess is None else replace(start.after(guess), first=start.first + 1))
     found = iter(fit_batch(starts, pair.emulator, priors, free_velocity))
     return [next(found) if isinstance(one, Beginning) else None for one in begun]
+
+
+def _start(begun: Beginning, fixed: NDArray[np.float64], near: int) -> Start:
+    """Starts at the ``near`` nearest spectra and at those of other velocities, then, where they fail, at the others."""
+    elsewhere = np.abs(begun.velocities - begun.velocity) > APART / 2.0
+    order = np.argsort(np.where(elsewhere, near - 0.5, np.arange(len(elsewhere))), kind="stable")
+    first = min(near, len(order)) + int(elsewhere.sum())
+    return Start(begun, fixed, begun.labels[order], begun.velocities[order], first)
 
 
 def _guessed(begun: Sequence[Beginning | InputError], pair: Pair) -> list[NDArray[np.float64] | None]:
@@ -208,7 +220,7 @@ def _fitted(
 ) -> Solution:
     """Best fit from labels (starts, labels); ``fixed``: NaN for labels to fit; velocity: None to fit it too."""
     places = np.full(len(labels), beginning.velocity)
-    (found,) = fit_batch([Start(beginning, fixed, labels, places)], emulator, {}, velocity is None)
+    (found,) = fit_batch([Start(beginning, fixed, labels, places, len(labels))], emulator, {}, velocity is None)
     return found
 
 

@@ -5,18 +5,15 @@ this machine or on any cluster: they receive labels, return a spectrum and never
 """
 
 import itertools
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 from dask.typing import Key
-from distributed import Client, Future, LocalCluster, as_completed
+from distributed import Client, Future, as_completed
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 from numpy.typing import NDArray
@@ -29,6 +26,7 @@ from stellar_emulator.grid.engines.base import Engine, RunFailedError, require_s
 from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
 from stellar_emulator.grid.engines.journal import FailedRun, Journal
 from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
+from stellar_emulator.system.cluster import client_of
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
 
@@ -37,9 +35,6 @@ TASKS_PER_THREAD = 3
 
 CONNECTION_SECONDS = 60
 """Seconds to wait for a scheduler, and for its first worker."""
-
-DEATHS_ALLOWED = 100
-"""Number of workers that may die during one run before the run counts as failed (local workers only)."""
 
 SCHEDULER_LOST = "the Dask scheduler was lost; finished runs are kept, start again to go on"
 
@@ -122,7 +117,7 @@ def synthesize_runs(
             engine.install(axis)
             labels = sampling.run_labels(contract, seed, 0, runs)
             progress = tqdm(total=runs, initial=runs - len(todo), unit="run", desc=engine.name, mininterval=1.0)
-            with _client(workers, scheduler) as client, progress:
+            with client_of(workers, scheduler, CONNECTION_SECONDS) as client, progress:
                 for number, outcome in _outcomes(client, engine, contract, iter([(n, labels[n]) for n in todo])):
                     grid.record(number, labels[number], outcome)
                     progress.update()
@@ -311,7 +306,7 @@ def compute_runs(
         If gfortran or a part is missing.
     """
     engine.install(require_served(engine, contract))
-    with _client(workers, None) as client:
+    with client_of(workers, None, CONNECTION_SECONDS) as client:
         found = dict(_outcomes(client, engine, contract, iter(list(enumerate(labels)))))
     return [found[number] for number in range(len(labels))]
 
@@ -360,37 +355,3 @@ def _outcome(future: "Future[IntrinsicSpectrum | FailedRun]", number: int) -> In
             "version of stellar-emulator; finished runs are kept, start again to go on"
         ) from error
     return outcome
-
-
-@contextmanager
-def _client(workers: int | None, scheduler: str | None) -> Iterator[Client]:
-    """Connect to the given scheduler, or to local worker processes that end with the client."""
-    logging.getLogger("distributed").setLevel(logging.WARNING)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told in one line
-    if scheduler is None:
-        with (
-            dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED}),
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                memory_limit=None,
-                env={"OMP_NUM_THREADS": "1"},
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
-        return
-    try:
-        client = Client(scheduler, timeout=CONNECTION_SECONDS)
-    except (OSError, ValueError) as error:
-        raise SetupError(f"no Dask scheduler answers at {scheduler}: give the address that it printed") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CONNECTION_SECONDS)
-        except TimeoutError as error:
-            raise SetupError(
-                f"the Dask scheduler at {scheduler} has no worker: start one with `dask worker {scheduler}`"
-            ) from error
-        yield client

@@ -1,0 +1,65 @@
+"""Some rows of a Parquet file of spectra, one row a spectrum, without the others of the file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stellar_emulator.errors import InputError
+from stellar_emulator.observed.raw import RawTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_rows(path: Path, first: int, stop: int) -> tuple[RawTable, "pa.Table"]:
+    """Rows ``first`` to ``stop - 1``: as a table of spectra, and the columns that hold one value a row as they are.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            groups, starts = _groups(file, first, stop)
+            table = file.read_row_groups(groups).slice(first - starts, stop - first)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} can't be read as Parquet: {' '.join(str(error).split())[:150]}") from error
+    units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema if field.metadata}
+    columns = {name: _array(table.column(name)) for name in table.column_names}
+    told = {name: unit for name, unit in units.items() if unit}
+    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+    return RawTable(str(path), columns, told), table.drop_columns(nested)
+
+
+def _groups(file: Any, first: int, stop: int) -> tuple[list[int], int]:
+    """Row groups that hold the rows, and the number of the first row in them."""
+    groups: list[int] = []
+    start = begin = 0
+    for number in range(file.num_row_groups):
+        count = file.metadata.row_group(number).num_rows
+        if start < stop and start + count > first:
+            begin = begin if groups else start
+            groups.append(number)
+        start += count
+    return groups, begin
+
+
+def _array(column: "pa.ChunkedArray") -> np.ndarray[Any, Any]:
+    """A column as an array: of two dimensions where all rows have as many numbers, of objects where they differ."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    if not pa.types.is_nested(whole.type):
+        return np.asarray(whole.to_numpy(zero_copy_only=False))
+    lengths = np.asarray(whole.value_lengths().fill_null(0))
+    if len(lengths) and (lengths == lengths[0]).all() and not whole.null_count:
+        return np.asarray(whole.flatten().to_numpy(zero_copy_only=False)).reshape(len(lengths), -1)
+    rows = [np.asarray(row.values.to_numpy(zero_copy_only=False)) if row.is_valid else np.empty(0) for row in whole]
+    found = np.empty(len(rows), dtype=object)
+    found[:] = rows
+    return found

@@ -1,0 +1,201 @@
+"""Fits of all chunks of a survey into a folder: each chunk's rows become a file at once and only once.
+
+Workers are Dask's, on this machine or on any cluster: they read their chunk's files, and return rows. The command
+alone writes to the folder, so that a chunk whose file exists is done, whatever was killed and whenever.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
+from stellar_emulator.fitting.estimate import Pair, fit_all
+from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.fitting.protocols import library
+from stellar_emulator.models.load_pair import load_pair
+from stellar_emulator.observed.interpret import Stated
+from stellar_emulator.observed.orders import spectra_in
+from stellar_emulator.observed.readers.formats import Choice, read_tables
+from stellar_emulator.observed.readers.parquet_rows import read_rows
+from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.survey.chunks import Chunk, Dataset
+from stellar_emulator.survey.flags import meanings
+from stellar_emulator.survey.rows import survey_rows
+from stellar_emulator.system.cluster import client_of
+from stellar_emulator.system.files import new_file, read_json, write_file
+from stellar_emulator.system.lock import locked, make_folder
+from stellar_emulator.version import VERSION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONNECTION_SECONDS = 60
+CHUNKS_PER_WORKER = 2
+"""Chunks submitted in advance for each worker: enough that none waits for the command."""
+
+MANIFEST = "survey.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides a survey's rows besides its spectra."""
+
+    model: str
+    validator: str
+    contract: str
+    treatment: Treatment
+    stated: Stated
+    form: str | None
+    known: dict[str, float] = field(default_factory=dict)
+    priors: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Of the settings."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a call of `fill` has done: chunks in all, and those that it fitted; rows of the folder."""
+
+    folder: Path
+    chunks: int
+    fitted: int
+    rows: int
+
+
+def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, scheduler: str | None = None) -> Filled:
+    """Fit every chunk that has no file in ``folder`` yet.
+
+    workers: local processes, by default one for each core; 1 fits in this process. scheduler: address of a running Dask
+    scheduler, whose workers must see the dataset's files and the model under the same names.
+
+    Raises
+    ------
+    InputError
+        If the folder is being filled by another process, or holds rows of other spectra, settings or another model.
+    SetupError
+        If no scheduler answers, or a worker can't work.
+    """
+    from tqdm import tqdm
+
+    make_folder(folder)
+    with locked(folder):
+        pair = _pair(job.model, job.validator, job.contract)
+        digest = str(getattr(pair.emulator, "digest", pair.emulator.version))
+        _claimed(folder, dataset, job, digest, meanings(pair.emulator.contract))
+        todo = [chunk for chunk in dataset.chunks if not (folder / chunk.name).exists()]
+        done = len(dataset.chunks) - len(todo)
+        rows = 0
+        with tqdm(total=len(dataset.chunks), initial=done, unit="chunk", desc="fit", mininterval=1.0) as progress:
+            for chunk, table in _tables(todo, job, workers, scheduler):
+                _write(folder / chunk.name, table, job, digest)
+                rows += table.num_rows
+                rate = progress.format_dict["elapsed"] or 1e-9
+                progress.set_postfix_str(f"{rows / rate:.0f} spectra/s")
+                progress.update()
+        return Filled(folder, len(dataset.chunks), len(todo), _rows_in(folder, dataset))
+
+
+def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
+    """The rows of one chunk, (spectra,)."""
+    pair = _pair(job.model, job.validator, job.contract)
+    seen: list[ObservedSpectrum | InputError] = []
+    passed: pa.Table | None = None
+    if chunk.stop:
+        raw, passed = read_rows(chunk.paths[0], chunk.first, chunk.stop)
+        seen = list(spectra_in([raw], pair.emulator.contract.wavelength, job.stated))
+        if len(seen) != passed.num_rows:
+            passed = None
+    else:
+        for path in chunk.paths:
+            try:
+                seen += spectra_in(read_tables(path, Choice(job.form)), pair.emulator.contract.wavelength, job.stated)
+            except InputError as error:
+                seen.append(error)
+    used = [one for one in seen if isinstance(one, ObservedSpectrum)]
+    fits = iter(fit_all(used, pair, job.treatment, job.known, job.priors))
+    found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in seen]
+    return survey_rows(pair.emulator.contract, seen, found, passed)
+
+
+@lru_cache(maxsize=2)
+def _pair(model: str, validator: str, contract: str) -> Pair:
+    emulator, own = load_pair(model, validator, Path(contract))
+    return Pair(emulator, own, library(emulator))
+
+
+def _claimed(folder: Path, dataset: Dataset, job: Job, model: str, flags: dict[int, str]) -> None:
+    """Note what the folder holds, or refuse one that holds something else."""
+    own = {"dataset": dataset.digest, "settings": job.digest, "model": model, "chunks": len(dataset.chunks)}
+    noted = read_json(folder / MANIFEST)
+    if noted is not None:
+        for name, value in own.items():
+            if noted.get(name) != value:
+                raise InputError(
+                    f"{folder} holds a survey with {name} {str(noted.get(name))[:12]}, now asked for is "
+                    f"{str(value)[:12]}: use another folder"
+                )
+        return
+    told = {**own, "version": VERSION, "job": asdict(job), "flags": {str(bit): text for bit, text in flags.items()}}
+    write_file(folder / MANIFEST, json.dumps(told, indent=1, default=str))
+
+
+def _write(path: Path, table: "pa.Table", job: Job, model: str) -> None:
+    import pyarrow.parquet as pq
+
+    with new_file(path) as partial:
+        noted = {**(table.schema.metadata or {}), b"model": model.encode(), b"settings": job.digest.encode()}
+        pq.write_table(table.replace_schema_metadata(noted), partial)
+
+
+def _rows_in(folder: Path, dataset: Dataset) -> int:
+    import pyarrow.parquet as pq
+
+    return sum(int(pq.read_metadata(folder / chunk.name).num_rows) for chunk in dataset.chunks)
+
+
+def _tables(
+    todo: list[Chunk], job: Job, workers: int | None, scheduler: str | None
+) -> "Iterator[tuple[Chunk, pa.Table]]":
+    """Chunks with their rows, as they are fitted."""
+    if workers == 1 and scheduler is None:
+        for chunk in todo:
+            yield chunk, fitted_chunk(job, chunk)
+    elif todo:
+        with client_of(workers, scheduler, CONNECTION_SECONDS) as client:
+            yield from _from_workers(client, todo, job)
+
+
+def _from_workers(client: Any, todo: list[Chunk], job: Job) -> "Iterator[tuple[Chunk, pa.Table]]":
+    from distributed import as_completed
+
+    waiting, running, completed = iter(todo), {}, as_completed()
+
+    def refill() -> None:
+        threads = max(1, sum(client.nthreads().values()))
+        while len(running) < CHUNKS_PER_WORKER * threads and (chunk := next(waiting, None)) is not None:
+            future = client.submit(fitted_chunk, job, chunk, pure=False)
+            running[future.key] = chunk
+            completed.add(future)
+
+    refill()
+    for future in completed:
+        chunk = running.pop(future.key)
+        try:
+            table = future.result()
+        except StellarEmulatorError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise SetupError(
+                f"a Dask worker could not fit chunk {chunk.number} ({reason}): each worker needs this version of "
+                "stellar-emulator and the files; finished chunks are kept, start again to go on"
+            ) from error
+        yield chunk, table
+        refill()

@@ -1,0 +1,52 @@
+"""The flags of a survey's rows: one bit each, with its meaning; a good fit of a good star has none."""
+
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+
+
+class Flag(IntFlag):
+    """What is to be known of one row."""
+
+    NOT_FITTED = 1 << 0
+    POOR_FIT = 1 << 1
+    FEW_PIXELS = 1 << 2
+    LOW_SNR = 1 << 3
+    CA_II_FILLED = 1 << 4
+    SHIFT_OF_MEDIUM = 1 << 5
+
+
+MEANING = {
+    Flag.NOT_FITTED: "the spectrum can't be used; the column warning says why",
+    Flag.POOR_FIT: "reduced chi-square above 1.5: errors too small, or no single normal star of the model's box",
+    Flag.FEW_PIXELS: "less than half of the model's axis was seen",
+    Flag.LOW_SNR: "signal-to-noise ratio by pixel below 10",
+    Flag.CA_II_FILLED: "the Ca II cores are shallower than the model's, by more than 5 errors and 3 % of the continuum",
+    Flag.SHIFT_OF_MEDIUM: "the velocity is what wavelengths in air show when they are read as vacuum, or the reverse",
+}
+
+FIRST_EDGE = 16
+"""Bit of the first label's edge; those of the contract's other labels follow in order."""
+
+
+def edge_of(label: int) -> int:
+    """Bit of a label, by its number in the contract, that lies at an edge of the model's box."""
+    return 1 << (FIRST_EDGE + label)
+
+
+def meanings(contract: Contract) -> dict[int, str]:
+    """Each bit's value, name and meaning in one line, for a contract's rows."""
+    told = {int(flag): f"{flag.name}: {text}" for flag, text in MEANING.items()}
+    edges = {
+        edge_of(number): f"EDGE_{label.name.upper()}: at an edge of {label.lower:g} to {label.upper:g}"
+        for number, label in enumerate(contract.labels)
+    }
+    return {**told, **edges}
+
+
+def counts(flags: NDArray[np.int64], contract: Contract) -> dict[str, int]:
+    """How many of the rows, (n,), have each flag."""
+    return {text.partition(":")[0]: int(((flags & bit) != 0).sum()) for bit, text in meanings(contract).items()}

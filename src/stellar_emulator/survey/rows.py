@@ -1,0 +1,153 @@
+"""The rows of a survey's table: one for each spectrum, fitted or not."""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.fitting import warn
+from stellar_emulator.fitting.estimate import Fitted
+from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.observed.velocity import at_rest
+from stellar_emulator.survey.flags import Flag, edge_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOW_SNR, FEW = 10.0, 0.5
+FILLED, CERTAIN = 0.03, 5.0
+"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled."""
+
+CALCIUM = "ca ii"
+
+
+def survey_rows(
+    contract: Contract,
+    seen: Sequence[ObservedSpectrum | InputError],
+    found: Sequence[Fitted | InputError],
+    passed: "pa.Table | None",
+) -> "pa.Table":
+    """The table of spectra and their fits. ``passed``: columns of the same rows that are passed through, if any.
+
+    Whole numbers stay so; a column whose name the table itself has gets ``input_`` before it.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"name": ["" if isinstance(one, InputError) else one.name for one in seen]}
+    rows = [_row(contract, one) for one in found]
+    fields = {"warning": pa.string(), "flags": pa.int64(), "pixels": pa.int32(), "degrees_of_freedom": pa.int32()}
+    for name in rows[0] if rows else []:
+        columns[name] = pa.array([row[name] for row in rows], fields.get(name, pa.float64()))
+    table = pa.table(columns)
+    if passed is None:
+        return table
+    for name in passed.column_names:
+        table = table.append_column(f"input_{name}" if name in columns else name, passed.column(name))
+    return table
+
+
+def _row(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
+    count = len(contract.labels)
+    if isinstance(one, InputError):
+        nothing = np.full(count, np.nan)
+        row = _label_columns(contract, nothing, nothing, nothing, np.full((count, count), np.nan))
+        rest = dict.fromkeys(_MEASURES, float("nan")) | {"pixels": 0, "degrees_of_freedom": 0}
+        return {**row, **rest, "flags": int(Flag.NOT_FITTED), "warning": str(one)}
+    solution, spectrum = one.solution, one.spectrum
+    labels = solution.parameters.labels
+    row = _label_columns(contract, labels, solution.lower, solution.upper, solution.covariance)
+    usable = spectrum.usable
+    cores = _calcium(contract, at_rest(spectrum.wavelength, solution.parameters.velocity)) & usable
+    share = np.where(usable, (spectrum.flux - solution.model) / np.where(usable, spectrum.error, 1.0), 0.0)
+    excess, error = _excess(spectrum, one, cores)
+    measures = {
+        "radial_velocity": solution.parameters.velocity,
+        "radial_velocity_error": solution.velocity_error,
+        "snr": float(np.median(np.abs(spectrum.flux[usable]) / spectrum.error[usable])),
+        "chi_square": solution.chi_square,
+        "chi_square_ca_ii": float(np.sum(share[cores] ** 2)),
+        "chi_square_elsewhere": float(np.sum(share[~cores] ** 2)),
+        "ca_ii_excess": excess,
+        "ca_ii_excess_error": error,
+        "pixels": int(usable.sum()),
+        "degrees_of_freedom": solution.degrees_of_freedom,
+    }
+    flags = _flags(contract, one, measures)
+    return {**row, **measures, "flags": flags, "warning": "; ".join((*spectrum.notes, *one.warnings))}
+
+
+_MEASURES = (
+    "radial_velocity",
+    "radial_velocity_error",
+    "snr",
+    "chi_square",
+    "chi_square_ca_ii",
+    "chi_square_elsewhere",
+    "ca_ii_excess",
+    "ca_ii_excess_error",
+)
+
+
+def _label_columns(
+    contract: Contract,
+    labels: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for i, name in enumerate(contract.label_names):
+        ends = {f"{name}_lower": float(lower[i]), f"{name}_upper": float(upper[i])}
+        row |= {name: float(labels[i]), f"{name}_error": float(upper[i] - lower[i]) / 2.0, **ends}
+    for i, j in combinations_with_replacement(range(len(labels)), 2):
+        row[f"covariance_{contract.label_names[i]}_{contract.label_names[j]}"] = float(covariance[i, j])
+    return row
+
+
+def _calcium(contract: Contract, rest: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Pixels of the Ca II cores, (pixels,)."""
+    half = contract.regions.line_core_half_width
+    found = np.zeros(len(rest), dtype=bool)
+    for name, centre in contract.regions.line_cores.items():
+        if name.lower().startswith(CALCIUM):
+            found |= np.abs(rest - centre) <= half
+    return found
+
+
+def _excess(spectrum: ObservedSpectrum, one: Fitted, cores: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean of observed minus fitted flux over the Ca II cores in units of the model's upper flux, and its error."""
+    if not cores.any():
+        return float("nan"), float("nan")
+    scale = float(np.quantile(np.abs(one.solution.model), 0.95))
+    count = int(cores.sum())
+    error = float(np.sqrt(np.sum(spectrum.error[cores] ** 2))) / count
+    return float(np.mean((spectrum.flux - one.solution.model)[cores])) / scale, error / scale
+
+
+def _flags(contract: Contract, one: Fitted, measures: dict[str, Any]) -> int:
+    solution = one.solution
+    flags = Flag(0)
+    if warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom):
+        flags |= Flag.POOR_FIT
+    axis = contract.wavelength
+    velocity = solution.parameters.velocity
+    covered = one.spectrum.wavelength[one.spectrum.usable]
+    gaps = np.diff(covered)
+    if float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) < FEW * (axis.stop - axis.start):
+        flags |= Flag.FEW_PIXELS
+    if measures["snr"] < LOW_SNR:
+        flags |= Flag.LOW_SNR
+    if measures["ca_ii_excess"] > max(FILLED, CERTAIN * measures["ca_ii_excess_error"]):
+        flags |= Flag.CA_II_FILLED
+    if abs(abs(velocity) - warn.medium_shift(axis)) < warn.MEDIUM_ROOM:
+        flags |= Flag.SHIFT_OF_MEDIUM
+    bits = int(flags)
+    for number in range(len(contract.labels)):
+        free = np.arange(len(contract.labels)) == number
+        if solution.error[number] > 0 and warn.about_labels(contract, solution.parameters.labels, free):
+            bits |= edge_of(number)
+    return bits
