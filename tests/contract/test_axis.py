@@ -15,7 +15,7 @@ from stellar_emulator.grid.store import axis_matches
 from stellar_emulator.observed.interpret import Stated, spectra_of
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
-from stellar_emulator.observed.velocity import Library
+from stellar_emulator.observed.velocity import Library, Seen
 from stellar_emulator.validation.axis_fault import axis_fault
 from stellar_emulator.validation.spectrum_measures import _centroid, _depth
 from stellar_emulator.writers.batch import Generated
@@ -119,7 +119,8 @@ def test_a_shift_is_measured_on_every_axis(contract: Contract) -> None:
     places = np.linspace(axis.start, axis.stop, 7)[1:-1, np.newaxis]
     flux = 1.0 - 0.5 * np.exp(-0.5 * ((axis.pixels - places) / 0.8) ** 2).sum(axis=0)
     library = Library(axis, np.zeros((1, 1)), flux.astype(np.float32)[None])
-    (match,) = library.matches(axis.pixels * (1.0 + 30.0 / SPEED_OF_LIGHT), flux, np.full(axis.count, 0.01))
+    seen = Seen(axis.pixels * (1.0 + 30.0 / SPEED_OF_LIGHT), flux, np.full(axis.count, 0.01))
+    ((match,),) = library.matches([seen])
     assert match.velocity == pytest.approx(30.0, abs=0.5)
 
 

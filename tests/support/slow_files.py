@@ -38,6 +38,7 @@ SLOW = {
     "training/test_train_emulator.py",
     "tuning/test_search.py",
     "tuning/test_search_team.py",
+    "survey/test_fill.py",
     "tuning/test_targets.py",
     "validation/test_against_verb.py",
     "validation/test_corruptions.py",

@@ -13,7 +13,7 @@ from stars import ARCHIVE, archive_spectrum, pair_folder, star
 from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError
 from stellar_emulator.survey import fill
-from stellar_emulator.survey.chunks import dataset_of
+from stellar_emulator.survey.chunks import Chunk, dataset_of
 from stellar_emulator.survey.flags import FIRST_EDGE, Flag, meanings
 from stellar_emulator.system.lock import locked
 
@@ -75,7 +75,7 @@ def test_a_survey_that_ends_midway_goes_on_and_does_no_chunk_twice(
     place, output, done = dataset(tmp_path / "stars.parquet"), tmp_path / "survey", []
     real = fill.fitted_chunk
 
-    def until_the_third(job: fill.Job, chunk: fill.Chunk) -> pa.Table:
+    def until_the_third(job: fill.Job, chunk: Chunk) -> pa.Table:
         done.append(chunk.number)
         if len(done) == 3:
             raise KeyboardInterrupt

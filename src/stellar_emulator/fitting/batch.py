@@ -135,10 +135,10 @@ def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
     """The fits; those that are poor are tried from their other starts too."""
     freedom = (problem.weight > 0).sum(axis=1) - problem.free.sum(axis=1)
     poor = state.normal.chi_square > freedom + UNLIKELY * np.sqrt(2.0 * np.maximum(freedom, 1))
-    rows = np.flatnonzero(poor & [len(one.labels) > one.first for one in starts])
+    rows = np.flatnonzero(poor & np.array([len(one.labels) > one.first for one in starts]))
     if not len(rows):
         return state
-    others = [starts[row].part(slice(starts[row].first, None)) for row in rows]
+    others = [starts[row].part(slice(starts[row].first, None)) for row in rows.tolist()]
     part = problem.rows(rows)
     numbers = np.repeat(np.arange(len(rows)), [len(one.labels) for one in others])
     free, forward = part.free[numbers], part.forward

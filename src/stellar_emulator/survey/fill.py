@@ -175,7 +175,8 @@ def _tables(
 def _from_workers(client: Any, todo: list[Chunk], job: Job) -> "Iterator[tuple[Chunk, pa.Table]]":
     from distributed import as_completed
 
-    waiting, running, completed = iter(todo), {}, as_completed()
+    waiting, completed = iter(todo), as_completed()
+    running: dict[Any, Chunk] = {}
 
     def refill() -> None:
         threads = max(1, sum(client.nthreads().values()))
