@@ -183,8 +183,9 @@ def _between(
     labels: Array, inputs: tuple[Label, ...], coefficients: Array, basis: Basis, seed: int, report: StageReport
 ) -> DenseChain:
     """Physical labels to what a basis describes, interpolated between nodes, whose error left out is reported."""
+    told = report("interpolation")
     made = interpolate(labels, inputs, coefficients, seed)
-    report("interpolation")(0, {"val_loss": made.error / float(basis.variance.mean())})
+    told(0, {"val_loss": made.error / float(basis.variance.mean())})
     return made.chain + linear_map(basis.components, basis.mean)
 
 
