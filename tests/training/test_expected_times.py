@@ -3,7 +3,7 @@
 import pytest
 from synthetic import GAIA
 
-from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.networks.preset import read_any_preset, read_preset
 from stellar_emulator.training.expected_times import expected_times
 
 
@@ -20,6 +20,13 @@ def test_the_default_has_every_stage_and_more_epochs_take_longer() -> None:
     longer = expected_times(GAIA, preset.model_copy(update={"fine_tuning": twice}), 80_000, 10_000, lent=False)
     assert longer["chain"].seconds == pytest.approx(2.0 * found["chain"].seconds)
     assert longer["autoencoder"] == found["autoencoder"]
+
+
+def test_what_is_interpolated_is_one_stage() -> None:
+    preset = read_any_preset("few")
+    found = expected_times(GAIA, preset, 2_000, 200, lent=False)
+    assert list(found) == ["check", "interpolation", "validator seed 1", "measuring", "figures and registration"]
+    assert "interpolation" not in expected_times(GAIA, preset, 2_000, 200, lent=True)
 
 
 def test_lent_networks_are_not_trained() -> None:

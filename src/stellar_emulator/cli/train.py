@@ -26,7 +26,7 @@ from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.networks.other_axis import on_axis
-from stellar_emulator.networks.preset import Preset, read_preset
+from stellar_emulator.networks.preset import AnyPreset, read_any_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.publish_evaluation import publish
 from stellar_emulator.registry.read import VALIDATOR_VERSION
@@ -139,21 +139,21 @@ def run(options: Train) -> None:
     print(f"files and figures: {options.output} ({NAME} sums them up)")
 
 
-def _expected_times(options: Train, contract: Contract, preset: Preset, source: Source) -> dict[str, Expected]:
+def _expected_times(options: Train, contract: Contract, preset: AnyPreset, source: Source) -> dict[str, Expected]:
     runs = len(np.unique(source.grid.run_id))
     return expected_times(contract, preset, source.grid.rows, runs, lent=options.networks != NEW)
 
 
-def _preset_asked(name: str) -> Preset | None:
+def _preset_asked(name: str) -> AnyPreset | None:
     """The preset that a user names; None leaves the choice to the grid."""
-    return None if name == BY_GRID else read_preset(name)
+    return None if name == BY_GRID else read_any_preset(name)
 
 
-def _preset_for(source: Source, contract: Contract) -> Preset:
+def _preset_for(source: Source, contract: Contract) -> AnyPreset:
     """The preset for a grid: of the exact family if it has intrinsic spectra, and for few runs if it has few nodes."""
     few = contract.sampling.on_nodes and len(np.unique(source.grid.run_id)) < FEW_RUNS
     names = ("few", "default") if source.intrinsic is not None else ("few_learned", "learned")
-    preset = read_preset(names[0] if few else names[1])
+    preset = read_any_preset(names[0] if few else names[1])
     say(f"preset {preset.name}, for {'few' if few else 'many'} runs, {preset.family} broadening")
     return preset
 
@@ -161,7 +161,7 @@ def _preset_for(source: Source, contract: Contract) -> Preset:
 def _cross_validated(
     options: Train,
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     source: Source,
     hashes: NDArray[np.str_],
     run: tracking.TrackedRun,
@@ -189,7 +189,7 @@ def _cross_validated(
 def _trained(
     options: Train,
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     source: Source,
     split: SplitRows,
     lent: Lent | None,
@@ -245,7 +245,7 @@ def require_parts(split: SplitRows, contract: Contract) -> None:
         )
 
 
-def _training_key(contract: Contract, preset: Preset, seed: int, source: Source) -> str:
+def _training_key(contract: Contract, preset: AnyPreset, seed: int, source: Source) -> str:
     """Name of the folder that keeps a training's state: everything that changes the networks changes the name."""
     parts = [
         contract.model_dump_json(include=_DECIDES_TRAINING),

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.contract.medium import to_vacuum
 
 EDGE = 0.002
@@ -47,7 +48,7 @@ def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected
 
 
 def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[np.bool_]) -> list[str]:
-    """Warnings about labels (labels,) at the edge of the box, only for those that are ``free``."""
+    """Warnings about labels (labels,): those that are ``free`` at the edge of the box, all beyond the nodes' hull."""
     span = contract.upper - contract.lower
     warnings = []
     for label, value, width, wanted in zip(contract.labels, labels, span, free, strict=True):
@@ -57,7 +58,8 @@ def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[
             warnings.append(
                 f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
             )
-    return warnings
+    beyond = beyond_hull(contract, labels[np.newaxis])
+    return warnings if beyond is None else [*warnings, beyond]
 
 
 def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:

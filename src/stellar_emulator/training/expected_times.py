@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.coordinates import own_coordinates, physical_coordinates
-from stellar_emulator.networks.preset import Preset, Training
+from stellar_emulator.networks.preset import AnyPreset, Interpolation, Preset, Training
 from stellar_emulator.system.job_clock import Expected
 
 # On two cores of an AMD EPYC, where a product of matrices reaches 190 GFLOP/s; only proportions count.
@@ -12,18 +12,22 @@ OPERATIONS = 6e10
 """Operations a second of a training loop, six for each weight and example."""
 TAUGHT = 2.5e-7
 """Seconds of a teacher for each pair of runs that it learns and each eight predictions a run."""
+WEIGHED = 0.02
+"""Seconds for each run between which is interpolated."""
 CHECKED, MEASURED, DRAWN = 4e-4, 4e-3, 20.0
 """Seconds for each spectrum checked and tested, and for all figures and the registration."""
 
 
-def expected_times(contract: Contract, preset: Preset, spectra: int, runs: int, lent: bool) -> dict[str, Expected]:
+def expected_times(contract: Contract, preset: AnyPreset, spectra: int, runs: int, lent: bool) -> dict[str, Expected]:
     """The stages of ``train`` in order, by name, for a grid of a number of spectra of a number of runs.
 
     lent: whether the emulator's networks come from another emulator.
     """
     trained = contract.split.train
     found = {"check": Expected(CHECKED * spectra)}
-    if not lent:
+    if isinstance(preset, Interpolation):
+        found |= {} if lent else {"interpolation": Expected(WEIGHED * trained * runs)}
+    elif not lent:
         found |= _emulator(contract, preset, trained * (runs if preset.family == "exact" else spectra))
     validator = preset.validator
     sizes = [validator.components, *validator.hidden, 1 if validator.one_network_per_label else len(contract.labels)]
