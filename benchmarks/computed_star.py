@@ -17,7 +17,6 @@ from stellar_emulator.grid.engines.synspec import linelist, run
 from stellar_emulator.grid.engines.synspec.engine import stellar_of
 from stellar_emulator.grid.engines.synspec.line_data import LineData
 from stellar_emulator.observed.continuum import chebyshev_basis
-from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.system.cache import cache_folder
 from stellar_emulator.system.files import new_file
 
@@ -87,10 +86,25 @@ class Computer:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """What lies between a star and its spectrum: velocity and the instrument's standard deviation, both in km/s."""
+    """What lies between a star and its spectrum: velocity and the instrument's standard deviation, both in km/s.
+
+    scale: by which velocity the wavelength scale is off, as coefficients in km/s of Chebyshev's polynomials from the
+    first degree on: arcs leave some spectra stretched, or bent.
+    """
 
     velocity: float
     sigma: float
+    scale: tuple[float, ...] = ()
+
+    def rest(self, wavelength: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Wavelengths at rest from observed ones, both in Angstrom, shape (pixels,)."""
+        offset = np.polynomial.chebyshev.chebval(_place(wavelength), (0.0, *self.scale))
+        return wavelength / (1.0 + (self.velocity + offset) / SPEED_OF_LIGHT)
+
+
+def _place(wavelength: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where a wavelength lies between `SHORTEST` and `LONGEST`, from -1 to 1."""
+    return (wavelength - 0.5 * (SHORTEST + LONGEST)) / (0.5 * (LONGEST - SHORTEST))
 
 
 def smoothed(intrinsic: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
@@ -103,7 +117,7 @@ def smoothed(intrinsic: NDArray[np.float64], sigma: float) -> NDArray[np.float64
 
 def seen(intrinsic: NDArray[np.float64], wavelength: NDArray[np.float64], nuisance: Nuisance) -> NDArray[np.float64]:
     """Normalised flux at observed wavelengths in Angstrom, (bins,) to (pixels,)."""
-    return np.interp(at_rest(wavelength, nuisance.velocity), AXIS.wavelength, smoothed(intrinsic, nuisance.sigma))
+    return np.interp(nuisance.rest(wavelength), AXIS.wavelength, smoothed(intrinsic, nuisance.sigma))
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,7 @@ class Overlay:
 
     @property
     def rest(self) -> NDArray[np.float64]:
-        return at_rest(self.star.wavelength, self.nuisance.velocity)
+        return self.nuisance.rest(self.star.wavelength)
 
     def near_ca(self, half_width: float) -> NDArray[np.bool_]:
         return np.asarray(np.any([np.abs(self.rest - line) <= half_width for line in CA_II], axis=0))
@@ -154,7 +168,7 @@ class Laying:
 
     degree: of the continuum's polynomial; ca_mask: half width in Angstrom left out round each Ca II line; noise_floor:
     error of the computed flux, added in quadrature to the observed one's; resolution: first guess; masked: ranges in
-    Angstrom at rest.
+    Angstrom at rest; scale_degree: of the wavelength scale's error; longest: Angstrom from which on it is too large.
     """
 
     degree: int = 4
@@ -163,6 +177,8 @@ class Laying:
     resolution: float = 10000.0
     masked: tuple[tuple[float, float], ...] = ()
     outlier: float = 0.08
+    scale_degree: int = 0
+    longest: float = LONGEST
 
 
 @dataclass
@@ -174,11 +190,11 @@ class Laid:
     basis: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.star = self.star.between(SHORTEST, LONGEST)
+        self.star = self.star.between(SHORTEST, self.how.longest)
         self.basis = chebyshev_basis(self.star.wavelength, self.how.degree)
 
     def usable(self, nuisance: Nuisance) -> NDArray[np.bool_]:
-        rest = at_rest(self.star.wavelength, nuisance.velocity)
+        rest = nuisance.rest(self.star.wavelength)
         usable = np.isfinite(self.star.error)
         for line in CA_II if self.how.ca_mask else ():
             usable &= np.abs(rest - line) > self.how.ca_mask
@@ -209,11 +225,13 @@ class Laid:
         first = first or self._first(intrinsic)
 
         def residual(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            found = self.over(intrinsic, Nuisance(values[0], abs(values[1])))
+            found = self.over(intrinsic, _nuisance(values))
             return np.where(found.used, found.residual / self.spread(found), 0.0)
 
-        found = least_squares(residual, [first.velocity, first.sigma], diff_step=[1e-3, 1e-3], x_scale=[5.0, 3.0])
-        return Nuisance(float(found.x[0]), abs(float(found.x[1])))
+        degree = self.how.scale_degree
+        start = [first.velocity, first.sigma, *(first.scale or degree * (0.0,))]
+        found = least_squares(residual, start, diff_step=1e-3, x_scale=[5.0, 3.0, *degree * [5.0]])
+        return _nuisance(found.x)
 
     def _first(self, intrinsic: NDArray[np.float64]) -> Nuisance:
         sigma = SPEED_OF_LIGHT / self.how.resolution / 2.3548
@@ -226,6 +244,11 @@ class Laid:
         found = self.over(intrinsic, nuisance)
         left = (found.star.flux / found.continuum - found.model)[self.usable(nuisance)]
         return float(np.mean(np.minimum(np.abs(left), 0.2)))
+
+
+def _nuisance(values: NDArray[np.float64]) -> Nuisance:
+    velocity, sigma, *scale = values.tolist()
+    return Nuisance(velocity, abs(sigma), tuple(scale))
 
 
 def nearest(star: Star, computer: Computer, starts: Sequence[Mapping[str, float]], how: Laying) -> Mapping[str, float]:
@@ -347,7 +370,8 @@ def _step(
 
 
 def nuisance_columns(overlay: Overlay) -> list[NDArray[np.float64]]:
-    """Derivatives of the computed flux by velocity and by the instrument's width, per km/s."""
+    """Derivatives of the computed flux by velocity, by the instrument's width and by the scale, per km/s."""
     velocity = np.gradient(overlay.model, overlay.star.wavelength) * overlay.star.wavelength / SPEED_OF_LIGHT
     width = np.gradient(velocity, overlay.star.wavelength) * overlay.star.wavelength / SPEED_OF_LIGHT
-    return [-velocity, overlay.nuisance.sigma * width]
+    offsets = np.polynomial.chebyshev.chebvander(_place(overlay.star.wavelength), len(overlay.nuisance.scale))
+    return [overlay.nuisance.sigma * width, *(-velocity[:, None] * offsets).T]

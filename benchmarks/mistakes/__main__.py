@@ -186,8 +186,12 @@ def _broken(table_of: pd.DataFrame, contract: Contract) -> Found:
         for rule in expected:
             if rule.expectation == "ExpectRankCorrelationToBeBetween":
                 given = {name: value for name, value in rule.settings.items() if name not in ("min_value", "max_value")}
-                values = np.array([rank_correlation(part, **given)], dtype=float)
-            elif rule.column and rule.bounds:
+                correlation = rank_correlation(part, **given)
+                bounds = rule.settings["min_value"], rule.settings["max_value"]
+                if correlation is not None and not correlation.lies_between(*bounds):
+                    found.append(rule.expectation.removeprefix("Expect"))
+                continue
+            if rule.column and rule.bounds:
                 values = part[rule.column].to_numpy(dtype=float)
             else:
                 continue

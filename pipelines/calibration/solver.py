@@ -136,7 +136,7 @@ class Solver:
 
     def _line_slopes(self, star: Reference, state: State) -> tuple[Slopes, Slopes]:
         # Spectra of the Sun share its derivatives.
-        name = star.star.name if star.free else str(sorted(star.labels.items()))
+        name = str(sorted(star.start.items()))
         if name not in self.slopes:
             by_gf = self.problem.slopes(state, star.labels, range(self.count), gf=GF_STEP)
             by_gf = {line: slope for line, slope in by_gf.items() if _visible(slope)}

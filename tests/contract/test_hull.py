@@ -8,6 +8,7 @@ import pytest
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.contract.hull import check_hull, hull_distance
 from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.warn import about_labels
 
 TEXT = (Path(__file__).parents[1] / "data" / "tiny_contract.yaml").read_text()
 CORNERS = "[[4000, -1.0], [8000, -1.0], [4000, 0.5]]"
@@ -36,3 +37,11 @@ def test_labels_beyond_the_hull_are_refused_or_warned_of() -> None:
 def test_a_corner_has_a_value_for_each_label_of_the_run() -> None:
     with pytest.raises(InputError, match="hull: give each corner 2 values"):
         contract(corners="[[4000], [8000]]")
+
+
+def test_labels_found_of_a_star_beyond_the_hull_have_a_warning() -> None:
+    free = np.ones(3, dtype=bool)
+    (warning,) = about_labels(contract(), np.array([7900.0, 0.4, 10.0]), free)
+    assert "teff = 7900, m_h = 0.4 lies" in warning
+    assert "beyond the hull" in warning
+    assert about_labels(contract(), np.array([4500.0, -0.5, 10.0]), free) == []

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.contract.regions import ALL, BOX, HARD
 from stellar_emulator.evaluation.accuracy import (
@@ -14,6 +15,7 @@ from stellar_emulator.evaluation.accuracy import (
     accuracy_rows,
     accuracy_table,
     find,
+    paper_values,
     ratios,
     with_noise,
 )
@@ -112,7 +114,27 @@ def test_the_table_shows_the_splits_there_are() -> None:
     assert teff.split()[:2] == ["teff", "(K)"]
     assert teff.split()[-1] == "1.000"
     two = rows() + rows("generated", 2.0)
-    head, teff, paper, *_ = accuracy_table(TINY, two).splitlines()
+    head, teff, *others = accuracy_table(TINY, two).splitlines()
+    assert not any("paper" in line for line in others)
     assert head.split() == ["RMSE", "(MAE)", "test", "generated", "generated/test"]
     assert teff.split() == ["teff", "(K)", "41.2", "(37.5)", "82.5", "(75.0)", "2.000"]
-    assert paper.split() == ["paper,", "another", "grid", "120", "119"]
+
+
+def test_the_papers_errors_stand_beside_like_grids_alone() -> None:
+    assert paper_values(GAIA)["teff"]["test"] == 120.0
+    assert paper_values(read_contract("gaia_dr3_rvs")) == paper_values(GAIA)
+    assert paper_values(TINY) == {}
+    wavelength = WavelengthAxis(start=6400.0, step=0.1, count=4000, unit="Angstrom", medium="air")
+    labels = [label.model_copy(update={"name": "vturb"} if label.name == "vmicro" else {}) for label in GAIA.labels]
+    hot = [GAIA.labels[0].model_copy(update={"lower": 14000.0, "upper": 30000.0}), *GAIA.labels[1:]]
+    for change in ({"wavelength": wavelength}, {"labels": tuple(labels)}, {"labels": tuple(hot)}):
+        assert paper_values(GAIA.model_copy(update=change)) == {}, change
+    lowest: Any = GAIA.lower[np.newaxis]
+    two = [
+        row
+        for split in ("test", "generated")
+        for row in accuracy_rows(GAIA, lambda flux: lowest + 1.0, split, lowest, np.ones(1), FLUX[:1], seed=1)
+    ]
+    paper = [line.split() for line in accuracy_table(GAIA, two).splitlines() if "paper" in line]
+    assert paper[0] == ["paper,", "another", "grid", "120", "119"]
+    assert len(paper) == 5

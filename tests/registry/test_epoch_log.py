@@ -10,6 +10,7 @@ from stellar_emulator.registry import tracking
 from stellar_emulator.registry.epoch_log import FLUSH, EpochLog
 from stellar_emulator.registry.stages import Stages
 from stellar_emulator.registry.tracking import TrackedRun
+from stellar_emulator.system.job_clock import JobClock
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ def test_a_stage_writes_its_epochs_before_its_run_ends(monkeypatch: pytest.Monke
         assert runs[name].writes
 
     monkeypatch.setattr(tracking, "start_run", started)
-    with Stages() as stages:
+    with Stages(JobClock()) as stages:
         report = stages("first")
         for epoch in range(3):
             report(epoch, {"loss": 1.0})
-    with suppress(ZeroDivisionError), Stages() as stages:
+    with suppress(ZeroDivisionError), Stages(JobClock()) as stages:
         stages("second")(0, {"loss": 1.0})
         raise ZeroDivisionError
     assert {name: run.writes for name, run in runs.items()} == {"first": [[0, 1, 2]], "second": [[0]]}

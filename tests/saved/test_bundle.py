@@ -25,6 +25,8 @@ from stellar_emulator.networks.onnx.runtime import CHUNK_ROWS
 from stellar_emulator.saved import bundle
 from stellar_emulator.saved.bundle import read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.saved.fingerprint import require_same_answers
+from stellar_emulator.saved.rebuilt import require_graph_of_weights, require_rows_alone
+from stellar_emulator.training.interpolation import interpolate
 
 GAIA = read_contract(Path(__file__).parents[2] / "data_contracts" / "gaia_rvs.yaml")
 TINY = read_contract(Path(__file__).parents[1] / "data" / "tiny_contract.yaml")
@@ -176,17 +178,17 @@ def test_wrong_kind_wrong_format_and_no_folder(saved: Path, tmp_path: Path, monk
         Validator.load(saved)
     with pytest.raises(InputError, match="nowhere is no model's folder"):
         Emulator.load(tmp_path / "nowhere")
-    for oldest, newest, remedy in ((1, 2, "upgrade it"), (4, 5, "train the model again")):
+    for oldest, newest, remedy in ((1, 2, "upgrade it"), (5, 6, "train the model again")):
         monkeypatch.setattr("stellar_emulator.saved.bundle.OLDEST_FORMAT", oldest)
         monkeypatch.setattr("stellar_emulator.saved.bundle.FORMAT", newest)
-        with pytest.raises(InputError, match=rf"has format 3, .* reads formats {oldest} to {newest}: {remedy}"):
+        with pytest.raises(InputError, match=rf"has format 4, .* reads formats {oldest} to {newest}: {remedy}"):
             Emulator.load(saved)
 
 
 def test_a_folder_of_the_format_before_is_still_read(saved: Path) -> None:
     path = saved / "model.json"
     description = json.loads(path.read_text())
-    del description["digest"], description["coordinates"]
+    del description["digest"], description["coordinates"], description["radial"]
     description["format"] = 2
     path.write_text(json.dumps({**description, "digest": bundle._digest(description)}))
     labels = labels_of(TINY, 5)
@@ -194,6 +196,24 @@ def test_a_folder_of_the_format_before_is_still_read(saved: Path) -> None:
     assert isinstance(network, EmulatorNetwork)
     np.testing.assert_array_equal(network(labels), emulator_network(TINY)(labels))
     np.testing.assert_allclose(Emulator.load(saved)(labels), network(labels), atol=FLUX_TOLERANCE)
+
+
+@pytest.mark.rounding
+def test_radial_functions_are_kept_and_their_graph_is_made_again(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    nodes = random.uniform(-1.0, 1.0, (12, len(TINY.labels))).astype(np.float32)
+    spectra = random.normal(1.0, 0.1, (12, TINY.wavelength.count)).astype(np.float32)
+    network = EmulatorNetwork(interpolate(nodes, TINY.labels, spectra, 1).chain)
+    save_emulator(tmp_path / "between", network, TINY, {})
+    bundle = read_bundle(tmp_path / "between")
+    given = read_network(bundle)
+    assert isinstance(given, EmulatorNetwork)
+    labels = labels_of(TINY, 5)
+    np.testing.assert_array_equal(given(labels), network(labels))
+    emulator = Emulator.load(tmp_path / "between")
+    np.testing.assert_allclose(emulator(labels), network(labels), atol=FLUX_TOLERANCE)
+    require_graph_of_weights(bundle)
+    require_rows_alone(bundle, emulator.network, labels, FLUX_TOLERANCE)
 
 
 @pytest.mark.rounding

@@ -9,7 +9,9 @@ SLOW = {
     "explorer/test_explore_command.py",
     "explorer/test_explorer_page.py",
     "fitting/test_estimate.py",
+    "gate/test_attacks.py",
     "grid/test_embedded.py",
+    "grid/test_engine.py",
     "grid/test_foreign_readers.py",
     "grid/test_import.py",
     "grid/test_runs.py",
@@ -20,6 +22,8 @@ SLOW = {
     "networks/test_exact.py",
     "networks/test_jacobian.py",
     "observed/test_hostile_files.py",
+    "observed/test_other_forms.py",
+    "promotion/test_audit.py",
     "promotion/test_crash.py",
     "promotion/test_forged.py",
     "promotion/test_fresh_runs.py",
@@ -36,6 +40,7 @@ SLOW = {
     "training/test_fit_network.py",
     "training/test_teacher.py",
     "training/test_train_emulator.py",
+    "training/test_weights.py",
     "tuning/test_search.py",
     "tuning/test_search_team.py",
     "survey/test_fill.py",
@@ -45,7 +50,8 @@ SLOW = {
     "validation/test_mistakes.py",
     "validation/test_quarantine.py",
 }
-"""Files that hold a test of more than two seconds: they train, synthesise, kill or install."""
+"""Files that hold a test of more than two seconds, or many that take ten together: they train, synthesise, kill,
+install or attack."""
 
 FIRST = (
     "integration/test_notebooks.py",

@@ -4,8 +4,8 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def tiny_validator(folder: Path) -> Validator:
 class Answer:
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> Any:
@@ -73,7 +74,8 @@ class Server:
             headers = {} if content_type is None else {"content-type": content_type}
             connection.request(method, path or "/invocations", sent, headers)
             response = connection.getresponse()
-            return Answer(response.status, response.read())
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.read(), told)
 
 
 def served(model: Emulator | Validator) -> contextlib.AbstractContextManager[Server]:

@@ -143,7 +143,7 @@ def test_microturbulence_wrong_in_a_third_weakens_a_curved_correlation(
     def correlation(table: pd.DataFrame, curved: bool) -> float:
         found = rank_correlation(table, "depth Fe I 8514", "vmicro", others, where, 10, curved)
         assert found is not None
-        return found
+        return found.value
 
     assert correlation(summarised, True) > max(0.75, correlation(summarised, False))
     assert correlation(summarised.assign(vmicro=wrong), True) < 0.6

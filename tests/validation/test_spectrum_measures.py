@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from synthetic import GAIA, TINY
 
 from stellar_emulator.grid import sampling
-from stellar_emulator.validation.grid_statistics import empty_bins, rank_correlation
+from stellar_emulator.validation.grid_statistics import Correlation, empty_bins, rank_correlation
 from stellar_emulator.validation.residuals import RESIDUAL, label_residuals
 from stellar_emulator.validation.run_consistency import run_columns
 from stellar_emulator.validation.spectrum_measures import measure
@@ -74,19 +76,36 @@ def correlated(rows=400):
     return table
 
 
+def value(*given):
+    found = rank_correlation(*given)
+    assert found is not None
+    return found.value
+
+
 def test_a_rank_correlation_holds_other_labels_fixed():
     table = correlated()
-    assert rank_correlation(table, "width", "teff", [], {}, 10) == pytest.approx(0.8, abs=0.06)
-    assert rank_correlation(table, "width", "teff", ["m_h"], {}, 10) > 0.97
-    assert rank_correlation(table, "width", "m_h", ["teff"], {}, 10) < -0.94
+    assert value(table, "width", "teff", [], {}, 10) == pytest.approx(0.8, abs=0.06)
+    assert value(table, "width", "teff", ["m_h"], {}, 10) > 0.97
+    assert value(table, "width", "m_h", ["teff"], {}, 10) < -0.94
 
 
 def test_a_rank_correlation_looks_only_where_it_is_told_and_needs_enough_values():
     table = correlated()
     table.loc[table["teff"] > 0.5, "width"] = 1.0
-    assert rank_correlation(table, "width", "teff", ["m_h"], {"teff": (0.0, 0.5)}, 10) > 0.95
+    assert value(table, "width", "teff", ["m_h"], {"teff": (0.0, 0.5)}, 10) > 0.95
     assert rank_correlation(table, "width", "teff", ["m_h"], {"teff": (0.0, 0.01)}, 100) is None
-    assert rank_correlation(table.assign(width=1.0), "width", "teff", [], {}, 10) == 0.0
+    assert value(table.assign(width=1.0), "width", "teff", [], {}, 10) == 0.0
+
+
+def test_small_grids_may_miss_a_bound_by_what_chance_makes_of_their_correlation():
+    few = rank_correlation(correlated(60), "width", "teff", ["m_h"], {}, 10)
+    assert few.lies_between(-1.0, few.value - 0.005)
+    assert not few.lies_between(-1.0, few.value - 0.03)
+    many = Correlation(few.value, few.spread / 10.0)
+    assert not many.lies_between(-1.0, few.value - 0.005)
+    weak = Correlation(-0.17, 2.0 * 1.03 / np.sqrt(180.0))
+    assert weak.lies_between(-1.0, -0.2)
+    assert not replace(weak, value=0.0).lies_between(-1.0, -0.2)
 
 
 def test_empty_bins_are_those_of_the_sampling_density():

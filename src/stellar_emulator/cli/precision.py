@@ -3,7 +3,6 @@
 import numpy as np
 
 from stellar_emulator.cli import settings
-from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.fitting.label_precision import Precision, precision
@@ -17,12 +16,12 @@ def run(options: settings.Precision) -> None:
     Raises
     ------
     InputError
-        If a label is missing, unknown or out of bounds.
+        If a label is missing, unknown, out of bounds or too far beyond the hull of the grid's nodes.
     """
     emulator = Emulator.load(options.model, options.contract)
     contract = emulator.contract
     labels, _ = broadcast(contract, list(given_labels(options.given).items()))
-    (point,) = check_labels(contract, contract.label_names, labels)
+    (point,) = emulator.requested(labels)
     hidden = None
     if options.mask != "none":
         hidden = masked(contract.wavelength.pixels, parse_masks(contract, options.mask))

@@ -26,7 +26,7 @@ from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
 from stellar_emulator.networks.other_axis import on_axis
-from stellar_emulator.networks.preset import Preset, read_preset
+from stellar_emulator.networks.preset import AnyPreset, read_any_preset
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.publish_evaluation import publish
 from stellar_emulator.registry.read import VALIDATOR_VERSION
@@ -35,6 +35,7 @@ from stellar_emulator.registry.stages import Stages
 from stellar_emulator.registry.write_card import facts, write_card
 from stellar_emulator.saved.bundle import Arrays, Bundle, read_bundle, read_network, save_emulator, save_validator
 from stellar_emulator.system.files import write_file
+from stellar_emulator.system.job_clock import Expected, JobClock
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.system.say import say
 from stellar_emulator.training.cross_validation import (
@@ -44,6 +45,7 @@ from stellar_emulator.training.cross_validation import (
     cross_validation_table,
     label_errors,
 )
+from stellar_emulator.training.expected_times import expected_times
 from stellar_emulator.training.train_emulator import TrainedEmulator, reconstruct, train_emulator
 from stellar_emulator.training.train_validator import TrainedValidator, train_judges
 from stellar_emulator.validation.validated import require_validated
@@ -80,13 +82,16 @@ def run(options: Train) -> None:
     contract, asked = read_contract(options.contract), _preset_asked(options.preset)
     store = tracking.connect()
     make_folder(options.output)
-    job = "train" if asked is None else f"train {asked.name}"
+    job, clock = "train" if asked is None else f"train {asked.name}", JobClock()
     with locked(options.output), tracking.start_job(job, options.output) as parent:
+        clock.begin("grid")
         source = open_source(options.grid, contract, options.output / "grids")
         preset = asked or _preset_for(source, contract)
+        clock.expect(_expected_times(options, contract, preset, source))
         parent.log_settings({"contract": contract.digest, "seed": options.seed, "preset": preset.model_dump()})
         if preset.search_run is not None:
             parent.set_tags({SEARCH_RUN: preset.search_run})
+        clock.begin("check")
         validation_run = require_validated(source.grid, contract, options.output)
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
@@ -98,9 +103,11 @@ def run(options: Train) -> None:
             RUN_LABELS: as_text(unique_run_labels(source.grid, contract)),
         }
         lent = None if options.networks == NEW else _lent(options, contract, runs["test_runs"])
-        emulator, judges = _trained(options, contract, preset, source, split, lent)
-        say("measuring both models on unseen runs, drawing figures")
+        emulator, judges = _trained(options, contract, preset, source, split, lent, clock)
+        clock.begin("measuring")
+        say(f"measuring both models on unseen runs, drawing figures; {clock.remark}")
         evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
+        clock.begin("figures and registration")
         fits = {**emulator.fits, **judges[0].fits}
         figures = evaluation_figures(contract, evaluation) | training_figures(contract, fits, source.grid.labels)
         publish(parent, contract, evaluation, figures, options.output)
@@ -122,23 +129,31 @@ def run(options: Train) -> None:
         write_card(parent, contract, stated, evaluation, figures, pair, options.output)
         tables = f"{accuracy_table(contract, evaluation.accuracy)}\n\n{flux_error_table(evaluation.flux_error)}"
         if contract.sampling.on_nodes and lent is None and len(np.unique(hashes)) < FEW_RUNS:
+            clock.begin("cross-validation")
             tables = _cross_validated(options, contract, preset, source, hashes, parent)
-    print(f"\n{tables}\n")
+        clock.end()
+        parent.log_metrics({f"seconds.{stage}": seconds for stage, seconds in clock.seconds.items()})
+    print(f"\n{tables}\n\n{clock.table}\n")
     for registered in pair:
         print(f"registered {registered.uri} in {store}")
     print(f"files and figures: {options.output} ({NAME} sums them up)")
 
 
-def _preset_asked(name: str) -> Preset | None:
+def _expected_times(options: Train, contract: Contract, preset: AnyPreset, source: Source) -> dict[str, Expected]:
+    runs = len(np.unique(source.grid.run_id))
+    return expected_times(contract, preset, source.grid.rows, runs, lent=options.networks != NEW)
+
+
+def _preset_asked(name: str) -> AnyPreset | None:
     """The preset that a user names; None leaves the choice to the grid."""
-    return None if name == BY_GRID else read_preset(name)
+    return None if name == BY_GRID else read_any_preset(name)
 
 
-def _preset_for(source: Source, contract: Contract) -> Preset:
+def _preset_for(source: Source, contract: Contract) -> AnyPreset:
     """The preset for a grid: of the exact family if it has intrinsic spectra, and for few runs if it has few nodes."""
     few = contract.sampling.on_nodes and len(np.unique(source.grid.run_id)) < FEW_RUNS
     names = ("few", "default") if source.intrinsic is not None else ("few_learned", "learned")
-    preset = read_preset(names[0] if few else names[1])
+    preset = read_any_preset(names[0] if few else names[1])
     say(f"preset {preset.name}, for {'few' if few else 'many'} runs, {preset.family} broadening")
     return preset
 
@@ -146,7 +161,7 @@ def _preset_for(source: Source, contract: Contract) -> Preset:
 def _cross_validated(
     options: Train,
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     source: Source,
     hashes: NDArray[np.str_],
     run: tracking.TrackedRun,
@@ -174,14 +189,15 @@ def _cross_validated(
 def _trained(
     options: Train,
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     source: Source,
     split: SplitRows,
     lent: Lent | None,
+    clock: JobClock,
 ) -> tuple[TrainedEmulator, tuple[TrainedValidator, ...]]:
     """The trained emulator and validators; the emulator's networks may come from another emulator."""
     folder = options.output / "networks" / _training_key(contract, preset, options.seed, source)
-    with Stages() as stages:
+    with Stages(clock) as stages:
         if lent is None:
             emulator = train_emulator(
                 source.grid, source.intrinsic, split, contract, preset, options.seed, folder, stages
@@ -229,7 +245,7 @@ def require_parts(split: SplitRows, contract: Contract) -> None:
         )
 
 
-def _training_key(contract: Contract, preset: Preset, seed: int, source: Source) -> str:
+def _training_key(contract: Contract, preset: AnyPreset, seed: int, source: Source) -> str:
     """Name of the folder that keeps a training's state: everything that changes the networks changes the name."""
     parts = [
         contract.model_dump_json(include=_DECIDES_TRAINING),

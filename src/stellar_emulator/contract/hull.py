@@ -21,21 +21,37 @@ def check_hull(contract: Contract, labels: NDArray[np.floating], first_row: int 
     InputError
         If the contract refuses them; the message names row, labels, distance and remedy.
     """
+    message = hull_warning(contract, labels, first_row)
+    if message is not None:
+        warnings.warn(message, stacklevel=3)
+
+
+def hull_warning(contract: Contract, labels: NDArray[np.floating], first_row: int = 0) -> str | None:
+    """The warning of `check_hull` as text, None without one. Raises `InputError` likewise."""
+    message = beyond_hull(contract, labels, first_row)
+    if message is not None and contract.hull is not None and contract.hull.outside == "refuse":
+        raise InputError(f"{message}: choose labels nearer to nodes, or train on a grid that has some there")
+    return message
+
+
+def beyond_hull(contract: Contract, labels: NDArray[np.floating], first_row: int | None = None) -> str | None:
+    """How far the labels (n, labels) that lie farthest beyond the hull do so; None if all lie near enough.
+
+    first_row: number of the first row, to be named; None for labels that are no row.
+    """
     if contract.hull is None:
-        return
+        return None
     distance = hull_distance(contract, labels)
     row = int(np.argmax(distance))
-    if distance[row] <= contract.hull.distance + _ROUNDING:
-        return
+    if not distance[row] > contract.hull.distance + _ROUNDING:
+        return None
     own = contract.columns(contract.run_labels)
     shown = ", ".join(f"{contract.label_names[column]} = {labels[row, column]:.10g}" for column in own)
-    message = (
-        f"{shown} in row {first_row + row} lies {distance[row]:.2g} label ranges beyond the hull of the grid's nodes "
+    where = "" if first_row is None else f" in row {first_row + row}"
+    return (
+        f"{shown}{where} lies {distance[row]:.2g} label ranges beyond the hull of the grid's nodes "
         f"(contract {contract.name} allows {contract.hull.distance:g}): there, models extrapolate"
     )
-    if contract.hull.outside == "refuse":
-        raise InputError(f"{message}: choose labels nearer to nodes, or train on a grid that has some there")
-    warnings.warn(message, stacklevel=3)
 
 
 def hull_distance(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:

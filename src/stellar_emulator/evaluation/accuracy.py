@@ -21,6 +21,13 @@ PAPER_TABLE_5 = {
 }
 """Gebran (2024), Table 5: called MSE there, but in the labels' units, so taken as RMSE. It refers to another grid."""
 
+PAPER_BOX = {"teff": (3600, 15000), "logg": (2, 5), "vsini": (0, 300), "m_h": (-1.5, 1.5), "vmicro": (0, 4)}
+PAPER_SPAN = (8400.0, 8800.0)
+"""Bounds of its labels, and its wavelengths in Angstrom."""
+
+ALIKE = 0.5
+"""Least share of the narrower of two ranges that both must have in common to be compared."""
+
 
 @dataclass(frozen=True)
 class AccuracyRow:
@@ -109,9 +116,26 @@ def ratios(contract: Contract, rows: list[AccuracyRow]) -> dict[str, float]:
     }
 
 
+def paper_values(contract: Contract) -> dict[str, dict[str, float]]:
+    """`PAPER_TABLE_5` for a contract of its labels, bounds and wavelengths, more or less; nothing for others.
+
+    Errors in another range, or beside other labels, have no common scale with the paper's.
+    """
+    bounds = {label.name: (label.lower, label.upper) for label in contract.labels}
+    spans = [((contract.wavelength.start, contract.wavelength.stop), PAPER_SPAN)]
+    spans += [(bounds.get(name, (np.inf, np.inf)), paper) for name, paper in PAPER_BOX.items()]
+    return PAPER_TABLE_5 if all(_alike(*both) for both in spans) else {}
+
+
+def _alike(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether the narrower of two ranges has `ALIKE` of itself in common with the other."""
+    common = min(one[1], other[1]) - max(one[0], other[0])
+    return common > 0.0 and common >= ALIKE * min(one[1] - one[0], other[1] - other[0])
+
+
 def accuracy_table(contract: Contract, rows: list[AccuracyRow]) -> str:
-    """The table for readers: RMSE and MAE by label and split, for the uniform box, beside the paper's Table 5."""
-    splits = list(dict.fromkeys(row.split for row in rows))
+    """The table for readers: RMSE and MAE by label and split, over the uniform box, beside `paper_values`."""
+    splits, of_paper = list(dict.fromkeys(row.split for row in rows)), paper_values(contract)
     header = f"{'RMSE (MAE)':<24}" + "".join(f"{split:>20}" for split in splits) + f"{'generated/test':>16}"
     lines = [header]
     for label in contract.labels:
@@ -122,7 +146,7 @@ def accuracy_table(contract: Contract, rows: list[AccuracyRow]) -> str:
         shown = "".join(f"{f'{cell.rmse:.{digits}f} ({cell.mae:.{digits}f})':>20}" for cell in cells.values())
         note = "" if label.accuracy else "  reported only"
         lines.append(f"{title:<24}{shown}{generated / test:>16.3f}{note}")
-        if label.name in PAPER_TABLE_5:
-            paper = "".join(f"{PAPER_TABLE_5[label.name][split]:>20g}" for split in splits)
+        if label.name in of_paper:
+            paper = "".join(f"{of_paper[label.name][split]:>20g}" for split in splits)
             lines.append(f"{'  paper, another grid':<24}{paper}")
     return "\n".join(lines)

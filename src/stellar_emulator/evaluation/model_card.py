@@ -11,9 +11,9 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.regions import ALL, BOX
 from stellar_emulator.evaluation import accuracy, flux_error
-from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, AccuracyRow, ratios
+from stellar_emulator.evaluation.accuracy import AccuracyRow, ratios
 from stellar_emulator.evaluation.flux_error import FluxErrorRow
-from stellar_emulator.networks.preset import Preset, preset_text
+from stellar_emulator.networks.preset import parse_preset, preset_text
 
 NAME = "model_card.md"
 
@@ -30,7 +30,7 @@ _SHOWN = {
     "one_spectrum": "A computed spectrum, the generated one over it, and their difference",
     "residual_map": "Residuals by wavelength",
     "flux_error_by_region": "Flux error by region",
-    "accuracy": "Accuracies beside the paper's",
+    "accuracy": "Accuracies",
     "inferred_labels": "Inferred against true labels",
     "sampling": "Labels of the grid",
     "training": "Training",
@@ -216,7 +216,7 @@ def _training(facts: Facts) -> str:
             f"{emulator['preset']['name']} and seed {emulator['seed']} under another contract; only the last, fixed "
             "layers are new."
         )
-    preset = Preset.model_validate(validator["preset"])
+    preset = parse_preset(validator["preset"])
     if preset.search_run is not None:
         told.append(f"The preset was found by the search of MLflow run `{preset.search_run}`.")
     title = f"Preset {preset.name}, seed {validator['seed']}:"
@@ -225,14 +225,13 @@ def _training(facts: Facts) -> str:
 
 def _accuracies(contract: Contract, rows: list[AccuracyRow]) -> str:
     """Errors of inferred labels: over the box by part and by noise, and by region."""
+    of_paper = accuracy.paper_values(contract)
     by_part = [
         (
             _named(label),
             *(_number(accuracy.find(rows, part, label.name).rmse) for part in _parts(rows)),
             f"{ratios(contract, rows)[label.name]:.3f}" if label.accuracy else "reported only",
-            " / ".join(f"{PAPER_TABLE_5[label.name][part]:g}" for part in ("test", "generated"))
-            if label.name in PAPER_TABLE_5
-            else "",
+            *_of_paper(of_paper, label.name),
         )
         for label in contract.labels
     ]
@@ -250,7 +249,8 @@ def _accuracies(contract: Contract, rows: list[AccuracyRow]) -> str:
         (_named(label), *(" / ".join(_noisy(rows, label.name, noise)) for noise in noises)) for label in contract.labels
     ]
     noise_head = [f"S/N {noise:g}" if noise else "noise-free" for noise in noises]
-    parts_head = ("label", *_parts(rows), "generated / test", "paper, another grid: test / generated")
+    paper_head = ("paper, another grid: test / generated",) if of_paper else ()
+    parts_head = ("label", *_parts(rows), "generated / test", *paper_head)
     return "\n\n".join(
         [
             "## Accuracies",
@@ -263,6 +263,14 @@ def _accuracies(contract: Contract, rows: list[AccuracyRow]) -> str:
             _table(("label", *noise_head), by_noise),
         ]
     )
+
+
+def _of_paper(of_paper: Mapping[str, Mapping[str, float]], name: str) -> tuple[str, ...]:
+    """The cell of a label beside the paper's; none where nothing compares."""
+    if not of_paper:
+        return ()
+    told = of_paper.get(name)
+    return ("" if told is None else f"{told['test']:g} / {told['generated']:g}",)
 
 
 def _flux_errors(rows: list[FluxErrorRow]) -> str:

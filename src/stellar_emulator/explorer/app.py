@@ -11,6 +11,7 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from stellar_emulator.contract.checks import check_names
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import beyond_hull, hull_warning
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
@@ -48,6 +50,9 @@ MAXIMUM_BYTES = 64 * 2**20
 
 MOST_UPLOADS = 8
 """At once; they are read one after the other."""
+
+WARNING = "x-warning"
+"""Header of a spectrum that is drawn with a warning, with percent signs for what a header can't hold."""
 
 FEWEST_STEPS = 200
 """Smallest number of steps of a slider, from end to end."""
@@ -79,7 +84,7 @@ class Explorer:
                 "contract": contract.name,
                 "description": contract.description,
                 "versions": {"emulator": self.emulator.version, "validator": self.validator.version},
-                "labels": [_slider(contract, label) for label in contract.labels],
+                "labels": [_slider(*each) for each in zip(contract.labels, _start(contract), strict=True)],
                 "wavelength": _axis(contract),
                 "flux": contract.flux.model_dump(),
                 "lines": [asdict(line) for line in named_lines(contract)],
@@ -91,16 +96,20 @@ class Explorer:
     async def spectrum(self, request: Request) -> Response:
         """Flux of each pixel, labels that the validator infers from it, and their errors: little-endian float32.
 
-        Labels and errors are NaN if the validator refuses the flux, which is drawn nevertheless.
+        Labels and errors are NaN if the validator refuses the flux, which is drawn nevertheless. The header `WARNING`
+        says that the labels lie beyond the hull of the grid's nodes, if the contract does not refuse them.
         """
-        (flux,) = self.emulator.flux(self._labels(request))
+        labels = self._labels(request)
+        (flux,) = self.emulator.flux(labels)
+        beyond = hull_warning(self.contract, labels)
         try:
             found = np.clip(self.validator.labels(flux[None]), self.contract.lower, self.contract.upper)
             inferred = [found[0], self.validator.uncertainty(found)[0]]
         except InputError:
             inferred = [np.full(2 * len(self.contract.labels), np.nan)]
         content = np.concatenate([flux, *inferred]).astype("<f4").tobytes()
-        return Response(content, media_type="application/octet-stream")
+        headers = {} if beyond is None else {WARNING: quote(beyond)}
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     async def download(self, request: Request) -> Response:
         """The spectrum as a file of the suffix that the path names."""
@@ -108,6 +117,7 @@ class Explorer:
         if suffix not in DOWNLOADS:
             raise InputError(f"the suffix '{suffix}' is not known: give one of {', '.join(DOWNLOADS)}")
         labels = self._labels(request)
+        hull_warning(self.contract, labels)
         batches = iter([(labels, self.emulator.flux(labels))])
         generated = Generated(self.contract, self.emulator.version, self.emulator.digest, 1, batches)
         with tempfile.TemporaryDirectory() as folder:
@@ -190,13 +200,17 @@ def _axis(contract: Contract) -> dict[str, Any]:
     return {"pixels": axis.pixels.tolist(), "count": axis.count, "unit": axis.unit, "medium": axis.medium}
 
 
-def _slider(contract: Contract, label: Label) -> Mapping[str, Any]:
-    """A label with the step of its slider, a power of ten, and its first value: the middle of the hard region.
+def _start(contract: Contract) -> list[float]:
+    """First labels: the middle of the hard region, where spectra have many sharp lines, or of the nodes' corners."""
+    hard = [contract.regions.hard.get(label.name, (label.lower, label.upper)) for label in contract.labels]
+    start = np.clip(np.mean(hard, axis=1), contract.lower, contract.upper)
+    if contract.hull is not None and beyond_hull(contract, start[np.newaxis]) is not None:
+        start[contract.columns(contract.run_labels)] = np.mean(contract.hull.corners, axis=0)
+    return [float(value) for value in start]
 
-    In that region spectra have many sharp lines.
-    """
-    lower, upper = contract.regions.hard.get(label.name, (label.lower, label.upper))
-    start = float(np.clip((lower + upper) / 2.0, label.lower, label.upper))
+
+def _slider(label: Label, start: float) -> Mapping[str, Any]:
+    """A label with the step of its slider, a power of ten, and its first value."""
     step = float(10.0 ** np.floor(np.log10((label.upper - label.lower) / FEWEST_STEPS)))
     return {"name": label.name, "unit": label.unit, "lower": label.lower, "upper": label.upper} | {
         "start": start,

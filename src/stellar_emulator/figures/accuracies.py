@@ -102,24 +102,26 @@ def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -
     names = list(dict.fromkeys(row["label"] for row in rows))
     columns = min(COLUMNS, len(names))
     lines = math.ceil(len(names) / columns)
-    figure = new_figure("RMSE of inferred labels, beside the paper's", height=1.2 + 2.3 * lines)
+    compared = any(row["paper"] is not None for row in rows)
+    title = "RMSE of inferred labels, beside the paper's" if compared else "RMSE of inferred labels"
+    figure = new_figure(title, height=1.2 + 2.3 * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for panel, name in zip(panels, names, strict=False):
         _bars(panel, label_of(contract, name), [row for row in rows if row["label"] == name])
     for panel in panels[len(names) :]:
         panel.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    figure.supxlabel(GRIDS_DIFFER, fontsize=10, x=0.01, horizontalalignment="left")
+    if compared:
+        figure.supxlabel(GRIDS_DIFFER, fontsize=10, x=0.01, horizontalalignment="left")
     return figure
 
 
 def _bars(panel: "Axes", label: Label, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw one label's RMSE and the paper's, a pair of bars for each set of spectra, with their values."""
     places = np.arange(len(rows))
-    for shift, field, colour, text in (
-        (-0.2, "rmse", BLUE, "This project"),
-        (0.2, "paper", GREY, "Paper (another grid)"),
-    ):
+    compared = any(row["paper"] is not None for row in rows)
+    drawn = [(-0.2, "rmse", BLUE, "This project"), (0.2, "paper", GREY, "Paper (another grid)")]
+    for shift, field, colour, text in drawn if compared else [(0.0, *drawn[0][1:])]:
         values = [math.nan if row[field] is None else float(row[field]) for row in rows]
         bars = panel.barh(places + shift, values, 0.38, color=colour, label=text)
         texts = ["" if math.isnan(value) else f"{float(three_digits(value)):g}" for value in values]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stellar_emulator import figures
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.roles import RESOLUTION
-from stellar_emulator.evaluation.accuracy import PAPER_TABLE_5, find
+from stellar_emulator.evaluation.accuracy import find, paper_values
 from stellar_emulator.evaluation.evaluation import Evaluation
 from stellar_emulator.training.fit_network import Fit
 
@@ -83,13 +83,13 @@ def _stamp(figure: "Figure", text: str) -> None:
 
 
 def _comparison(contract: Contract, evaluation: Evaluation) -> list[dict[str, object]]:
-    splits = list(dict.fromkeys(row.split for row in evaluation.accuracy))
+    splits, of_paper = list(dict.fromkeys(row.split for row in evaluation.accuracy)), paper_values(contract)
     return [
         {
             "label": label.name,
             "split": split,
             "rmse": find(evaluation.accuracy, split, label.name).rmse,
-            "paper": PAPER_TABLE_5.get(label.name, {}).get(split),
+            "paper": of_paper.get(label.name, {}).get(split),
         }
         for label in contract.accuracy_labels
         for split in splits

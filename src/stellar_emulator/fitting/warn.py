@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.contract.medium import to_vacuum
 
 EDGE = 0.002
@@ -46,18 +47,24 @@ def about_velocity(axis: WavelengthAxis, velocity: float, error: float, expected
     return []
 
 
+def at_edges(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which labels (labels,) lie so near to a bound of the box that the best ones may lie beyond it, (labels,)."""
+    room = EDGE * (contract.upper - contract.lower)
+    # Zero rotation and zero turbulence are physical limits, not limits of the grid.
+    natural = (contract.lower == 0.0) & (labels - contract.lower <= room)
+    return np.asarray(~natural & (np.minimum(labels - contract.lower, contract.upper - labels) <= room))
+
+
 def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[np.bool_]) -> list[str]:
-    """Warnings about labels (labels,) at the edge of the box, only for those that are ``free``."""
-    span = contract.upper - contract.lower
-    warnings = []
-    for label, value, width, wanted in zip(contract.labels, labels, span, free, strict=True):
-        # Zero rotation and zero turbulence are physical limits, not limits of the grid.
-        natural = label.lower == 0.0 and value - label.lower <= EDGE * width
-        if wanted and not natural and min(value - label.lower, label.upper - value) <= EDGE * width:
-            warnings.append(
-                f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
-            )
-    return warnings
+    """Warnings about labels (labels,): those that are ``free`` at the edge of the box, all beyond the nodes' hull."""
+    edges = at_edges(contract, labels) & free
+    warnings = [
+        f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
+        for label, value, edge in zip(contract.labels, labels, edges, strict=True)
+        if edge
+    ]
+    beyond = beyond_hull(contract, labels[np.newaxis])
+    return warnings if beyond is None else [*warnings, beyond]
 
 
 def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:

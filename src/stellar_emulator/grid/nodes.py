@@ -45,17 +45,3 @@ def hull_corners(nodes: Array) -> NDArray[np.int64]:
     except (QhullError, ValueError):
         return np.empty(0, dtype=np.int64)
     return np.sort(hull.vertices.astype(np.int64))
-
-
-def within_hull(nodes: Array, points: Array, margin: float) -> NDArray[np.bool_]:
-    """Which points (n, labels) lie in the hull of nodes (nodes, labels), or no farther than a margin beyond its facets.
-
-    All of them, if the nodes span no volume.
-    """
-    corners = hull_corners(nodes)
-    if not len(corners):
-        return np.ones(len(points), dtype=bool)
-    if nodes.shape[1] == 1:
-        return np.asarray((points[:, 0] >= nodes.min() - margin) & (points[:, 0] <= nodes.max() + margin))
-    facets = ConvexHull(nodes[corners]).equations
-    return np.asarray((points @ facets[:, :-1].T + facets[:, -1] <= margin).all(axis=1))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.networks.coordinates import Coordinates, along
+from stellar_emulator.networks.radial import RadialFunctions
 
 Array = NDArray[np.float32]
 
@@ -51,11 +52,13 @@ class DenseLayer:
 class DenseChain:
     """Dense layers one after the other.
 
-    coordinates: those of the inputs that the first layer takes; empty if it takes the inputs themselves.
+    coordinates: those of the inputs that the first layer takes; empty if it takes the inputs themselves. radial: the
+    functions of these coordinates that it takes instead, if there are any.
     """
 
     layers: tuple[DenseLayer, ...]
     coordinates: Coordinates = ()
+    radial: RadialFunctions | None = None
 
     def __call__(self, x: Array) -> Array:
         x = self.given(x)
@@ -65,18 +68,21 @@ class DenseChain:
 
     def given(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """The values that the first layer takes, computed from the inputs."""
-        return along(self.coordinates, x) if self.coordinates else x
+        given = along(self.coordinates, x) if self.coordinates else x
+        return given if self.radial is None else self.radial(given)
 
     def __add__(self, after: "DenseChain") -> "DenseChain":
         """This chain, followed by ``after``; adjoining linear layers are not merged, since a narrow waist costs
         less."""
-        return DenseChain(self.layers + after.layers, self.coordinates)
+        return replace(self, layers=self.layers + after.layers)
 
     @property
     def inputs(self) -> int:
         """Number of values that the chain takes."""
         if self.coordinates:
             return 1 + max(coordinate.column for coordinate in self.coordinates)
+        if self.radial is not None:
+            return len(self.radial.scale)
         return int(self.layers[0].kernel.shape[0])
 
     @property
@@ -87,7 +93,7 @@ class DenseChain:
     @property
     def weights(self) -> int:
         """Number of kernel entries: one row through the chain takes twice as many floating-point operations."""
-        return sum(layer.kernel.size for layer in self.layers)
+        return sum(layer.kernel.size for layer in self.layers) + (self.radial.weights if self.radial else 0)
 
 
 def linear_map(kernel: NDArray[np.floating], bias: NDArray[np.floating]) -> DenseChain:
@@ -97,6 +103,8 @@ def linear_map(kernel: NDArray[np.floating], bias: NDArray[np.floating]) -> Dens
 
 def scale_inputs(chain: DenseChain, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> DenseChain:
     """The chain applied to x * scale + shift, which is folded into the first kernel."""
+    if chain.radial is not None:
+        raise ValueError("radial functions have a scale of their own")
     first = chain.layers[0]
     kernel = first.kernel.astype(np.float64)
     folded = _layer(kernel * scale[:, np.newaxis], first.bias + shift @ kernel, first.activation)

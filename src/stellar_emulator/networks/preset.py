@@ -1,8 +1,9 @@
 """Presets: the hyperparameters of one training, read from a small file and checked like any other input."""
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -79,9 +80,6 @@ class TeacherSettings(_Frozen):
     """A Gaussian process that learns the training runs first; the networks then learn from its predictions too."""
 
     draws: int = Field(ge=1, description="Predictions for each training run, evenly over the label box.")
-    cubic: bool = Field(
-        default=False, description="Whether cubic radial basis functions are blended in, for few runs; see the teacher."
-    )
 
 
 class ValidatorSettings(_Frozen):
@@ -99,7 +97,25 @@ class ValidatorSettings(_Frozen):
     training: Training
 
 
-class Preset(_Frozen):
+class _Common(_Frozen):
+    name: str
+    family: Literal["learned", "exact"]
+    validator: ValidatorSettings
+    search_run: str | None = None
+
+
+class Interpolation(_Common):
+    """Settings of a training without networks: spectra of few runs, interpolated by radial functions.
+
+    ``interpolation``: of which functions, see `training.interpolation`; ``basis``: number of principal components that
+    are interpolated; ``family``: as of a `Preset`.
+    """
+
+    interpolation: Literal["cubic"]
+    basis: int = Field(ge=1)
+
+
+class Preset(_Common):
     """All settings of a training besides grid and seed.
 
     ``family``: ``learned`` broadening, as in the paper: all labels enter the network; ``exact``: the networks emulate
@@ -113,16 +129,12 @@ class Preset(_Frozen):
     ``search_run``: MLflow run of the search that found the preset.
     """
 
-    name: str
-    family: Literal["learned", "exact"]
     basis: int | None = Field(default=None, ge=1)
     inputs: Inputs = "labels"
     teacher: TeacherSettings | None = None
     autoencoder: Autoencoder
     label_network: LabelNetwork
     fine_tuning: Training | None = None
-    validator: ValidatorSettings
-    search_run: str | None = None
 
     @model_validator(mode="after")
     def _exact_has_basis(self) -> Self:
@@ -137,18 +149,34 @@ class Preset(_Frozen):
         return self
 
 
+AnyPreset = Preset | Interpolation
+
+
+def parse_preset(content: Mapping[str, Any]) -> AnyPreset:
+    """A preset of its fields. Raises pydantic's `ValidationError`."""
+    return (Interpolation if "interpolation" in content else Preset).model_validate(content)
+
+
 def preset_names() -> list[str]:
     """Names of the presets that come with the package."""
     folder = resources.files("stellar_emulator.networks") / "presets"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def preset_text(preset: Preset) -> str:
+def preset_text(preset: AnyPreset) -> str:
     """Text of a preset in the form that `read_preset` reads from a file."""
     return yaml.safe_dump(preset.model_dump(mode="json", exclude_none=True), sort_keys=False)
 
 
 def read_preset(name_or_path: str) -> Preset:
+    """Read a preset of networks. Raises `InputError` as `read_any_preset`, and if it has none."""
+    found = read_any_preset(name_or_path)
+    if isinstance(found, Interpolation):
+        raise InputError(f"preset {name_or_path} interpolates, without networks: choose another one here")
+    return found
+
+
+def read_any_preset(name_or_path: str) -> AnyPreset:
     """Read a shipped preset by name, or a preset file by path.
 
     Raises
@@ -170,6 +198,6 @@ def read_preset(name_or_path: str) -> Preset:
     if not isinstance(content, dict):
         raise InputError(f"preset {name_or_path} must hold a mapping of fields, got {type(content).__name__}")
     try:
-        return Preset.model_validate(content)
+        return parse_preset(content)
     except ValidationError as error:
         raise InputError(f"preset {name_or_path}: {first_fault(error)}") from error

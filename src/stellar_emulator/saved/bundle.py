@@ -24,6 +24,7 @@ from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 from stellar_emulator.networks.onnx.export import emulator_onnx, validator_onnx
+from stellar_emulator.networks.radial import RadialFunctions
 from stellar_emulator.saved.own_files import SIGNATURE
 from stellar_emulator.saved.sealing import registered_around, require_sealed
 from stellar_emulator.saved.signing import require_signed, sign
@@ -41,11 +42,12 @@ GRAPH = "model.onnx"
 FINGERPRINT = "fingerprint.npz"
 MEASURED = "measured.npz"
 
-FORMAT = 3
+FORMAT = 4
 """Number of the format; it is raised when older versions can't read new folders."""
 
 OLDEST_FORMAT = 2
-"""Oldest format that is read: its folders have no coordinates, and its networks take their inputs directly."""
+"""Oldest format that is read: its folders have no coordinates, and its networks take their inputs directly. Those
+before format 4 have no radial functions."""
 
 FINGERPRINT_ROWS = 3
 
@@ -96,7 +98,19 @@ class Bundle:
         """The ``kernel`` (inputs, outputs) or ``bias`` (outputs,) of one layer of one part of the network."""
         layer = self.description["network"][part][number]
         shape = (layer["inputs"], layer["outputs"]) if name == "kernel" else (layer["outputs"],)
-        place = self.description["weights"][f"{part}/{number}/{name}"]
+        return self._numbers(f"{part}/{number}/{name}", shape)
+
+    def radial(self, part: str) -> RadialFunctions | None:
+        """The radial functions of one part of the network, if it has any."""
+        stated = self.description.get("radial", {}).get(part)
+        if stated is None:
+            return None
+        width = stated["coordinates"]
+        shapes = {"scale": (width,), "shift": (width,), "centres": (stated["centres"], width)}
+        return RadialFunctions(**{name: self._numbers(f"{part}/radial/{name}", shapes[name]) for name in shapes})
+
+    def _numbers(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        place = self.description["weights"][name]
         values = np.fromfile(self.graph, "<f4", int(np.prod(shape)), offset=place)
         return values.astype(np.float32, copy=False).reshape(shape)
 
@@ -205,6 +219,7 @@ def _chains(bundle: Bundle) -> dict[str, DenseChain]:
                 for number, layer in enumerate(layers)
             ),
             tuple(Coordinate(**coordinate) for coordinate in bundle.description.get("coordinates", {}).get(part, [])),
+            bundle.radial(part),
         )
         for part, layers in bundle.description["network"].items()
     }
@@ -243,6 +258,7 @@ def _save(
         "package": {"name": "stellar-emulator", "version": VERSION},
         "network": {part: _layers(chain) for part, chain in parts.items()},
         "coordinates": {part: [asdict(one) for one in chain.coordinates] for part, chain in parts.items()},
+        "radial": {part: _widths(chain.radial) for part, chain in parts.items() if chain.radial is not None},
         "weights": _places(files[GRAPH], parts),
         "metadata": dict(metadata),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -257,12 +273,18 @@ def _save(
 
 def _places(graph: bytes, parts: Mapping[str, DenseChain]) -> dict[str, int]:
     """First byte of each weight in the graph's file, which holds weights in little-endian single precision."""
-    return {
-        f"{part}/{i}/{name}": graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes())
+    weights = {
+        f"{part}/{i}/{name}": value
         for part, chain in parts.items()
         for i, layer in enumerate(chain.layers)
         for name, value in (("kernel", layer.kernel), ("bias", layer.bias))
+    } | {
+        f"{part}/radial/{name}": value
+        for part, chain in parts.items()
+        if chain.radial is not None
+        for name, value in vars(chain.radial).items()
     }
+    return {name: graph.index(np.ascontiguousarray(value, dtype="<f4").tobytes()) for name, value in weights.items()}
 
 
 def _npz(arrays: Arrays) -> bytes:
@@ -332,6 +354,10 @@ def _layers(chain: DenseChain) -> list[dict[str, Any]]:
         {"inputs": layer.kernel.shape[0], "outputs": layer.kernel.shape[1], "activation": layer.activation}
         for layer in chain.layers
     ]
+
+
+def _widths(radial: RadialFunctions) -> dict[str, int]:
+    return {"centres": radial.centres.shape[0], "coordinates": radial.centres.shape[1]}
 
 
 def _check_widths(contract: Contract, found: list[int], wanted: list[int]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.estimate import Fitted
@@ -145,9 +146,8 @@ def _flags(contract: Contract, one: Fitted, measures: dict[str, Any]) -> int:
         flags |= Flag.CA_II_FILLED
     if abs(abs(velocity) - warn.medium_shift(axis)) < warn.MEDIUM_ROOM:
         flags |= Flag.SHIFT_OF_MEDIUM
-    bits = int(flags)
-    for number in range(len(contract.labels)):
-        free = np.arange(len(contract.labels)) == number
-        if solution.error[number] > 0 and warn.about_labels(contract, solution.parameters.labels, free):
-            bits |= edge_of(number)
-    return bits
+    labels = solution.parameters.labels
+    if beyond_hull(contract, labels[np.newaxis]) is not None:
+        flags |= Flag.BEYOND_HULL
+    edges = warn.at_edges(contract, labels) & (solution.error > 0)
+    return int(flags) | sum(edge_of(int(number)) for number in np.flatnonzero(edges))

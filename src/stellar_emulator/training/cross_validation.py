@@ -18,7 +18,7 @@ from stellar_emulator.grid.nodes import hull_corners
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Grid
-from stellar_emulator.networks.preset import Preset
+from stellar_emulator.networks.preset import AnyPreset
 from stellar_emulator.training.train_emulator import StageReport, train_emulator, unit_labels
 from stellar_emulator.training.train_validator import train_validator
 
@@ -61,7 +61,7 @@ def cross_validate(
     intrinsic: IntrinsicGrid | None,
     hashes: NDArray[np.str_],
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     seed: int,
     folder: Path,
     report: StageReport,

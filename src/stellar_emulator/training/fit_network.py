@@ -20,7 +20,8 @@ from stellar_emulator.system.files import new_file, read_json, settle, write_fil
 from stellar_emulator.training.early_stopping import best_epoch, is_over
 
 History = dict[str, list[float]]
-Report = Callable[[int, dict[str, float]], None]
+Report = Callable[[int, dict[str, float]], str | None]
+"""Takes an epoch and its metrics; may return what the progress bar shall say beside them."""
 
 BEST, LATEST, PARTIAL = "best.weights.h5", "latest.weights.h5", "partial.weights.h5"
 """Files of weights: best epoch so far, last epoch, and epoch being written, each with the optimizer's state."""
@@ -260,8 +261,9 @@ class _Record(keras.callbacks.Callback):
         write_file(self.path, json.dumps(self.history))
         settle(self.folder / PARTIAL, self.folder / LATEST)
         write_file(self.clock, json.dumps(self.seconds))
-        self.report(epoch, metrics)
-        self.bar.set_postfix_str(f"loss {metrics['loss']:.3g}, validation {metrics['val_loss']:.3g}", refresh=False)
+        remark = self.report(epoch, metrics)
+        told = [f"loss {metrics['loss']:.3g}", f"validation {metrics['val_loss']:.3g}", *([remark] if remark else [])]
+        self.bar.set_postfix_str(", ".join(told), refresh=False)
         self.bar.update()
         if self.stopped:
             self.model.stop_training = True

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RBFInterpolator
 from scipy.stats import qmc
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -20,7 +19,6 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern
 from tqdm import tqdm
 
 from stellar_emulator.contract.label import Label
-from stellar_emulator.grid.nodes import within_hull
 from stellar_emulator.grid.sampling import sobol_points
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
@@ -37,16 +35,6 @@ COMPONENTS_SCALED = 8
 
 LENGTHS = (0.05, 100.0)
 """Bounds of the length scales, in units of half a coordinate's range."""
-
-LEAST_LESSONS = 16384
-"""Predictions of a blended teacher at least: with fewer, networks follow it less closely than it knows the spectra."""
-
-MOST_DOUBLINGS = 6
-BEYOND = 0.1
-"""Distance beyond the hull of few runs up to which their teacher is asked, in half ranges of the labels."""
-
-PARTS_LEFT_OUT = 8
-"""Parts of the runs, each of which is predicted from the others, to weight both halves of a blended teacher."""
 
 ROWS_PREDICTED = 2048
 """Predictions made at once; their covariances with all runs must fit in memory."""
@@ -65,41 +53,17 @@ class Lessons:
     seconds: float
 
 
-def teach(
-    labels: Array,
-    inputs: tuple[Label, ...],
-    targets: Array,
-    split: SplitRows,
-    count: int,
-    seed: int,
-    cubic: bool = False,
-) -> Lessons:
-    """Learn the training runs, then predict targets at ``count`` label vectors between them, or more.
+def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
+    """Learn the training runs, then predict targets at ``count`` label vectors between them.
 
-    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components);
-    cubic: blend the process with cubic radial basis functions, see `BlendedTeacher`.
+    labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
     """
     began = time.monotonic()
-    kind = BlendedTeacher if cubic else Teacher
-    teacher = kind(labels[split.train], inputs, targets[split.train], seed)
+    teacher = Teacher(labels[split.train], inputs, targets[split.train], seed)
     seconds = time.monotonic() - began
     known = teacher(labels[split.validation])
-    asked = _asked_of_few(labels[split.train], inputs, count, seed) if cubic else spread_labels(inputs, count, seed)
+    asked = spread_labels(inputs, count, seed)
     return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)), seconds)
-
-
-def _asked_of_few(known: Array, inputs: tuple[Label, ...], count: int, seed: int) -> Array:
-    """Labels at which a teacher of few runs is asked: those runs, and others spread over their hull, not the whole box.
-
-    Beyond the hull cubic functions grow without bounds, and networks would spend themselves on what is never asked.
-    """
-    wanted, spread = max(count, LEAST_LESSONS), np.empty((0, known.shape[1]), dtype=np.float32)
-    for doubling in range(MOST_DOUBLINGS):
-        spread = spread_labels(inputs, wanted << doubling, seed)
-        spread = spread[within_hull(known.astype(np.float64), spread.astype(np.float64), BEYOND)]
-        if len(spread) >= wanted:
-            break
-    return np.concatenate([known, spread[:wanted]])
 
 
 def kept_lessons(path: Path, make: Callable[[], Lessons]) -> Lessons:
@@ -138,60 +102,6 @@ class Teacher:
                 made[part] = self._process.predict(scaled_coordinates(self.inputs, labels[part])) + self._mean
                 bar.update(len(labels[part]))
         return made
-
-    def left_out(self, labels: Array, targets: Array, part: NDArray[np.int64]) -> Array:
-        """Targets of all runs, each predicted without its part; the kernel stays. part: its number, (runs,)."""
-        points, made = scaled_coordinates(self.inputs, labels), np.empty_like(targets)
-        for number in np.unique(part):
-            kept = part != number
-            mean = targets[kept].mean(axis=0)
-            process = GaussianProcessRegressor(self._process.kernel, optimizer=None)
-            process.fit(points[kept], (targets[kept] - mean).astype(np.float64))
-            made[~kept] = process.predict(points[~kept]) + mean
-        return made
-
-
-class BlendedTeacher:
-    """A weighted mean of a Gaussian process and cubic radial basis functions, for grids of few runs.
-
-    The process learns length scales, which few runs may mislead; the functions have none. The weight is the one with
-    the least error on runs left out, each counted by the inverse of its error, so that no outlier decides. Arguments as
-    `Teacher`; with too few runs for the functions, the process stands alone.
-    """
-
-    def __init__(self, labels: Array, inputs: tuple[Label, ...], targets: Array, seed: int) -> None:
-        self._process, self._cubic, self.share = Teacher(labels, inputs, targets, seed), None, 1.0
-        part = np.random.default_rng(seed).permutation(len(labels)) % PARTS_LEFT_OUT
-        try:
-            without = np.empty_like(targets)
-            for number in np.unique(part):
-                kept = part != number
-                without[~kept] = _cubic(labels[kept], targets[kept])(labels[~kept].astype(np.float64))
-            self._cubic = _cubic(labels, targets)
-        except (ValueError, np.linalg.LinAlgError):
-            return
-        self.share = _share(self._process.left_out(labels, targets, part), without, targets)
-
-    def __call__(self, labels: Array) -> Array:
-        """Targets of labels scaled to [-1, 1], shape (n, labels) to (n, components)."""
-        made = self._process(labels)
-        if self._cubic is None:
-            return made
-        other = np.asarray(self._cubic(labels.astype(np.float64)), dtype=np.float32)
-        return np.asarray(self.share * made + (1.0 - self.share) * other, dtype=np.float32)
-
-
-def _cubic(labels: Array, targets: Array) -> RBFInterpolator:
-    return RBFInterpolator(labels.astype(np.float64), targets, kernel="cubic")
-
-
-def _share(one: Array, other: Array, targets: Array) -> float:
-    """Weight from 0 to 1 of ``one`` in the mean with ``other`` that is nearest to the targets, (runs, components)."""
-    errors = np.linalg.norm(targets - one, axis=1) + np.linalg.norm(targets - other, axis=1)
-    weight = 1.0 / np.maximum(errors, np.finfo(np.float32).tiny)[:, np.newaxis]
-    apart = one - other
-    square = float((weight * apart**2).sum())
-    return float(np.clip((weight * apart * (targets - other)).sum() / square, 0.0, 1.0)) if square > 0.0 else 1.0
 
 
 def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:

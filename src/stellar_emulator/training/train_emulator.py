@@ -30,15 +30,25 @@ from stellar_emulator.networks.coordinates import (
     scaled,
     scaled_coordinates,
 )
-from stellar_emulator.networks.dense import DenseChain, from_keras, scale_inputs
+from stellar_emulator.networks.dense import DenseChain, from_keras, linear_map, scale_inputs
 from stellar_emulator.networks.inference import (
     LIMB_DARKENING_WEIGHT,
     EmulatorNetwork,
     ExactEmulatorNetwork,
     exact_emulator,
 )
-from stellar_emulator.networks.preset import Autoencoder, Inputs, LabelNetwork, Preset, TeacherSettings, Training
+from stellar_emulator.networks.preset import (
+    AnyPreset,
+    Autoencoder,
+    Inputs,
+    Interpolation,
+    LabelNetwork,
+    Preset,
+    TeacherSettings,
+    Training,
+)
 from stellar_emulator.training.fit_network import Fit, Report, fit
+from stellar_emulator.training.interpolation import interpolate
 from stellar_emulator.training.space import PixelSpace, Space, basis_space, row_weights, weighted
 from stellar_emulator.training.teacher import Lessons, kept_lessons, teach
 
@@ -117,7 +127,7 @@ def train_emulator(
     intrinsic: IntrinsicGrid | None,
     split: SplitRows,
     contract: Contract,
-    preset: Preset,
+    preset: AnyPreset,
     seed: int,
     folder: Path,
     report: StageReport,
@@ -127,11 +137,13 @@ def train_emulator(
     Raises
     ------
     InputError
-        If the preset broadens exactly and the grid has no intrinsic spectra.
+        If the preset broadens exactly and the grid has no intrinsic spectra, or interpolates and there are too many.
     """
     keras.utils.set_random_seed(seed)
     fitting = Fitting(folder, report)
-    if preset.family == "learned":
+    if isinstance(preset, Interpolation) and preset.family == "learned":
+        return _interpolated(grid, split, contract, preset, seed, report)
+    if isinstance(preset, Preset) and preset.family == "learned":
         examples = _learned(grid, split, contract, preset, seed, folder, report)
         return train_on(examples, preset, fitting)
     if intrinsic is None:
@@ -142,6 +154,10 @@ def train_emulator(
     targets, rows = intrinsic_targets(contract, intrinsic), _split_of_runs(grid, split, intrinsic)
     basis = fit_basis(targets[rows.train], preset.basis or 1, seed)
     coefficients = basis.project(targets)
+    if isinstance(preset, Interpolation):
+        labels = unit_labels(contract.run_labels, intrinsic.labels)[rows.train]
+        chain = _between(labels, contract.run_labels, coefficients[rows.train], basis, seed, report)
+        return TrainedEmulator(exact_emulator(chain, contract), None, None, {})
     lessons = None
     if (teacher := preset.teacher) is not None:
         lessons = kept_lessons(
@@ -150,6 +166,27 @@ def train_emulator(
         report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons, rows)
     return train_on(examples, preset, fitting)
+
+
+def _interpolated(
+    grid: Grid, split: SplitRows, contract: Contract, preset: Interpolation, seed: int, report: StageReport
+) -> TrainedEmulator:
+    """An emulator that interpolates between spectra that are broadened already."""
+    basis = fit_grid_basis(grid, split.train, preset.basis, seed)
+    coefficients, labels = project_grid(grid, basis, noisy=True), unit_labels(contract.labels, grid.labels)
+    rows = split.train
+    chain = _between(labels[rows], contract.labels, coefficients[rows], basis, seed, report)
+    return TrainedEmulator(EmulatorNetwork(chain), None, None, {})
+
+
+def _between(
+    labels: Array, inputs: tuple[Label, ...], coefficients: Array, basis: Basis, seed: int, report: StageReport
+) -> DenseChain:
+    """Physical labels to what a basis describes, interpolated between nodes, whose error left out is reported."""
+    told = report("interpolation")
+    made = interpolate(labels, inputs, coefficients, seed)
+    told(0, {"val_loss": made.error / float(basis.variance.mean())})
+    return made.chain + linear_map(basis.components, basis.mean)
 
 
 def train_on(examples: Examples, preset: Preset, fitting: Fitting) -> TrainedEmulator:
@@ -179,9 +216,7 @@ def _learned(
         space = basis_space(basis, coefficients, split, seed, weights)
         return learned_examples(grid, split, contract, space, preset.inputs)
     labels, count = unit_labels(contract.labels, grid.labels), teacher.draws * len(split.train)
-    lessons = kept_lessons(
-        folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed, teacher.cubic)
-    )
+    lessons = kept_lessons(folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed))
     report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     labels, coefficients, split = _taught(labels, coefficients, split, lessons)
     given, coordinates = _given(labels, contract.labels, preset.inputs)
@@ -250,9 +285,7 @@ def exact_lessons(
     split: of the runs, by default the contract's.
     """
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), split or intrinsic_split(contract, intrinsic)
-    return teach(
-        labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed, teacher.cubic
-    )
+    return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:

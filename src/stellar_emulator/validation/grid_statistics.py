@@ -1,6 +1,7 @@
 """Statistics of a grid as a whole: rank correlations of measures with labels, and the coverage of labels' ranges."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from stellar_emulator.grid.sampling import warped
 
 Where = Mapping[str, Sequence[float]]
 
+STANDARD_ERRORS = 2.0
+"""By so many may a small sample's correlation lie beyond the bounds, which were set on large grids."""
+
 
 def inside(table: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
     """Rows whose labels lie in all the ranges of ``where``, bounds included, shape (rows,)."""
@@ -19,6 +23,24 @@ def inside(table: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
     for name, (lower, upper) in where.items():
         found &= table[name].between(lower, upper).to_numpy()
     return found
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation, and how far the grid's own may lie from it.
+
+    spread: `STANDARD_ERRORS` standard errors of Fisher's z = artanh(value); of a rank correlation it is
+    1.03 / sqrt(n - 3) (Fieller, Hartley & Pearson 1957, Biometrika 44, 470), n the number of different values of the
+    label less that of the labels held fixed.
+    """
+
+    value: float
+    spread: float
+
+    def lies_between(self, lower: float, upper: float) -> bool:
+        """Whether the correlation, its spread allowed for, lies between two bounds."""
+        z = np.arctanh(np.clip(self.value, -1.0 + 1e-9, 1.0 - 1e-9))
+        return bool(np.tanh(z + self.spread) >= lower and np.tanh(z - self.spread) <= upper)
 
 
 def rank_correlation(
@@ -29,7 +51,7 @@ def rank_correlation(
     where: Where,
     values: int,
     curved: bool = False,
-) -> float | None:
+) -> Correlation | None:
     """Spearman's correlation of a measure with a label, the other labels' linear part taken out of both ranks.
 
     ``curved``: the part of their squares and products too. Only rows inside ``where`` count, and only those whose
@@ -37,7 +59,8 @@ def rank_correlation(
     """
     columns = table.loc[inside(table, where), [measure, label, *others]]
     numbers = columns[np.isfinite(columns).all(axis=1)].to_numpy()
-    if len(np.unique(numbers[:, 1])) < values:
+    different = len(np.unique(numbers[:, 1]))
+    if different < values:
         return None
     ranks = rankdata(numbers, axis=0)
     ranks -= ranks.mean(axis=0)
@@ -46,7 +69,8 @@ def rank_correlation(
         fixed = quadratic(fixed / len(ranks))
     pair = pair - fixed @ np.linalg.lstsq(fixed, pair, rcond=None)[0]
     norms = np.linalg.norm(pair, axis=0)
-    return float(np.round(pair[:, 0] @ pair[:, 1] / norms.prod(), 4)) if norms.all() else 0.0
+    value = float(np.round(pair[:, 0] @ pair[:, 1] / norms.prod(), 4)) if norms.all() else 0.0
+    return Correlation(value, STANDARD_ERRORS * 1.03 / float(np.sqrt(max(1, different - len(others) - 3))))
 
 
 def quadratic(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

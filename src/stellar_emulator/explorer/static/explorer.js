@@ -14,7 +14,7 @@ let uploaded = null;
 let asking = false;
 let stale = false;
 let arrived = null;
-let failed = false;
+let told = false;
 
 function changed() {
   for (const suffix of ["csv", "fits"]) element(suffix).href = server.download(suffix, controls.values);
@@ -32,10 +32,10 @@ async function ask() {
       const answer = await server.spectrum(labels, model.wavelength.count);
       if (!arrived) requestAnimationFrame(draw);
       arrived = { labels, ...answer };
-      if (failed) tell("");
-      failed = false;
+      if (told || answer.warning) tell(answer.warning);
+      told = Boolean(answer.warning);
     } catch (error) {
-      failed = true;
+      told = true;
       tell(error.message);
     }
   }

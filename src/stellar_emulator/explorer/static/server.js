@@ -4,15 +4,17 @@ export async function model() {
   return (await answered(fetch("model"))).json();
 }
 
-/** Flux of labels, one number a pixel, and the labels with their errors that the validator infers from it. */
+/** Flux of labels, one number a pixel, the labels with their errors that the validator infers from it, a warning. */
 export async function spectrum(labels, pixels) {
-  const content = await (await answered(fetch(`spectrum?${query(labels)}`))).arrayBuffer();
+  const response = await answered(fetch(`spectrum?${query(labels)}`));
+  const content = await response.arrayBuffer();
   const numbers = new Float32Array(content);
   const inferred = numbers.subarray(pixels);
   const half = inferred.length / 2;
   return {
     flux: numbers.subarray(0, pixels),
     inferred: { labels: [...inferred.subarray(0, half)], errors: [...inferred.subarray(half)] },
+    warning: decodeURIComponent(response.headers.get("x-warning") ?? ""),
   };
 }
 

@@ -1,6 +1,5 @@
 """Finds the format of a foreign grid by its files' content and names, and lists its spectra."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,9 @@ FORMATS: tuple[Format, ...] = (
     SED_CUBE,
 )
 
-BROKEN = (InputError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, ZeroDivisionError, zlib.error)
-"""What readers raise on a damaged file or one of another form."""
+BROKEN = (Exception,)
+"""What readers raise on a damaged file or one of another form: the libraries beneath raise anything, bare exceptions
+included. The reason is listed with the file."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,14 @@ def find_members(sources: Sequence[Path], name: str | None, labels: LabelSource)
     members: list[Member] = []
     broken: dict[str, str] = {}
     for path in paths:
+        before = len(members)
         try:
             members += form.members(path, labels)
         except BROKEN as error:
             broken[path.name] = reason_of(error)
+        else:
+            if len(members) == before:
+                broken[path.name] = f"holds no spectrum of format {form.name}"
     if not members:
         first = next(iter(broken.values()))
         raise InputError(f"none of {len(paths)} files is a spectrum of format {form.name}; the first: {first}")

@@ -23,6 +23,9 @@ HEAD_BYTES = 4096
 """Bytes of a file by which its format is recognised."""
 
 
+_PLAIN = bytes.maketrans(b"Dd,", b"Ee ")
+"""Fortran's exponents, and commas between columns, as NumPy reads them."""
+
 DECIMALS = 6
 """Decimals to which labels are rounded: 0.32, though a file holds 0.32000000000000006."""
 
@@ -126,7 +129,7 @@ def first_numbers(head: bytes) -> list[float]:
 def text_columns(path: Path, columns: tuple[int, ...]) -> list[Array]:
     """Some columns of a text file of numbers; Fortran's D exponents are understood. Raises `InputError`."""
     with opened(path) as stream:
-        lines = (line.decode("latin-1").replace("D", "E").replace(",", " ") for line in stream)
+        lines = (line.translate(_PLAIN).decode("latin-1") for line in stream)
         try:
             table = np.loadtxt(lines, comments="#", usecols=columns, ndmin=2, dtype=np.float64)
         except ValueError as error:

@@ -13,7 +13,15 @@ import numpy as np
 
 from stellar_emulator.contract.medium import Medium
 from stellar_emulator.errors import InputError
-from stellar_emulator.grid.readers.foreign import ForeignSpectrum, Format, LabelSource, Member, Stated, spectrum_of
+from stellar_emulator.grid.readers.foreign import (
+    ForeignSpectrum,
+    Format,
+    LabelSource,
+    Member,
+    Stated,
+    head_of,
+    spectrum_of,
+)
 
 _SIGNATURE = b"SR\x00\x04"
 
@@ -44,6 +52,8 @@ def members(path: Path, labels: LabelSource) -> Iterator[Member]:
 def _structure(path: Path) -> Any:
     from scipy.io import readsav
 
+    if not head_of(path).startswith(_SIGNATURE):
+        raise InputError(f"{path.name} is no structure that IDL saved")
     found = readsav(path)
     if "sme" not in found:
         raise InputError(f"{path.name} holds no structure sme but {', '.join(found)}")

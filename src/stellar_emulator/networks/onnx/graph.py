@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.networks.coordinates import Coordinates, Shape
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
+from stellar_emulator.networks.radial import RadialFunctions
 from stellar_emulator.version import VERSION
 
 if TYPE_CHECKING:
@@ -33,6 +34,19 @@ class Outputs:
 
     places: NDArray[np.int64]
     factors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Radial:
+    """Names of radial functions (n, centres + coordinates) and of what they are made of.
+
+    apart: (n, centres, coordinates); distance: (n, centres); scale: of the coordinates, (coordinates,).
+    """
+
+    values: str
+    apart: str
+    distance: str
+    scale: str
 
 
 @dataclass
@@ -56,6 +70,8 @@ class Graph:
         """Dense layers one after the other; ``outputs``: those of the last one, if they are rearranged."""
         if chain.coordinates:
             value, _ = self.coordinates(value, name, chain.coordinates)
+        if chain.radial is not None:
+            value = self.radial(value, f"{name}/radial", chain.radial).values
         for number, layer in enumerate(chain.layers):
             last = number == len(chain.layers) - 1
             prefix = f"{name}/{number}"
@@ -71,6 +87,20 @@ class Graph:
             columns = self.columns(value, [coordinate.column for coordinate in same], f"{prefix}/labels")
             parts.append((shape, self.shaped(columns, shape, prefix)))
         return self.concat([part for _, part in parts], f"{name}/coordinates", axis=1), parts
+
+    def radial(self, value: str, name: str, functions: RadialFunctions) -> Radial:
+        """Radial functions of coordinates, and the parts of which they consist."""
+        scale, shift, centres = (
+            self.constant(f"{name}/{what}", getattr(functions, what)) for what in ("scale", "shift", "centres")
+        )
+        place = self.node("Add", [self.node("Mul", [value, scale], f"{name}/scaled"), shift], f"{name}/place")
+        apart = self.node("Sub", [self.with_axis(place, f"{name}/place/rows"), centres], f"{name}/apart")
+        axis = self.integers(f"{name}/along", [2])
+        product = self.node("Mul", [apart, apart], f"{name}/product")
+        squared = self.node("ReduceSum", [product, axis], f"{name}/squared", keepdims=0)
+        distance = self.node("Sqrt", [squared], f"{name}/distance")
+        cubed = self.node("Mul", [squared, distance], f"{name}/cubed")
+        return Radial(self.concat([cubed, place], f"{name}/functions", axis=1), apart, distance, scale)
 
     def shaped(self, value: str, shape: Shape, name: str) -> str:
         """Labels as coordinates of one shape."""

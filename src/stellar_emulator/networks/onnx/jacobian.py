@@ -24,6 +24,7 @@ from stellar_emulator.networks.onnx.broadened import (
 )
 from stellar_emulator.networks.onnx.graph import Graph, Outputs
 from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
+from stellar_emulator.networks.radial import RadialFunctions
 
 if TYPE_CHECKING:
     import onnx
@@ -144,6 +145,8 @@ def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None)
     slopes = ""
     if chain.coordinates:
         value, slopes = _coordinates(graph, value, chain)
+    if chain.radial is not None:
+        value, slopes = _radial(graph, value, slopes, chain.radial)
     for number, layer in enumerate(chain.layers):
         last = number == len(chain.layers) - 1
         prefix = f"chain/{number}"
@@ -169,6 +172,25 @@ def _coordinates(graph: Graph, labels: str, chain: DenseChain) -> tuple[str, str
         place[coordinate.column, number] = 1.0
     rows = graph.with_axis(own, "chain/coordinates/slope/rows")
     return value, graph.node("Mul", [rows, graph.constant("chain/place", place)], "chain/coordinates/slopes")
+
+
+def _radial(graph: Graph, coordinates: str, slopes: str, functions: RadialFunctions) -> tuple[str, str]:
+    """Radial functions and their derivatives by the inputs; slopes: of the coordinates, or empty if they are these.
+
+    The derivative of the cube of a distance r by a place is 3 r (place - centre).
+    """
+    name = "chain/radial"
+    parts = graph.radial(coordinates, name, functions)
+    if slopes:
+        scaled = graph.node("Mul", [slopes, parts.scale], f"{name}/slopes/scaled")
+    else:
+        diagonal = graph.constant(f"{name}/diagonal", np.diag(functions.scale))
+        scaled = _first_slopes(graph, coordinates, diagonal)
+    away = graph.transpose(parts.apart, [0, 2, 1], f"{name}/away")
+    thrice = graph.node("Mul", [parts.distance, graph.number(f"{name}/three", 3.0)], f"{name}/thrice")
+    outward = graph.node("Mul", [away, graph.with_axis(thrice, f"{name}/thrice/rows")], f"{name}/outward")
+    cubes = graph.node("MatMul", [scaled, outward], f"{name}/slopes/cubes")
+    return parts.values, graph.concat([cubes, scaled], f"{name}/slopes", axis=2)
 
 
 def _coordinate_slope(graph: Graph, shape: Shape, value: str) -> str:
