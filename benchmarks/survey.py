@@ -22,6 +22,7 @@ from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli.evaluate import unseen_rows
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.evaluation import read_part
+from stellar_emulator.fitting.interpolation import interpolation_on
 from stellar_emulator.grid.source import open_source
 from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.survey.flags import counts
@@ -85,9 +86,8 @@ def simulate(path: Path, model: str, stars: int, seed: int) -> Contract:
         rows = np.arange(first, min(first + ROWS_AT_ONCE, stars))
         own = rows % len(chosen)
         ratio, velocity = random.choice(RATIOS, len(rows)), random.normal(0.0, VELOCITY_SPREAD, len(rows))
-        flux = np.stack(
-            [np.interp(at_rest(axis, one), axis, part.flux[row]) for row, one in zip(own, velocity, strict=True)]
-        )
+        matrix = interpolation_on(contract.wavelength).matrix(at_rest(axis, velocity[:, None]))
+        flux = (matrix @ part.flux[own].ravel()).reshape(len(rows), -1)
         continuum = 1.0 + random.normal(0.0, TILT, len(rows))[:, None] * np.linspace(-1.0, 1.0, len(axis))
         error = continuum / ratio[:, None]
         seen = flux * continuum + error * random.standard_normal(flux.shape)
@@ -123,7 +123,7 @@ def judged(contract: Contract, found: pa.Table) -> list[Row]:
             chosen = inside & (ratio == snr) & np.isfinite(value)
             held = np.mean((lower <= true)[chosen] & (true <= upper)[chosen])
             off = value[chosen] - true[chosen]
-            told = f"{held:.3f}, bias {np.mean(off):+.3g}, median |error| {np.median(np.abs(off)):.3g} {label.unit}"
+            told = f"{held:.3f}, bias {np.mean(off):+.3g}, median error {np.median(np.abs(off)):.3g} {label.unit}"
             rows.append((f"{label.name} at S/N {snr:g}: intervals that hold the truth", told, "0.62 to 0.74"))
     moved = found.column("radial_velocity").to_numpy() - found.column("true_velocity").to_numpy()
     within = np.abs(moved) < 20.0

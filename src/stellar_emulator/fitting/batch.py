@@ -170,8 +170,11 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     rows = np.flatnonzero(on_face.any(axis=1))
     if not len(rows):
         return state.vectors
+    # Of several on a face, the one that the spectrum tells least of.
+    told = np.einsum("ijj->ij", state.normal.matrix)[rows, labels]
+    weakest = np.where(on_face[rows], told, np.inf).argmin(axis=1)
     inside = state.vectors[rows]
-    inside[:, labels] = np.where(on_face[rows], np.where(own[rows] <= 0.0, 1.0 - INSIDE, INSIDE), own[rows])
+    inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= 0.0, 1.0 - INSIDE, INSIDE)
     part = problem.rows(rows)
     return _better(state, rows, advanced(part, begun(part, inside))).vectors
 

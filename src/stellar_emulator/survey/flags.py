@@ -16,8 +16,7 @@ class Flag(IntFlag):
     FEW_PIXELS = 1 << 2
     LOW_SNR = 1 << 3
     CA_II_FILLED = 1 << 4
-    SHIFT_OF_MEDIUM = 1 << 5
-    BEYOND_HULL = 1 << 6
+    BEYOND_HULL = 1 << 5
 
 
 MEANING = {
@@ -26,7 +25,6 @@ MEANING = {
     Flag.FEW_PIXELS: "less than half of the model's axis was seen",
     Flag.LOW_SNR: "signal-to-noise ratio by pixel below 10",
     Flag.CA_II_FILLED: "the Ca II cores are shallower than the model's, by more than 5 errors and 3 % of the continuum",
-    Flag.SHIFT_OF_MEDIUM: "the velocity is what wavelengths in air show when they are read as vacuum, or the reverse",
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's nodes: atmospheres are extrapolated there",
 }
 

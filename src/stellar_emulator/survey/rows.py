@@ -135,7 +135,6 @@ def _flags(contract: Contract, one: Fitted, measures: dict[str, Any]) -> int:
     if warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom):
         flags |= Flag.POOR_FIT
     axis = contract.wavelength
-    velocity = solution.parameters.velocity
     covered = one.spectrum.wavelength[one.spectrum.usable]
     gaps = np.diff(covered)
     if float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) < FEW * (axis.stop - axis.start):
@@ -144,8 +143,6 @@ def _flags(contract: Contract, one: Fitted, measures: dict[str, Any]) -> int:
         flags |= Flag.LOW_SNR
     if measures["ca_ii_excess"] > max(FILLED, CERTAIN * measures["ca_ii_excess_error"]):
         flags |= Flag.CA_II_FILLED
-    if abs(abs(velocity) - warn.medium_shift(axis)) < warn.MEDIUM_ROOM:
-        flags |= Flag.SHIFT_OF_MEDIUM
     labels = solution.parameters.labels
     if beyond_hull(contract, labels[np.newaxis]) is not None:
         flags |= Flag.BEYOND_HULL
