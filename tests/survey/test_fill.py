@@ -11,10 +11,9 @@ from astropy.table import Table
 
 from stars import ARCHIVE, archive_spectrum, pair_folder, star
 from stellar_emulator.cli import main
-from stellar_emulator.errors import InputError
 from stellar_emulator.survey import fill
-from stellar_emulator.survey.chunks import Chunk, dataset_of
-from stellar_emulator.survey.flags import FIRST_EDGE, Flag, meanings
+from stellar_emulator.survey.chunks import Chunk
+from stellar_emulator.survey.flags import Flag
 from stellar_emulator.system.lock import locked
 
 STARS = 7
@@ -124,21 +123,3 @@ def test_a_folder_of_archive_files_is_a_survey_too(tmp_path: Path) -> None:
     assert run(folder, output) == 0
     found = rows(output)
     assert [bool(flag & Flag.NOT_FITTED) for flag in found.column("flags").to_pylist()] == [False, False, True]
-
-
-def test_chunks_cover_every_row_once(tmp_path: Path) -> None:
-    made = dataset_of([dataset(tmp_path / "stars.parquet")], 2)
-    assert [(one.number, one.first, one.stop) for one in made.chunks] == [(0, 0, 2), (1, 2, 4), (2, 4, 6), (3, 6, 7)]
-    with pytest.raises(InputError, match="is no file and no folder"):
-        dataset_of([tmp_path / "absent"], 2)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no file of spectra"):
-        dataset_of([tmp_path / "empty"], 2)
-
-
-def test_each_flag_has_a_bit_and_a_meaning_of_its_own() -> None:
-    told = meanings(ARCHIVE)
-    assert len(told) == len(Flag) + len(ARCHIVE.labels)
-    assert all(bit & (bit - 1) == 0 for bit in told)
-    assert max(int(flag) for flag in Flag) < 1 << FIRST_EDGE
-    assert len({text.partition(":")[0] for text in told.values()}) == len(told)
