@@ -230,7 +230,7 @@ class Laid:
 
         degree = self.how.scale_degree
         start = [first.velocity, first.sigma, *(first.scale or degree * (0.0,))]
-        found = least_squares(residual, start, diff_step=1e-3, x_scale=[5.0, 3.0, *degree * [5.0]])
+        found = least_squares(residual, start, diff_step=len(start) * [1e-3], x_scale=[5.0, 3.0, *degree * [5.0]])
         return _nuisance(found.x)
 
     def _first(self, intrinsic: NDArray[np.float64]) -> Nuisance:

@@ -57,7 +57,7 @@ def test_errors_of_few_runs_come_from_folds(tmp_path: Path, monkeypatch: pytest.
     mean = float(np.abs(flux - flux.mean(axis=0)).mean())
     assert all(float(row["mae"]) < mean for row in told), told
     error = {row["what"]: float(row["mae"]) for row in told if row["where"] == "inner nodes"}
-    assert error["emulator"] <= error["cubic RBF"]
+    assert error["emulator"] < 0.2 * mean
     table = cross_validation_table(contract, told, label_errors(contract, grid, found), found)
     assert table.startswith("errors by 2-fold cross-validation over")
     assert "RMSE of teff" in table
