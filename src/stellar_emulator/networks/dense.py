@@ -61,9 +61,12 @@ class DenseChain:
     radial: RadialFunctions | None = None
 
     def __call__(self, x: Array) -> Array:
+        precision = x.dtype
         x = self.given(x)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             x = layer(x)
+            if number == 0 and self.radial is not None:
+                x = x.astype(precision)
         return x
 
     def given(self, x: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -20,9 +20,9 @@ class RadialFunctions:
     shift: Array
     centres: Array
 
-    def __call__(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Coordinates, (n, coordinates), to functions (n, centres + coordinates) in their precision."""
-        place = x * self.scale + self.shift
+    def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Coordinates, (n, coordinates), to functions (n, centres + coordinates): large multiples of them cancel."""
+        place = x.astype(np.float64) * self.scale + self.shift
         squared = np.square(place[:, np.newaxis] - self.centres).sum(axis=2)
         return np.concatenate([squared * np.sqrt(squared), place], axis=1)
 

@@ -38,7 +38,7 @@ def client_of(workers: int | None, scheduler: str | None, connection_seconds: fl
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port: two commands at once have a scheduler each
                 memory_limit=None,
                 env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             ) as cluster,

@@ -34,7 +34,7 @@ LEAST_NOISE = 1e-12
 """Smallest variance of noise, in units of the largest function: two nodes at one place are then no trouble."""
 
 ROUNDING = 2.0**-20
-"""Of one function in single precision, in which emulators run, relative to it: it is the cube of a difference."""
+"""Sixteen times that of a coefficient in single precision, in which it is kept, relative to it."""
 
 TRIALS_PER_WEIGHT = 120
 

@@ -28,6 +28,10 @@ SINGLE, WHOLE = 1, 6
 """Values of `TensorProto.FLOAT` and `TensorProto.INT32`, which ONNX's format fixes."""
 
 
+SINGLE, DOUBLE = 1, 11
+"""ONNX's numbers of the two precisions (`TensorProto.FLOAT`, `TensorProto.DOUBLE`)."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Outputs of a layer in another arrangement: their indices in the original order, and their factors."""
@@ -76,8 +80,17 @@ class Graph:
             last = number == len(chain.layers) - 1
             prefix = f"{name}/{number}"
             kernel, bias = self.layer_weights(prefix, layer, outputs if last else None)
-            value = self.activation(self.node("Gemm", [value, kernel, bias], prefix), layer.activation)
+            if number == 0 and chain.radial is not None:
+                before = self.summed(value, kernel, bias, prefix)
+            else:
+                before = self.node("Gemm", [value, kernel, bias], prefix)
+            value = self.activation(before, layer.activation)
         return value
+
+    def summed(self, functions: str, kernel: str, bias: str, name: str) -> str:
+        """The layer of radial functions, in double precision: large terms cancel."""
+        weights = [self.cast(one, f"{one}/double", DOUBLE) for one in (kernel, bias)]
+        return self.cast(self.node("Gemm", [functions, *weights], f"{name}/double"), name, SINGLE)
 
     def coordinates(self, value: str, name: str, coordinates: Coordinates) -> tuple[str, list[tuple[Shape, str]]]:
         """Coordinates of physical labels; also the parts of which they consist, by form."""
@@ -89,10 +102,12 @@ class Graph:
         return self.concat([part for _, part in parts], f"{name}/coordinates", axis=1), parts
 
     def radial(self, value: str, name: str, functions: RadialFunctions) -> Radial:
-        """Radial functions of coordinates, and the parts of which they consist."""
+        """Radial functions of coordinates, and the parts of which they consist, all in double precision."""
         scale, shift, centres = (
-            self.constant(f"{name}/{what}", getattr(functions, what)) for what in ("scale", "shift", "centres")
+            self.cast(self.constant(f"{name}/{what}", getattr(functions, what)), f"{name}/{what}/double", DOUBLE)
+            for what in ("scale", "shift", "centres")
         )
+        value = self.cast(value, f"{name}/double", DOUBLE)
         place = self.node("Add", [self.node("Mul", [value, scale], f"{name}/scaled"), shift], f"{name}/place")
         apart = self.node("Sub", [self.with_axis(place, f"{name}/place/rows"), centres], f"{name}/apart")
         axis = self.integers(f"{name}/along", [2])
@@ -101,6 +116,10 @@ class Graph:
         distance = self.node("Sqrt", [squared], f"{name}/distance")
         cubed = self.node("Mul", [squared, distance], f"{name}/cubed")
         return Radial(self.concat([cubed, place], f"{name}/functions", axis=1), apart, distance, scale)
+
+    def cast(self, value: str, name: str, precision: int) -> str:
+        """A value in another precision, `SINGLE` or `DOUBLE`."""
+        return self.node("Cast", [value], name, to=precision)
 
     def shaped(self, value: str, shape: Shape, name: str) -> str:
         """Labels as coordinates of one shape."""

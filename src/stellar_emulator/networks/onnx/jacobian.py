@@ -22,7 +22,7 @@ from stellar_emulator.networks.onnx.broadened import (
     mixed,
     series_parts,
 )
-from stellar_emulator.networks.onnx.graph import Graph, Outputs
+from stellar_emulator.networks.onnx.graph import DOUBLE, SINGLE, Graph, Outputs
 from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
 from stellar_emulator.networks.radial import RadialFunctions
 
@@ -151,9 +151,15 @@ def _chain(graph: Graph, value: str, chain: DenseChain, outputs: Outputs | None)
         last = number == len(chain.layers) - 1
         prefix = f"chain/{number}"
         kernel, bias = graph.layer_weights(prefix, layer, outputs if last else None)
-        before = graph.node("Gemm", [value, kernel, bias], prefix)
+        radial = number == 0 and chain.radial is not None
+        before = (
+            graph.summed(value, kernel, bias, prefix) if radial else graph.node("Gemm", [value, kernel, bias], prefix)
+        )
         value = graph.activation(before, layer.activation)
-        if slopes:
+        if radial:
+            exact = graph.node("MatMul", [slopes, f"{kernel}/double"], f"{prefix}/slopes/double")
+            slopes = graph.cast(exact, f"{prefix}/slopes", SINGLE)
+        elif slopes:
             slopes = graph.node("MatMul", [slopes, kernel], f"{prefix}/slopes")
         else:
             slopes = _first_slopes(graph, before, kernel)
@@ -175,19 +181,26 @@ def _coordinates(graph: Graph, labels: str, chain: DenseChain) -> tuple[str, str
 
 
 def _radial(graph: Graph, coordinates: str, slopes: str, functions: RadialFunctions) -> tuple[str, str]:
-    """Radial functions and their derivatives by the inputs; slopes: of the coordinates, or empty if they are these.
+    """Radial functions and their derivatives by the inputs, in double precision.
+
+    slopes: of the coordinates by the inputs, in single precision, or empty if they are these.
 
     The derivative of the cube of a distance r by a place is 3 r (place - centre).
     """
     name = "chain/radial"
     parts = graph.radial(coordinates, name, functions)
-    if slopes:
-        scaled = graph.node("Mul", [slopes, parts.scale], f"{name}/slopes/scaled")
-    else:
-        diagonal = graph.constant(f"{name}/diagonal", np.diag(functions.scale))
-        scaled = _first_slopes(graph, coordinates, diagonal)
+    if not slopes:
+        unity = np.eye(len(functions.scale), dtype=np.float32)
+        slopes = _first_slopes(graph, coordinates, graph.constant(f"{name}/unity", unity))
+    scaled = graph.node(
+        "Mul", [graph.cast(slopes, f"{name}/slopes/double", DOUBLE), parts.scale], f"{name}/slopes/scaled"
+    )
     away = graph.transpose(parts.apart, [0, 2, 1], f"{name}/away")
-    thrice = graph.node("Mul", [parts.distance, graph.number(f"{name}/three", 3.0)], f"{name}/thrice")
+    thrice = graph.node(
+        "Mul",
+        [parts.distance, graph.cast(graph.number(f"{name}/three", 3.0), f"{name}/three/double", DOUBLE)],
+        f"{name}/thrice",
+    )
     outward = graph.node("Mul", [away, graph.with_axis(thrice, f"{name}/thrice/rows")], f"{name}/outward")
     cubes = graph.node("MatMul", [scaled, outward], f"{name}/slopes/cubes")
     return parts.values, graph.concat([cubes, scaled], f"{name}/slopes", axis=2)
