@@ -69,7 +69,7 @@ def find_members(sources: Sequence[Path], name: str | None, labels: LabelSource)
         except BROKEN as error:
             broken[path.name] = reason_of(error)
         else:
-            if len(members) == before:
+            if len(members) == before and not (form.beside and path.match(form.beside)):
                 broken[path.name] = f"holds no spectrum of format {form.name}"
     if not members:
         first = next(iter(broken.values()))

@@ -192,7 +192,7 @@ def _cube(path: Path, teff: int, logg: int) -> ForeignSpectrum:
     return spectrum_of(wavelength, flux / wavelength**2 * float(wavelength[0]) ** 2)
 
 
-PHOENIX = Format("phoenix", "PHOENIX (Husser et al. 2013)", "", _is_phoenix, _phoenix_members)
+PHOENIX = Format("phoenix", "PHOENIX (Husser et al. 2013)", "", _is_phoenix, _phoenix_members, _WAVES)
 ATLAS9 = Format("atlas9", "ATLAS9 intensities of ExoCTK", "4000 K, 4.0 and 4250 K, 4.5", _is_atlas9, _atlas9_members)
 FERRE_TABLE = Format("ferre-fits", "FERRE spectra of laspec", "one of 5750 K, 4.5", _is_ferre_table, _ferre_members)
 POLLUX_TABLE = Format("pollux-fits", "POLLUX and AMBRE (VO service)", "", _is_pollux_table, _pollux_members)

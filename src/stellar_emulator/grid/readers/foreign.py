@@ -89,7 +89,8 @@ class Format:
 
     name: the word for ``--format``; source: code or grid that writes it; tried: the real file on which the reader was
     tried, empty if it was built from the documented form alone; recognises: whether a file is of this form, by its name
-    and first bytes; members: the spectra of one file.
+    and first bytes; members: the spectra of one file; beside: pattern of the names of files that hold no spectrum, but
+    what the others need.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Format:
     tried: str
     recognises: Callable[[Path, bytes], bool]
     members: Callable[[Path, LabelSource], Iterator[Member]]
+    beside: str = ""
 
 
 def head_of(path: Path) -> bytes:
