@@ -75,7 +75,8 @@ def _fill(options: Fit) -> None:
     scheduler = None if options.scheduler == "local" else options.scheduler
     with named_extras():
         done = fill(dataset, job, options.output, options.workers, scheduler)
-    print(f"{done.folder}: {done.rows:,} spectra in {done.chunks} files, {done.fitted} of them written now")
+    spectra, files = ("spectrum" if done.rows == 1 else "spectra"), ("file" if done.chunks == 1 else "files")
+    print(f"{done.folder}: {done.rows:,} {spectra} in {done.chunks:,} {files}, {done.fitted:,} written now")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:

@@ -37,7 +37,8 @@ CONNECTION_SECONDS = 60
 CHUNKS_PER_WORKER = 2
 """Chunks submitted in advance for each worker: enough that none waits for the command."""
 
-MANIFEST = "survey.json"
+MANIFEST = "_survey.json"
+"""What reads a folder of Parquet as one dataset passes over names that begin with an underscore."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +135,23 @@ def _claimed(folder: Path, dataset: Dataset, job: Job, model: str, flags: dict[i
     """Note what the folder holds, or refuse one that holds something else."""
     own = {"dataset": dataset.digest, "settings": job.digest, "model": model, "chunks": len(dataset.chunks)}
     noted = read_json(folder / MANIFEST)
-    if noted is not None:
-        for name, value in own.items():
-            if noted.get(name) != value:
-                raise InputError(
-                    f"{folder} holds a survey with {name} {str(noted.get(name))[:12]}, now asked for is "
-                    f"{str(value)[:12]}: use another folder"
-                )
-        return
     told = {**own, "version": VERSION, "job": asdict(job), "flags": {str(bit): text for bit, text in flags.items()}}
-    write_file(folder / MANIFEST, json.dumps(told, indent=1, default=str))
+    text = json.dumps(told, indent=1, default=str)
+    if noted is None:
+        write_file(folder / MANIFEST, text)
+        return
+    for name, value in own.items():
+        if noted.get(name) != value:
+            raise InputError(
+                f"{folder} holds a survey with {name} {str(noted.get(name))[:12]}, now asked for is "
+                f"{str(value)[:12]}{_differing(noted.get('job'), json.loads(text)['job'])}: use another folder"
+            )
+
+
+def _differing(noted: Any, asked: dict[str, Any]) -> str:
+    """The settings that are others now, for a message."""
+    names = [name for name, value in asked.items() if isinstance(noted, dict) and noted.get(name) != value]
+    return f" ({', '.join(names)} differ)" if names else ""
 
 
 def _write(path: Path, table: "pa.Table", job: Job, model: str) -> None:
