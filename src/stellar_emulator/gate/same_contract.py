@@ -4,7 +4,7 @@ from typing import Any
 
 from stellar_emulator.contract.contract import Contract
 
-TOLD = {"name", "description", "digest", "source", "gate", "expectations", "split", "embedded"}
+TOLD = {"name", "description", "digest", "source", "gate", "expectations", "expectations_digest", "split", "embedded"}
 """Fields that a decision doesn't rest on, or whose parts are compared one by one."""
 
 LARGER_IS_STRICTER = {
