@@ -27,6 +27,7 @@ SLOW = {
     "promotion/test_crash.py",
     "promotion/test_forged.py",
     "promotion/test_fresh_runs.py",
+    "promotion/test_lease.py",
     "promotion/test_promote.py",
     "promotion/test_store_dies.py",
     "promotion/test_team.py",
@@ -34,7 +35,10 @@ SLOW = {
     "registry/test_tracking_store.py",
     "saved/test_bundle.py",
     "serving/test_hostile.py",
+    "serving/test_malformed.py",
     "shipped/test_wheel.py",
+    "survey/test_fill.py",
+    "test_imports.py",
     "test_setup.py",
     "training/test_few_runs.py",
     "training/test_fit_network.py",
@@ -43,15 +47,14 @@ SLOW = {
     "training/test_weights.py",
     "tuning/test_search.py",
     "tuning/test_search_team.py",
-    "survey/test_fill.py",
     "tuning/test_targets.py",
     "validation/test_against_verb.py",
     "validation/test_corruptions.py",
     "validation/test_mistakes.py",
     "validation/test_quarantine.py",
 }
-"""Files that hold a test of more than two seconds, or many that take ten together: they train, synthesise, kill,
-install or attack."""
+"""Files that hold a test of more than two seconds, or many that take some seconds together: they train,
+synthesise, kill, install, attack or import in processes of their own."""
 
 FIRST = (
     "integration/test_notebooks.py",
