@@ -110,6 +110,10 @@ def test_other_spectra_or_a_second_command_are_refused(tmp_path: Path, capsys: p
     assert run(dataset(tmp_path / "stars.parquet", 2), output) == 0
     assert run(dataset(tmp_path / "others.parquet", 4), output) == 2
     assert "holds a survey with dataset" in capsys.readouterr().err
+    # As many chunks that begin elsewhere would leave stars out.
+    assert run(tmp_path / "others.parquet", tmp_path / "more", "--chunk", "2") == 0
+    assert run(tmp_path / "others.parquet", tmp_path / "more", "--chunk", "3") == 2
+    assert "holds a survey with dataset" in capsys.readouterr().err
     with locked(output):
         assert run(tmp_path / "stars.parquet", output) == 2
     assert "is being filled by another process" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.observed.readers.parquet_rows import count_rows
 
 PARQUET = ".parquet"
 SUFFIXES = (".csv", ".csv.gz", ".ecsv", ".ecsv.gz", ".vot", ".xml", ".vot.gz", ".fits", ".fits.gz", ".npz", ".txt")
@@ -32,7 +33,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The chunks of a survey in order, and a digest of the names, sizes and lengths of its files."""
+    """The chunks of a survey in order; digest: of its files' names and sizes, and of each chunk's beginning and end."""
 
     chunks: tuple[Chunk, ...]
     digest: str
@@ -56,13 +57,15 @@ def dataset_of(places: Sequence[Path], size: int) -> Dataset:
     others = [path for path in files if path.suffix != PARQUET]
     for path in files:
         if path.suffix == PARQUET:
-            rows = _rows_of(path)
+            rows = count_rows(path)
             chunks += [
                 Chunk(len(chunks) + i, (path,), first, min(first + size, rows))
                 for i, first in enumerate(range(0, rows, size))
             ]
     for first in range(0, len(others), FILES):
         chunks.append(Chunk(len(chunks), tuple(others[first : first + FILES])))
+    for chunk in chunks:
+        digest.update(f"{len(chunk.paths)} {chunk.first} {chunk.stop}\n".encode())
     return Dataset(tuple(chunks), digest.hexdigest())
 
 
@@ -77,13 +80,3 @@ def _files_in(place: Path) -> Iterator[Path]:
         hidden = any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
         if path.is_file() and not hidden and path.name.lower().endswith((PARQUET, *SUFFIXES)):
             yield path
-
-
-def _rows_of(path: Path) -> int:
-    import pyarrow
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} can't be read as Parquet: {' '.join(str(error).split())[:150]}") from error

@@ -6,6 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.fitting.warn import UNLIKELY
+
+LOW_SNR, FEW = 10.0, 0.5
+"""Signal-to-noise ratio of a pixel, and share of the model's axis, below which a row has a flag."""
+
+FILLED, CERTAIN = 0.03, 5.0
+"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled."""
 
 
 class Flag(IntFlag):
@@ -21,10 +28,12 @@ class Flag(IntFlag):
 
 MEANING = {
     Flag.NOT_FITTED: "the spectrum can't be used; the column warning says why",
-    Flag.POOR_FIT: "reduced chi-square above 1.5: errors too small, or no single normal star of the model's box",
-    Flag.FEW_PIXELS: "less than half of the model's axis was seen",
-    Flag.LOW_SNR: "signal-to-noise ratio by pixel below 10",
-    Flag.CA_II_FILLED: "the Ca II cores are shallower than the model's, by more than 5 errors and 3 % of the continuum",
+    Flag.POOR_FIT: f"reduced chi-square above {UNLIKELY:g}: errors too small, or no single normal star of the model's "
+    "box",
+    Flag.FEW_PIXELS: f"less than {FEW:.0%} of the model's axis was seen",
+    Flag.LOW_SNR: f"signal-to-noise ratio by pixel below {LOW_SNR:g}",
+    Flag.CA_II_FILLED: f"the Ca II cores are shallower than the model's, by more than {CERTAIN:g} errors and "
+    f"{FILLED:.0%} of the continuum",
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's nodes: atmospheres are extrapolated there",
 }
 

@@ -14,14 +14,10 @@ from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.estimate import Fitted
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
-from stellar_emulator.survey.flags import Flag, edge_of
+from stellar_emulator.survey.flags import CERTAIN, FEW, FILLED, LOW_SNR, Flag, edge_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LOW_SNR, FEW = 10.0, 0.5
-FILLED, CERTAIN = 0.03, 5.0
-"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled."""
 
 CALCIUM = "ca ii"
 

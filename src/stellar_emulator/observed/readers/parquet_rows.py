@@ -1,5 +1,7 @@
 """Some rows of a Parquet file of spectra, one row a spectrum, without the others of the file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,24 @@ from stellar_emulator.observed.raw import RawTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def count_rows(path: Path) -> int:
+    """Number of rows of a file. Raises `InputError` if it can't be read."""
+    import pyarrow.parquet as pq
+
+    with _readable(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} can't be read as Parquet: {' '.join(str(error).split())[:150]}") from error
 
 
 def read_rows(path: Path, first: int, stop: int) -> tuple[RawTable, "pa.Table"]:
@@ -23,12 +43,9 @@ def read_rows(path: Path, first: int, stop: int) -> tuple[RawTable, "pa.Table"]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            groups, starts = _groups(file, first, stop)
-            table = file.read_row_groups(groups).slice(first - starts, stop - first)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} can't be read as Parquet: {' '.join(str(error).split())[:150]}") from error
+    with _readable(path), pq.ParquetFile(path) as file:
+        groups, starts = _groups(file, first, stop)
+        table = file.read_row_groups(groups).slice(first - starts, stop - first)
     units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema if field.metadata}
     columns = {name: _array(table.column(name)) for name in table.column_names}
     told = {name: unit for name, unit in units.items() if unit}
