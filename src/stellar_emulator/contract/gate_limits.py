@@ -70,6 +70,12 @@ class FreshLimits(_Frozen):
         default=15.0, description="A judge's error of any label, over its largest on the gate set near it."
     )
     ratio: Positive = Field(default=1.5, description="RMSE of the judges at fresh labels over that on the gate set.")
+    place_room: float = Field(
+        default=0.1,
+        ge=0,
+        description="How far beyond `line_position` a line may lie, as a share of that range: so many labels lead to "
+        "rarer blends than the grid on which the range was set.",
+    )
     jump: Positive = Field(
         default=0.4, description="Break of the flux along a label, as a shift of it in units of its RMSE."
     )

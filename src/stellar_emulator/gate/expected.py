@@ -8,12 +8,14 @@ from stellar_emulator.validation import spectrum_measures
 
 Rows = NDArray[np.bool_]
 
-BEYOND = 0.1
-"""Of the range of a line's places: half a million labels lead to rarer blends than the grid that it was set on."""
 
+def broken(
+    contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.float32], place_room: float
+) -> dict[str, Rows]:
+    """Rows of flux (n, pixels) at labels (n, labels) that break an expectation, shape (n,), by what they break.
 
-def broken(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.float32]) -> dict[str, Rows]:
-    """Rows of flux (n, pixels) at labels (n, labels) that break an expectation, shape (n,), by what they break."""
+    place_room: share of a line's range by which its place may lie beyond it.
+    """
     finite = np.asarray(np.isfinite(flux).all(axis=1))
     found = {"pixels that are no number": ~finite}
     if not finite.all():
@@ -33,7 +35,7 @@ def broken(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.flo
         values = measured[spectrum_measures.position_of(position.line)]
         low = -np.inf if position.lower is None else position.lower
         high = np.inf if position.upper is None else position.upper
-        beyond = BEYOND * (high - low) if np.isfinite(high - low) else 0.0
+        beyond = place_room * (high - low) if np.isfinite(high - low) else 0.0
         meant = np.all([_between(contract, labels, *entry) for entry in position.where.items()] or [finite], axis=0)
         found[f"{position.line} in the wrong place"] = (
             finite & meant & ~((values >= low - beyond) & (values <= high + beyond))

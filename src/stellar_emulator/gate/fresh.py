@@ -149,7 +149,8 @@ def look_at(
     columns, judge = contract.columns(contract.accuracy_labels), turn % len(challenger.judges)
     with np.errstate(all="ignore"):
         offences = {
-            name: _counted(rows.astype(float), rows, labels) for name, rows in broken(contract, labels, flux).items()
+            name: _counted(rows.astype(float), rows, labels)
+            for name, rows in broken(contract, labels, flux, limits.fresh.place_room).items()
         }
         floor = UNSEEN * limits.flux_error.mae
         excess = known.resemblance.excess(contract, labels, flux, floor)

@@ -1,6 +1,6 @@
 """Presets: the hyperparameters of one training, read from a small file and checked like any other input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -95,6 +95,12 @@ class ValidatorSettings(_Frozen):
     initializer: Literal["random_normal", "glorot_uniform"]
     one_network_per_label: bool
     training: Training
+
+    def label_groups(self, labels: Sequence[str]) -> dict[str, list[int]]:
+        """Columns of the labels that each network infers, by the network's name."""
+        if not self.one_network_per_label:
+            return {"validator": list(range(len(labels)))}
+        return {f"validator_{name}": [column] for column, name in enumerate(labels)}
 
 
 class _Common(_Frozen):

@@ -30,10 +30,10 @@ def expected_times(contract: Contract, preset: AnyPreset, spectra: int, runs: in
     elif not lent:
         found |= _emulator(contract, preset, trained * (runs if preset.family == "exact" else spectra))
     validator = preset.validator
-    sizes = [validator.components, *validator.hidden, 1 if validator.one_network_per_label else len(contract.labels)]
-    heads = [f"validator_{name}" for name in contract.label_names] if validator.one_network_per_label else ["validator"]
-    each = _fit(sizes, validator.training, trained * spectra)
-    found |= {f"{head} seed {seed}": each for seed in validator.seeds for head in heads}
+    for seed in validator.seeds:
+        for name, columns in validator.label_groups(contract.label_names).items():
+            sizes = [validator.components, *validator.hidden, len(columns)]
+            found[f"{name} seed {seed}"] = _fit(sizes, validator.training, trained * spectra)
     return found | {
         "measuring": Expected(MEASURED * contract.split.test * spectra),
         "figures and registration": Expected(DRAWN),

@@ -59,7 +59,7 @@ def train_validator(
     targets = unit_labels(contract.labels, grid.labels)
     half, middle = (contract.upper - contract.lower) / 2.0, (contract.upper + contract.lower) / 2.0
     heads, fits = [], {}
-    for name, columns in _groups(contract, preset).items():
+    for name, columns in preset.label_groups(contract.label_names).items():
         model = layers.build_validator(inputs.shape[1], len(columns), preset)
         training, validation = (
             (inputs[split[part]], targets[split[part]][:, columns]) for part in ("train", "validation")
@@ -68,10 +68,3 @@ def train_validator(
         heads.append(scale_outputs(from_keras(model), half[columns], middle[columns]))
     kernel = basis.components.T / spread
     return TrainedValidator(ValidatorNetwork(linear_map(kernel, -basis.mean @ kernel), tuple(heads)), basis, fits)
-
-
-def _groups(contract: Contract, preset: ValidatorSettings) -> dict[str, list[int]]:
-    """Label columns of each network, by its name."""
-    if not preset.one_network_per_label:
-        return {"validator": list(range(len(contract.labels)))}
-    return {f"validator_{name}": [column] for column, name in enumerate(contract.label_names)}
