@@ -9,14 +9,16 @@ from stellar_emulator.observed.readers.parquet_rows import read_rows
 from stellar_emulator.survey.chunks import FILES, dataset_of
 
 
-def stars(path: Path, count: int = 7) -> Path:
+def stars(path: Path, count: int = 7, group: int = 3) -> Path:
     columns = {"source_id": list(range(count)), "flux": [[float(row), 1.0] for row in range(count)]}
-    pq.write_table(pa.table(columns), path, row_group_size=3)
+    pq.write_table(pa.table(columns), path, row_group_size=group)
     return path
 
 
-def test_chunks_cover_every_row_once(tmp_path: Path) -> None:
-    path = stars(tmp_path / "stars.parquet")
+@pytest.mark.parametrize(("group", "batch"), [(3, 512), (100, 512), (100, 2), (3, 1)])
+def test_chunks_cover_every_row_once(group: int, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stellar_emulator.observed.readers.parquet_rows.BATCH_ROWS", batch)
+    path = stars(tmp_path / "stars.parquet", group=group)
     made = dataset_of([path], 2)
     assert [(one.number, one.first, one.stop) for one in made.chunks] == [(0, 0, 2), (1, 2, 4), (2, 4, 6), (3, 6, 7)]
     read = [read_rows(path, one.first, one.stop) for one in made.chunks]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+BATCH_ROWS = 512
+"""Rows that are unpacked at once."""
+
+
 def count_rows(path: Path) -> int:
     """Number of rows of a file. Raises `InputError` if it can't be read."""
     import pyarrow.parquet as pq
@@ -45,12 +49,26 @@ def read_rows(path: Path, first: int, stop: int) -> tuple[RawTable, "pa.Table"]:
 
     with _readable(path), pq.ParquetFile(path) as file:
         groups, starts = _groups(file, first, stop)
-        table = file.read_row_groups(groups).slice(first - starts, stop - first)
+        table = _slice(file, groups, first - starts, stop - first)
     units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema if field.metadata}
     columns = {name: _array(table.column(name)) for name in table.column_names}
     told = {name: unit for name, unit in units.items() if unit}
     nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
     return RawTable(str(path), columns, told), table.drop_columns(nested)
+
+
+def _slice(file: Any, groups: list[int], skip: int, count: int) -> "pa.Table":
+    """Some rows of some row groups, which may be larger than memory: other rows are dropped as they are read."""
+    import pyarrow as pa
+
+    kept: list[pa.RecordBatch] = []
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
+        own = batch.slice(min(skip, batch.num_rows), count)
+        skip, count = max(0, skip - batch.num_rows), count - own.num_rows
+        kept += [own] if own.num_rows else []
+        if not count:
+            break
+    return pa.Table.from_batches(kept, file.schema_arrow)
 
 
 def _groups(file: Any, first: int, stop: int) -> tuple[list[int], int]:
