@@ -110,8 +110,8 @@ def accuracy_comparison(contract: Contract, rows: Sequence[Mapping[str, Any]]) -
         _bars(panel, label_of(contract, name), [row for row in rows if row["label"] == name])
     for panel in panels[len(names) :]:
         panel.remove()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     if compared:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
         figure.supxlabel(GRIDS_DIFFER, fontsize=10, x=0.01, horizontalalignment="left")
     return figure
 
