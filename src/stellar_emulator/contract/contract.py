@@ -77,15 +77,25 @@ class LimbDarkening(_Frozen):
 
 
 class Hull(_Frozen):
-    """The convex hull of a grid's nodes, and what becomes of labels beyond it, where emulators extrapolate."""
+    """The convex region in which a grid has runs, and what becomes of labels beyond it, where emulators extrapolate."""
 
     outside: Literal["refuse", "warn"] = Field(description="What becomes of labels farther outside than `distance`.")
     distance: float = Field(
         ge=0, description="Distance beyond the hull up to which labels are answered, in units of the labels' ranges."
     )
-    corners: tuple[tuple[float, ...], ...] = Field(
-        min_length=2, description="The run's own labels at the corners, in the order of `labels`."
+    labels: tuple[str, ...] | None = Field(
+        default=None,
+        description="Labels of the run that the corners are given in; absent: all. Where labels are drawn these are "
+        "two, such as `teff` and `logg`: the second is drawn between the hull's bounds at the first.",
     )
+    corners: tuple[tuple[float, ...], ...] = Field(
+        min_length=2, description="Those labels at the corners, in their order."
+    )
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the labels, which earlier versions did not have, where they are all."""
+        return {name: value for name, value in handler(self).items() if name != "labels" or value is not None}
 
 
 class Instrument(_Frozen):
@@ -220,7 +230,7 @@ class Contract(_Frozen):
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
-    hull: Hull | None = Field(default=None, description="Where the grid has nodes; absent: in the whole label box.")
+    hull: Hull | None = Field(default=None, description="Where the grid has runs; absent: in the whole label box.")
     sampling: Sampling = Field(description="How labels are drawn.")
     split: Split = Field(description="Which runs train, validate and test.")
     regions: Regions = Field(description="How figures of merit are broken down.")
@@ -250,8 +260,7 @@ class Contract(_Frozen):
         darkened = None if self.limb_darkening is None else self.limb_darkening.label
         if darkened is not None and darkened not in {label.name for label in self.run_labels}:
             raise ValueError(f"limb_darkening: {darkened} is no label of kind run of this contract")
-        if self.hull and any(len(corner) != len(self.run_labels) for corner in self.hull.corners):
-            raise ValueError(f"hull: give each corner {len(self.run_labels)} values, one for each label of kind run")
+        self._check_hull()
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")
@@ -266,6 +275,35 @@ class Contract(_Frozen):
         """Leave out fields that earlier versions did not have, if this contract does not use them."""
         recent = {"limb_darkening": None, "expectations_digest": "", "line_data": "published", "hull": None}
         return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
+
+    def _check_hull(self) -> None:
+        if self.hull is None:
+            return
+        own = [label.name for label in self.run_labels]
+        named = self.hull.labels if self.hull.labels is not None else tuple(own)
+        if not set(named) <= set(own) or list(named) != [name for name in own if name in named]:
+            raise ValueError(
+                f"hull.labels: give labels of kind run, each once and in their order ({', '.join(own)}), "
+                f"got {', '.join(named)}"
+            )
+        if any(len(corner) != len(named) for corner in self.hull.corners):
+            which = "label of kind run" if self.hull.labels is None else "of hull.labels"
+            raise ValueError(f"hull: give each corner {len(named)} values, one for each {which}")
+        if self.sampling.on_nodes or self.hull.labels is None:
+            return
+        if len(named) != 2:
+            raise ValueError(
+                f"hull.labels: labels are drawn within a hull of two of them, got {', '.join(named)}; give two, or "
+                "`sampling: {runs: nodes}` if runs lie on nodes"
+            )
+        bounds = [label for label in self.run_labels if label.name in named]
+        for place, label in enumerate(bounds):
+            values = [corner[place] for corner in self.hull.corners]
+            if min(values) != label.lower or max(values) != label.upper:
+                raise ValueError(
+                    f"hull.corners: {label.name} must reach from bound to bound ({label.lower:g} to {label.upper:g}) "
+                    f"where labels are drawn, got {min(values):g} to {max(values):g}"
+                )
 
     def _check_roles(self) -> None:
         for label in self.labels:

@@ -1,4 +1,4 @@
-"""Labels against the hull of a grid's nodes: beyond it models extrapolate, although the labels are within bounds."""
+"""Labels against the hull of a grid's runs: beyond it models extrapolate, although the labels are within bounds."""
 
 import warnings
 from functools import lru_cache
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 
 _ROUNDING = 1e-9
@@ -30,7 +31,7 @@ def hull_warning(contract: Contract, labels: NDArray[np.floating], first_row: in
     """The warning of `check_hull` as text, None without one. Raises `InputError` likewise."""
     message = beyond_hull(contract, labels, first_row)
     if message is not None and contract.hull is not None and contract.hull.outside == "refuse":
-        raise InputError(f"{message}: choose labels nearer to nodes, or train on a grid that has some there")
+        raise InputError(f"{message}: choose labels nearer to it, or train on a grid that has some there")
     return message
 
 
@@ -45,11 +46,12 @@ def beyond_hull(contract: Contract, labels: NDArray[np.floating], first_row: int
     row = int(np.argmax(distance))
     if not distance[row] > contract.hull.distance + _ROUNDING:
         return None
-    own = contract.columns(contract.run_labels)
+    own = contract.columns(hull_labels(contract))
     shown = ", ".join(f"{contract.label_names[column]} = {labels[row, column]:.10g}" for column in own)
     where = "" if first_row is None else f" in row {first_row + row}"
     return (
-        f"{shown}{where} lies {distance[row]:.2g} label ranges beyond the hull of the grid's nodes "
+        f"{shown}{where} lies {distance[row]:.2g} label ranges beyond the hull of the grid's "
+        f"{'nodes' if contract.sampling.on_nodes else 'runs'} "
         f"(contract {contract.name} allows {contract.hull.distance:g}): there, models extrapolate"
     )
 
@@ -58,11 +60,48 @@ def hull_distance(contract: Contract, labels: NDArray[np.floating]) -> NDArray[n
     """Distance beyond the farthest facet of the hull, in units of the labels' ranges, (n,); 0 or less inside."""
     if contract.hull is None:
         return np.zeros(len(labels))
-    lower, upper = (np.array([getattr(label, end) for label in contract.run_labels]) for end in ("lower", "upper"))
-    corners = tuple(tuple(((np.array(corner) - lower) / (upper - lower)).tolist()) for corner in contract.hull.corners)
-    facets = _facets(corners)
-    places = (labels[:, contract.columns(contract.run_labels)].astype(np.float64) - lower) / (upper - lower)
+    bounded = hull_labels(contract)
+    lower, upper = (np.array([getattr(label, end) for label in bounded]) for end in ("lower", "upper"))
+    places = (labels[:, contract.columns(bounded)].astype(np.float64) - lower) / (upper - lower)
+    facets = _facets(_scaled_corners(contract))
     return np.asarray((places @ facets[:, :-1].T + facets[:, -1]).max(axis=1))
+
+
+def hull_labels(contract: Contract) -> tuple[Label, ...]:
+    """Labels that the contract's hull bounds together, in their order; none without one."""
+    if contract.hull is None:
+        return ()
+    return tuple(
+        label for label in contract.run_labels if contract.hull.labels is None or label.name in contract.hull.labels
+    )
+
+
+def drawn_within(contract: Contract) -> tuple[Label, Label] | None:
+    """The two labels that are drawn within a hull, the second between its bounds at the first; None without one."""
+    if contract.hull is None or contract.hull.labels is None or contract.sampling.on_nodes:
+        return None
+    first, second = hull_labels(contract)
+    return first, second
+
+
+def hull_bounds(contract: Contract, first: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds of the second of two labels of a hull at values of the first, both (n,), in the second's unit."""
+    one, other = hull_labels(contract)
+    across, up, offset = _facets(_scaled_corners(contract)).T
+    line = -(np.multiply.outer((first - one.lower) / (one.upper - one.lower), across) + offset)
+    sloped = np.abs(up) > _ROUNDING
+    crossing = np.divide(line, up, out=np.zeros_like(line), where=sloped)
+    lowest = np.where(sloped & (up < 0), crossing, -np.inf).max(axis=1)
+    highest = np.where(sloped & (up > 0), crossing, np.inf).min(axis=1)
+    span = other.upper - other.lower
+    return other.lower + span * np.clip(lowest, 0.0, 1.0), other.lower + span * np.clip(highest, 0.0, 1.0)
+
+
+def _scaled_corners(contract: Contract) -> tuple[tuple[float, ...], ...]:
+    assert contract.hull is not None
+    bounded = hull_labels(contract)
+    lower, upper = (np.array([getattr(label, end) for label in bounded]) for end in ("lower", "upper"))
+    return tuple(tuple(((np.array(corner) - lower) / (upper - lower)).tolist()) for corner in contract.hull.corners)
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ A run's labels depend only on the seed and the run's number, so a longer grid ex
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,14 @@ from scipy.optimize import brentq
 from scipy.stats import qmc
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import drawn_within, hull_bounds
 from stellar_emulator.contract.label import Label
 
 DECIMALS = 4
 """Labels are drawn to this many decimals, so that text, float64 and hashes of them agree."""
+
+_STEPS = 4096
+"""Of a sum over a label's range."""
 
 
 def run_labels(contract: Contract, seed: int, first: int, count: int) -> NDArray[np.float64]:
@@ -22,9 +27,41 @@ def run_labels(contract: Contract, seed: int, first: int, count: int) -> NDArray
     sequence = qmc.Sobol(len(contract.run_labels), scramble=True, rng=np.random.default_rng(seed))
     if first:
         sequence.fast_forward(first)
-    unit = sobol_points(sequence, count)
-    columns = [warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)]
-    return np.asarray(np.round(np.stack(columns, axis=1), DECIMALS), dtype=np.float64)
+    labels = placed(contract, sobol_points(sequence, count))
+    return np.asarray(np.round(labels, DECIMALS), dtype=np.float64)
+
+
+def placed(contract: Contract, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Labels of runs from uniform numbers, both (n, run labels): along each label as `warped` has it.
+
+    Where labels are drawn within a hull of two of them, the second lies between the hull's bounds at the first.
+    """
+    labels = np.stack([warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
+    for second, lower, share in _hull_shares(contract, labels):
+        box = contract.run_labels[second]
+        labels[:, second] = lower + share * (labels[:, second] - box.lower)
+    return labels
+
+
+def unit_places(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where rows of run labels, (n, run labels), lie in the unit cube that draws fill evenly: inverse of `placed`."""
+    labels = labels.astype(np.float64)
+    for second, lower, share in _hull_shares(contract, labels):
+        box = contract.run_labels[second]
+        labels[:, second] = box.lower + (labels[:, second] - lower) / share
+    return np.stack([unwarped(label, labels[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
+
+
+def _hull_shares(
+    contract: Contract, labels: NDArray[np.float64]
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Column of the label that a hull bounds, its lower bound at each row, (n,), and the share of its range there."""
+    within = drawn_within(contract)
+    if within is not None:
+        first, second = (contract.run_labels.index(label) for label in within)
+        lower, upper = hull_bounds(contract, labels[:, first])
+        box = contract.run_labels[second]
+        yield second, lower, (upper - lower) / (box.upper - box.lower)
 
 
 def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], realisations: int) -> NDArray[np.float64]:
@@ -69,17 +106,34 @@ def unwarped(label: Label, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def weights(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each row relative to the uniform box, shape (rows,): uniform density over sampled density.
+    """Weight of each row relative to the uniform box, or hull in it, (rows,): uniform density over sampled density.
 
     Their mean over many draws is 1.
     """
     weight = np.ones(len(labels))
+    spread = labels.astype(np.float64)
+    own = contract.columns(contract.run_labels)
+    for second, lower, share in _hull_shares(contract, spread[:, own]):
+        box = contract.run_labels[second]
+        spread[:, own[second]] = box.lower + (spread[:, own[second]] - lower) / share
+        weight *= share / _mean_share(contract)
     for column, label in enumerate(contract.labels):
         rate = _rate(label)
         if rate != 0.0:
-            share = (labels[:, column] - label.lower) / (label.upper - label.lower)
+            share = (spread[:, column] - label.lower) / (label.upper - label.lower)
             weight *= -np.expm1(-rate) / rate * np.exp(rate * share)
     return weight
+
+
+def _mean_share(contract: Contract) -> float:
+    """Share of the two labels' box that their hull fills."""
+    within = drawn_within(contract)
+    assert within is not None
+    first = contract.run_labels.index(within[0])
+    rows = np.tile(contract.lower[contract.columns(contract.run_labels)], (_STEPS, 1))
+    box = contract.run_labels[first]
+    rows[:, first] = box.lower + (np.arange(_STEPS) + 0.5) / _STEPS * (box.upper - box.lower)
+    return float(np.mean([share for _, _, share in _hull_shares(contract, rows)]))
 
 
 def _rate(label: Label) -> float:

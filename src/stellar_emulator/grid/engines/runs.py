@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import drawn_within
 from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
 from stellar_emulator.grid import sampling, shards
 from stellar_emulator.grid.engines.base import Engine, RunFailedError, require_served, synthesised
@@ -256,11 +257,13 @@ def _opened_provenance(contract: Contract, seed: int, folder: Path, engine: Engi
 def _inputs(contract: Contract, seed: int, engine: Engine) -> dict[str, Any]:
     """All inputs that determine a run's spectrum besides its number: they must not change within a folder."""
     axis = require_served(engine, contract)
+    within = drawn_within(contract) and contract.hull
     return {
         "seed": seed,
         "run_labels": [
             label.model_dump(include={"name", "unit", "lower", "upper", "median"}) for label in contract.run_labels
         ],
+        **({"drawn_within": within.model_dump(mode="json", include={"labels", "corners"})} if within else {}),
         "intrinsic_axis": axis.model_dump(),
         "wavelength": {"unit": contract.wavelength.unit, "medium": contract.wavelength.medium},
         **engine.provenance(),
