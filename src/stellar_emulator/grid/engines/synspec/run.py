@@ -4,6 +4,7 @@ SYNSPEC (Hubeny & Lanz 2011, ascl:1109.022; 2017, arXiv:1706.01859) solves the t
 plane-parallel atmosphere. It talks through Fortran units: numbered files in its working folder.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -31,6 +32,34 @@ from stellar_emulator.system.cache import cache_folder, filled
 
 # -O3 was 2.7 times slower; -fno-automatic and -mcmodel=medium are what the code's own makefile needs.
 COMPILER_FLAGS = ("-O2", "-march=native", "-fno-automatic", "-mcmodel=medium", "-std=legacy", "-w")
+
+SOURCE_CHANGES = (
+    # PJ(40) is indexed up to 50: an optimised build then returns NaN flux.
+    ("DIMENSION PJ(40)", "DIMENSION PJ(80)"),
+    # Molecular lines were looked at from 20 A on either side of a block of wavelengths; beyond 3 A none changes the
+    # flux by 1e-5, and passing over them took a sixth of a cool star's time.
+    ("CUTOFF=CUTOF0*0.2\n", "CUTOFF=CUTOF0*0.03\n"),
+    # Places in the tables of Stark profiles were searched from the first entry on, for each wavelength and line: they
+    # are neighbours.
+    (
+        """               DO IWL=1,NWL-1
+                  IW0=IWL
+                  IF(AL.LE.WLHYD(ILINE,IWL+1)) GO TO 40
+               END DO
+   40          IW1=IW0+1
+""",
+        """               IW0=MAX(1,MIN(IW0,NWL-1))
+               DO WHILE(IW0.GT.1.AND.AL.LE.WLHYD(ILINE,IW0))
+                  IW0=IW0-1
+               END DO
+               DO WHILE(IW0.LT.NWL-1.AND.AL.GT.WLHYD(ILINE,IW0+1))
+                  IW0=IW0+1
+               END DO
+               IW1=IW0+1
+""",
+    ),
+)
+"""Parts of SYNSPEC's source and what replaces them before it is compiled."""
 
 SETTINGS = {
     "imode": 0,
@@ -121,7 +150,8 @@ def install(shortest: float, longest: float, lines: LineData = PUBLISHED) -> Ins
         If gfortran is missing, the compilation fails or a part can't be fetched.
     """
     source = parts.fetch(parts.SYNSPEC)
-    compiled = filled(cache_folder() / "synspec54", lambda made: _compile(source / "src", made))
+    changes = hashlib.sha256(repr((SOURCE_CHANGES, COMPILER_FLAGS)).encode()).hexdigest()[:12]
+    compiled = filled(cache_folder() / f"synspec54-{changes}", lambda made: _compile(source / "src", made))
 
     def convert(made: Path) -> None:
         made.mkdir()
@@ -147,8 +177,11 @@ def _compile(source: Path, build: Path) -> None:
         )
     shutil.copytree(source, build)
     code = (build / "synspec54.f").read_text(errors="replace")
-    # PJ(40) is indexed up to 50: an optimised build then returns NaN flux.
-    (build / "synspec54.f").write_text(code.replace("DIMENSION PJ(40)", "DIMENSION PJ(80)"))
+    for published, ours in SOURCE_CHANGES:
+        if published not in code:
+            raise SetupError(f"SYNSPEC's source lacks what is to be changed in it: {published.strip().splitlines()[0]}")
+        code = code.replace(published, ours)
+    (build / "synspec54.f").write_text(code)
     done = subprocess.run(
         ["gfortran", *COMPILER_FLAGS, "synspec54.f", "-o", "synspec54"],
         cwd=build,
