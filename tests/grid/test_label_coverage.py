@@ -21,7 +21,7 @@ def draws(contract: Contract, runs: int, seed: int = 1) -> tuple[np.ndarray, np.
 def test_a_grid_that_follows_the_contract_has_no_void(runs: int, seed: int) -> None:
     pairs = pair_coverage(GAIA, *draws(GAIA, runs, seed))
     assert len(pairs) == 15
-    assert describe_voids(pairs) == []
+    assert describe_voids(GAIA, pairs) == []
 
 
 def test_cells_count_every_spectrum_once() -> None:
@@ -39,7 +39,7 @@ def test_cells_count_every_spectrum_once() -> None:
 def test_a_hole_of_two_labels_is_found_where_it_is() -> None:
     labels, run_id = draws(GAIA, 1300)
     hole = (labels[:, 0] > 9000.0) & (labels[:, 1] < 2.7)
-    voids = describe_voids(pair_coverage(GAIA, labels[~hole], run_id[~hole]))
+    voids = describe_voids(GAIA, pair_coverage(GAIA, labels[~hole], run_id[~hole]))
     assert voids
     assert all(void.startswith("teff ") and " K with logg 2." in void and void.endswith(" dex") for void in voids)
     assert not any("logg 2.9" in void or "teff 3600" in void for void in voids)

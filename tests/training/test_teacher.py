@@ -69,13 +69,13 @@ def test_a_teacher_is_given_training_runs_alone(shown: Shown) -> None:
 
 
 def test_lessons_fill_the_box_evenly() -> None:
-    asked = spread_labels(INPUTS, 1000, SEED)
+    asked = spread_labels(SMALL, INPUTS, 1000, SEED)
     assert asked.shape == (1000, 4)
     assert np.abs(asked).max() <= 1.0
     counts = [np.histogram(column, bins=10, range=(-1, 1))[0] for column in asked.T]
     assert np.abs(np.array(counts) - 100).max() <= 10
-    np.testing.assert_array_equal(asked, spread_labels(INPUTS, 1000, SEED))
-    assert np.abs(asked - spread_labels(INPUTS, 1000, SEED + 1)).max() > 0.1
+    np.testing.assert_array_equal(asked, spread_labels(SMALL, INPUTS, 1000, SEED))
+    assert np.abs(asked - spread_labels(SMALL, INPUTS, 1000, SEED + 1)).max() > 0.1
 
 
 def test_networks_are_shown_the_runs_and_the_lessons(shown: Shown) -> None:

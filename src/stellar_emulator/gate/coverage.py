@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.regions import bin_name
 from stellar_emulator.gate.decision import Criterion
-from stellar_emulator.grid.sampling import unwarped, warped
+from stellar_emulator.grid.sampling import drawn_name, unit_places, warped
 
 LABELS = 3
 """Run labels by which cells are made, the first of the contract: Teff, logg and [M/H]."""
@@ -26,11 +25,11 @@ _SHOWN = 3
 class Coverage:
     """Cells of some labels.
 
-    labels: by which cells were made; edges: of each one's bins. empty: places of the cells without a run, (cells,
-    labels).
+    labels: names of those by which cells were made; edges: of each one's bins. empty: places of the cells without a
+    run, (cells, labels).
     """
 
-    labels: tuple[Label, ...]
+    labels: tuple[str, ...]
     edges: tuple[NDArray[np.float64], ...]
     empty: NDArray[np.intp]
 
@@ -43,7 +42,7 @@ class Coverage:
         """Each empty cell in words."""
         return [
             ", ".join(
-                bin_name(label.name, float(f"{edges[place]:.4g}"), float(f"{edges[place + 1]:.4g}"))
+                bin_name(label, float(f"{edges[place]:.4g}"), float(f"{edges[place + 1]:.4g}"))
                 for label, edges, place in zip(self.labels, self.edges, cell, strict=True)
             )
             for cell in self.empty
@@ -63,11 +62,11 @@ def coverage(contract: Contract, run_labels: NDArray[np.float64]) -> Coverage:
     counts = np.zeros([bins] * len(labels), dtype=int)
     np.add.at(counts, tuple(_places(contract, run_labels, [bins] * len(labels)).T), 1)
     edges = tuple(warped(label, np.linspace(0.0, 1.0, bins + 1)) for label in labels)
-    return Coverage(labels, edges, np.argwhere(counts == 0))
+    return Coverage(tuple(drawn_name(contract, label) for label in labels), edges, np.argwhere(counts == 0))
 
 
 def _places(contract: Contract, run_labels: NDArray[np.float64], bins: Sequence[int]) -> NDArray[np.intp]:
-    shares = [unwarped(label, run_labels[:, i]) for i, label in enumerate(contract.run_labels[:LABELS])]
+    shares = unit_places(contract, run_labels)[:, :LABELS].T
     columns = [np.minimum((share * count).astype(int), count - 1) for share, count in zip(shares, bins, strict=True)]
     return np.stack(columns, axis=1)
 
@@ -77,7 +76,7 @@ def coverage_criterion(found: Coverage) -> Criterion:
     names = found.names
     more = f" and {len(names) - _SHOWN} more, in the table coverage" if len(names) > _SHOWN else ""
     note = f"of {found.cells}: {'; '.join(names[:_SHOWN])}{more}" if names else f"of {found.cells}"
-    by = ", ".join(label.name for label in found.labels)
+    by = ", ".join(found.labels)
     return Criterion("evidence", f"cells of {by} without a gate run", len(names), None, True, False, note)
 
 

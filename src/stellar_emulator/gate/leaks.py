@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.grid.sampling import run_hash, unwarped
+from stellar_emulator.grid.sampling import run_hash, unit_places
 
 BY_CHANCE = 0.01
 """Pairs of runs, one of either set, that may lie nearer by chance than what counts as the same run."""
@@ -40,7 +40,7 @@ def near_runs(contract: Contract, gate: NDArray[np.float64], seen: NDArray[np.fl
     if not len(seen) or not len(gate):
         return np.empty(0, dtype=np.intp)
     distance = same_run_distance(len(gate), len(seen), gate.shape[1])
-    nearest, _ = cKDTree(_evenly(contract, seen)).query(_evenly(contract, gate))
+    nearest, _ = cKDTree(unit_places(contract, seen)).query(unit_places(contract, gate))
     return np.flatnonzero(nearest <= distance)
 
 
@@ -57,9 +57,3 @@ def rounded_hashes(contract: Contract, gate: NDArray[np.float64]) -> list[set[st
             for hashes, value in zip(found, run_hash(labels), strict=True):
                 hashes.add(value)
     return found
-
-
-def _evenly(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Run labels where the contract's draws are uniform, from 0 to 1."""
-    columns = [unwarped(label, labels[:, i]) for i, label in enumerate(contract.run_labels)]
-    return np.stack(columns, axis=1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.roles import Kind
-from stellar_emulator.grid.sampling import warped
+from stellar_emulator.grid.sampling import boxed, drawn_name, warped
 
 SPECTRA_PER_CELL = 12
 """Expected spectra in a cell: less than one grid in a hundred then has an empty cell by chance (exp(-12) each)."""
@@ -47,11 +47,13 @@ def pair_coverage(
 ) -> tuple[PairCoverage, ...]:
     """Count spectra by each pair of labels, for labels (rows, labels) and run_id (rows,).
 
-    Rows that are not finite or out of bounds in one of the two are in no cell. A pair of run labels has as many points
-    as there are runs, however many spectra each run has. Nodes do not fill cells evenly: with a label on nodes there is
-    one cell.
+    Where a hull bounds the draws, rows count where they would lie in the whole box. Rows that are not finite or out of
+    bounds in one of the two are in no cell. A pair of run labels has as many points as there are runs, however many
+    spectra each run has. Nodes do not fill cells evenly: with a label on nodes there is one cell.
     """
     runs = len(np.unique(run_id))
+    labels, own = labels.astype(np.float64), contract.columns(contract.run_labels)
+    labels[:, own], _ = boxed(contract, labels[:, own])
     pairs = []
     for (first, horizontal), (second, vertical) in combinations(enumerate(contract.labels), 2):
         points = runs if horizontal.kind is vertical.kind is Kind.RUN else len(labels)
@@ -65,17 +67,17 @@ def pair_coverage(
     return tuple(pairs)
 
 
-def describe_voids(pairs: tuple[PairCoverage, ...]) -> list[str]:
+def describe_voids(contract: Contract, pairs: tuple[PairCoverage, ...]) -> list[str]:
     """One line for each void: the two labels' ranges."""
     return [
-        f"{_range(pair.horizontal, pair.horizontal_edges, int(column))} with "
-        f"{_range(pair.vertical, pair.vertical_edges, int(row))}"
+        f"{_range(contract, pair.horizontal, pair.horizontal_edges, int(column))} with "
+        f"{_range(contract, pair.vertical, pair.vertical_edges, int(row))}"
         for pair in pairs
         for row, column in np.argwhere(pair.voids)
     ]
 
 
-def _range(label: Label, edges: NDArray[np.float64], cell: int) -> str:
+def _range(contract: Contract, label: Label, edges: NDArray[np.float64], cell: int) -> str:
     decimals = max(0, 2 - math.floor(math.log10(label.upper - label.lower)))
     low, high = (f"{edge:.{decimals}f}" for edge in edges[cell : cell + 2])
-    return f"{label.name} {low} to {high} {label.unit}".rstrip()
+    return f"{drawn_name(contract, label)} {low} to {high} {label.unit}".rstrip()

@@ -18,6 +18,9 @@ from stellar_emulator.contract.label import Label
 DECIMALS = 4
 """Labels are drawn to this many decimals, so that text, float64 and hashes of them agree."""
 
+_NARROWEST = 1e-6
+"""Share of a label's range that a hull leaves at its tip."""
+
 _STEPS = 4096
 """Of a sum over a label's range."""
 
@@ -36,20 +39,35 @@ def placed(contract: Contract, unit: NDArray[np.float64]) -> NDArray[np.float64]
 
     Where labels are drawn within a hull of two of them, the second lies between the hull's bounds at the first.
     """
-    labels = np.stack([warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
+    labels = [warped(label, unit[:, column]) for column, label in enumerate(contract.run_labels)]
+    return into_hull(contract, np.stack(labels, axis=1))
+
+
+def into_hull(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of run labels (n, run labels) of the whole box, moved into the hull of draws: inverse of `boxed`."""
+    labels = labels.copy()
     for second, lower, share in _hull_shares(contract, labels):
-        box = contract.run_labels[second]
-        labels[:, second] = lower + share * (labels[:, second] - box.lower)
+        labels[:, second] = lower + share * (labels[:, second] - contract.run_labels[second].lower)
     return labels
 
 
-def unit_places(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where rows of run labels, (n, run labels), lie in the unit cube that draws fill evenly: inverse of `placed`."""
-    labels = labels.astype(np.float64)
-    for second, lower, share in _hull_shares(contract, labels):
+def boxed(contract: Contract, labels: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows of run labels (n, run labels) as they would lie in the whole box, had no hull bounded the draws.
+
+    With them comes, (n,), by how much the uniform density over the hull exceeds that over the box there.
+    """
+    spread, denser = labels.astype(np.float64), np.ones(len(labels))
+    for second, lower, share in _hull_shares(contract, spread):
         box = contract.run_labels[second]
-        labels[:, second] = box.lower + (labels[:, second] - lower) / share
-    return np.stack([unwarped(label, labels[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
+        spread[:, second] = box.lower + (spread[:, second] - lower) / share
+        denser = share / _mean_share(contract)
+    return spread, denser
+
+
+def unit_places(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Where rows of run labels, (n, run labels), lie in the unit cube that draws fill evenly: inverse of `placed`."""
+    spread, _ = boxed(contract, labels)
+    return np.stack([unwarped(label, spread[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
 
 
 def _hull_shares(
@@ -61,7 +79,7 @@ def _hull_shares(
         first, second = (contract.run_labels.index(label) for label in within)
         lower, upper = hull_bounds(contract, labels[:, first])
         box = contract.run_labels[second]
-        yield second, lower, (upper - lower) / (box.upper - box.lower)
+        yield second, lower, np.maximum(upper - lower, _NARROWEST * (box.upper - box.lower)) / (box.upper - box.lower)
 
 
 def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], realisations: int) -> NDArray[np.float64]:
@@ -90,6 +108,27 @@ def sobol_points(sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
     return np.asarray(sequence.random(count))
 
 
+def even_places(contract: Contract, labels: tuple[Label, ...], sequence: qmc.Sobol, count: int) -> NDArray[np.float64]:
+    """The next points of a sequence as shares of the labels' ranges, (count, labels), none outside a hull of draws."""
+    points = sobol_points(sequence, count)
+    within = drawn_within(contract)
+    while within is not None:
+        first, second = (labels.index(label) for label in within)
+        lower, upper = hull_bounds(contract, within[0].lower + points[:, first] * (within[0].upper - within[0].lower))
+        value = within[1].lower + points[:, second] * (within[1].upper - within[1].lower)
+        points = points[(value >= lower) & (value <= upper)]
+        if len(points) >= count:
+            break
+        points = np.concatenate([points, sequence.random(count)])
+    return points[:count]
+
+
+def drawn_name(contract: Contract, label: Label) -> str:
+    """The label's name, for ranges of its draws; with a note where a hull bounds them, so that they are others."""
+    within = drawn_within(contract)
+    return f"{label.name} (as in the whole box)" if within is not None and label == within[1] else label.name
+
+
 def warped(label: Label, unit: NDArray[np.float64]) -> NDArray[np.float64]:
     """Map uniform numbers to label values whose density falls off exponentially, half of them below the median."""
     span = label.upper - label.lower
@@ -110,13 +149,8 @@ def weights(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float
 
     Their mean over many draws is 1.
     """
-    weight = np.ones(len(labels))
-    spread = labels.astype(np.float64)
-    own = contract.columns(contract.run_labels)
-    for second, lower, share in _hull_shares(contract, spread[:, own]):
-        box = contract.run_labels[second]
-        spread[:, own[second]] = box.lower + (spread[:, own[second]] - lower) / share
-        weight *= share / _mean_share(contract)
+    spread, own = labels.astype(np.float64), contract.columns(contract.run_labels)
+    spread[:, own], weight = boxed(contract, spread[:, own])
     for column, label in enumerate(contract.labels):
         rate = _rate(label)
         if rate != 0.0:

@@ -18,8 +18,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
 from tqdm import tqdm
 
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label import Label
-from stellar_emulator.grid.sampling import sobol_points
+from stellar_emulator.grid.sampling import even_places
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
 from stellar_emulator.system.files import new_file
@@ -53,7 +54,15 @@ class Lessons:
     seconds: float
 
 
-def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: SplitRows, count: int, seed: int) -> Lessons:
+def teach(
+    contract: Contract,
+    labels: Array,
+    inputs: tuple[Label, ...],
+    targets: Array,
+    split: SplitRows,
+    count: int,
+    seed: int,
+) -> Lessons:
     """Learn the training runs, then predict targets at ``count`` label vectors between them.
 
     labels: scaled to [-1, 1], shape (runs, labels), what they are in ``inputs``; targets: shape (runs, components).
@@ -62,7 +71,7 @@ def teach(labels: Array, inputs: tuple[Label, ...], targets: Array, split: Split
     teacher = Teacher(labels[split.train], inputs, targets[split.train], seed)
     seconds = time.monotonic() - began
     known = teacher(labels[split.validation])
-    asked = spread_labels(inputs, count, seed)
+    asked = spread_labels(contract, inputs, count, seed)
     return Lessons(asked, teacher(asked), float(np.mean((known - targets[split.validation]) ** 2)), seconds)
 
 
@@ -104,10 +113,10 @@ class Teacher:
         return made
 
 
-def spread_labels(inputs: tuple[Label, ...], count: int, seed: int) -> Array:
-    """Labels spread evenly over the box, scaled to [-1, 1], shape (count, labels)."""
+def spread_labels(contract: Contract, inputs: tuple[Label, ...], count: int, seed: int) -> Array:
+    """Labels spread evenly over the box, or the hull of draws in it, scaled to [-1, 1], shape (count, labels)."""
     sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
-    return np.asarray(2.0 * sobol_points(sequence, count) - 1.0, dtype=np.float32)
+    return np.asarray(2.0 * even_places(contract, inputs, sequence, count) - 1.0, dtype=np.float32)
 
 
 def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:

@@ -216,7 +216,9 @@ def _learned(
         space = basis_space(basis, coefficients, split, seed, weights)
         return learned_examples(grid, split, contract, space, preset.inputs)
     labels, count = unit_labels(contract.labels, grid.labels), teacher.draws * len(split.train)
-    lessons = kept_lessons(folder / LESSONS, lambda: teach(labels, contract.labels, coefficients, split, count, seed))
+    lessons = kept_lessons(
+        folder / LESSONS, lambda: teach(contract, labels, contract.labels, coefficients, split, count, seed)
+    )
     report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     labels, coefficients, split = _taught(labels, coefficients, split, lessons)
     given, coordinates = _given(labels, contract.labels, preset.inputs)
@@ -285,7 +287,7 @@ def exact_lessons(
     split: of the runs, by default the contract's.
     """
     labels, split = unit_labels(contract.run_labels, intrinsic.labels), split or intrinsic_split(contract, intrinsic)
-    return teach(labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
+    return teach(contract, labels, contract.run_labels, coefficients, split, teacher.draws * len(split.train), seed)
 
 
 def intrinsic_split(contract: Contract, intrinsic: IntrinsicGrid) -> SplitRows:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import drawn_within
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
+from stellar_emulator.validation.boxed import BEYOND, beyond, boxed_table
 from stellar_emulator.validation.grid_statistics import inside
 from stellar_emulator.validation.rules import (
     GRID,
@@ -103,17 +105,20 @@ def with_derived(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Add to the summaries what takes all of them to tell; blank what is asked of other spectra only."""
     limits = contract.expectations
     further: dict[str, Any] = {}
+    drawn = boxed_table(contract, table)
     for position in limits.line_position:
         column = spectrum_measures.position_of(position.line)
         further[column] = table[column].where(inside(table, position.where))
     further |= _residuals(table, contract)
     if limits.weights and len(table) >= limits.weights.spectra:
-        further[weights.RESIDUAL] = weights.weight_residuals(contract, table)
+        further[weights.RESIDUAL] = weights.weight_residuals(contract, drawn)
     elif limits.weights:
         further[weights.RESIDUAL] = np.nan
     if limits.twins:
-        further[twins.SPACING] = twins.run_spacing(contract, table)
+        further[twins.SPACING] = twins.run_spacing(contract, drawn)
         further[twins.ROW_DISTANCE] = twins.row_distance(contract, table)
+    if drawn_within(contract) is not None:
+        further[BEYOND] = beyond(contract, table)
     if limits.identity:
         further[LABEL_VECTOR] = table.groupby(contract.label_names, dropna=False).ngroup()
         further |= dict(run_consistency.run_columns(contract, table))

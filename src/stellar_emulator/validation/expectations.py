@@ -77,6 +77,9 @@ def own_expectations() -> dict[str, Any]:
     class ExpectRunsToKeepApart(ExpectColumnValuesToBeBetween):
         """Expect no run to be a copy of another with its labels moved a little."""
 
+    class ExpectLabelsToLieWithinHull(ExpectColumnValuesToBeBetween):
+        """Expect labels to lie in the region in which the contract draws them."""
+
     class ExpectSpectraToKeepApart(ExpectColumnValuesToBeBetween):
         """Expect no spectrum of a run to be a copy of another with its labels moved a little."""
 
@@ -232,6 +235,7 @@ def own_expectations() -> dict[str, Any]:
         ExpectWeightsToFollowLabels,
         ExpectWeightsToFitTheDensity,
         ExpectRunsToKeepApart,
+        ExpectLabelsToLieWithinHull,
         ExpectSpectraToKeepApart,
         ExpectLabelsToVary,
         ExpectNoHolesInLabels,

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.expectation_limits import RankCorrelation
+from stellar_emulator.contract.hull import drawn_within
 from stellar_emulator.contract.label import Label
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
+from stellar_emulator.validation.boxed import BEYOND
 from stellar_emulator.validation.expectations import own_expectations
 from stellar_emulator.validation.verdict import ROWS_NAMED, WAVELENGTH_AXIS, Fault, counted
 
@@ -148,6 +150,7 @@ def rules(contract: Contract, columns: Sequence[str]) -> tuple[Rule, ...]:
         *_of_physics(contract),
         *_of_identity(contract),
         *_of_twins(contract),
+        *_of_hull(contract),
     )
 
 
@@ -371,6 +374,24 @@ def _of_twins(contract: Contract) -> list[Rule]:
             "their ranges",
             min_value=limits.row_distance,
         ),
+    ]
+
+
+def _of_hull(contract: Contract) -> list[Rule]:
+    """Labels that are drawn within a hull of two of them."""
+    within = drawn_within(contract)
+    if within is None or contract.hull is None:
+        return []
+    names = " and ".join(label.name for label in within)
+    return [
+        _between(
+            "ExpectLabelsToLieWithinHull",
+            BEYOND,
+            names,
+            f"lie beyond the hull in which the contract draws them by more than {contract.hull.distance:g} label "
+            "ranges: give such spectra a contract of their own",
+            max_value=contract.hull.distance,
+        )
     ]
 
 

@@ -12,7 +12,8 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.expectation_limits import OfLine, depth_of
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.roles import Kind
-from stellar_emulator.grid.sampling import unwarped, warped
+from stellar_emulator.grid.sampling import drawn_name, unwarped, warped
+from stellar_emulator.validation.boxed import boxed_table
 from stellar_emulator.validation.grid_statistics import inside
 from stellar_emulator.validation.rules import WHOLE, Rule, range_of, restricted
 from stellar_emulator.validation.spectrum_measures import centroid_of, line_places
@@ -41,10 +42,11 @@ class Statistic:
 
 def statistics_of(table: pd.DataFrame, contract: Contract) -> tuple[Statistic, ...]:
     """All numbers of a table of summaries that the contract limits."""
+    drawn = boxed_table(contract, table)
     return (
         *_label_values(table, contract),
-        *_weights(table, contract),
-        *_holes(table, contract),
+        *_weights(drawn, contract),
+        *_holes(drawn, contract),
         *_lines(table, contract),
     )
 
@@ -141,7 +143,7 @@ def _holes(table: pd.DataFrame, contract: Contract) -> Iterator[Statistic]:
     for first, second in combinations(contract.labels, 2):
         alone = first.kind is second.kind is Kind.RUN
         draws = runs if alone else table
-        due, where = _largest_hole(first, second, draws) if len(table) >= limits.spectra else (np.nan, "")
+        due, where = _largest_hole(contract, first, second, draws) if len(table) >= limits.spectra else (np.nan, "")
         yield Statistic(
             f"hole of {first.name} and {second.name}",
             due,
@@ -153,7 +155,7 @@ def _holes(table: pd.DataFrame, contract: Contract) -> Iterator[Statistic]:
         )
 
 
-def _largest_hole(first: Label, second: Label, draws: pd.DataFrame) -> tuple[float, str]:
+def _largest_hole(contract: Contract, first: Label, second: Label, draws: pd.DataFrame) -> tuple[float, str]:
     """Draws due in the largest empty rectangle of two labels, and where it lies."""
     shares = [unwarped(label, draws[label.name].to_numpy()) for label in (first, second)]
     whole = np.isfinite(shares[0]) & np.isfinite(shares[1])
@@ -162,7 +164,7 @@ def _largest_hole(first: Label, second: Label, draws: pd.DataFrame) -> tuple[flo
     (top, bottom), (left, right) = largest_empty(counts == 0)
     area = (bottom - top) * (right - left) / HOLE_CELLS**2
     where = " with ".join(
-        f"{label.name} {low:.4g} to {high:.4g} {label.unit}".rstrip()
+        f"{drawn_name(contract, label)} {low:.4g} to {high:.4g} {label.unit}".rstrip()
         for label, (low, high) in (
             (first, warped(first, edges[[top, bottom]])),
             (second, warped(second, edges[[left, right]])),

@@ -59,7 +59,7 @@ def publish_validation(
 ) -> tuple[str, ...]:
     """Write verdict, violations, Data Docs and figures to ``output`` and log them; return the voids of the coverage."""
     pairs = pair_coverage(contract, grid.labels, grid.run_id)
-    voids = describe_voids(pairs)
+    voids = describe_voids(contract, pairs)
     drawn = {"coverage": figures.coverage(contract, grid.labels, pairs)}
     if validation.flux_range.minimum.size:
         spread = validation.flux_range
