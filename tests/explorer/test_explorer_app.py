@@ -104,7 +104,7 @@ def test_labels_beyond_the_hull_of_the_nodes_are_refused_or_drawn_with_a_warning
         for path in ("/spectrum", "/spectrum.csv"):
             answer = get(server, path)
             assert answer.status == 400
-            assert "label ranges beyond the hull of the grid's nodes" in answer.content["message"]
+            assert "label ranges beyond the hull of the grid's runs" in answer.content["message"]
         told = server.ask(b"", None, "GET", "/model").content["labels"]
         first = {label["name"]: label["start"] for label in told}
         answer = get(server, "/spectrum", first)
