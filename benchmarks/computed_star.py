@@ -27,6 +27,14 @@ SHORTEST, LONGEST = 8380.0, 8880.0
 
 CA_II = (8498.02, 8542.09, 8662.14)
 
+WING_SIGMA = 100.0
+"""Standard deviation in km/s of a profile's wings, where it has some."""
+
+WINGS = (0.05, 0.05)
+"""Share of the light in them before a spectrum is looked at, and its standard deviation."""
+
+MOST_WINGS = 0.3
+
 STEPS = {"teff": 60.0, "logg": 0.1, "m_h": 0.08, "vmicro": 0.15, "alpha_m": 0.08, "n_m": 0.15}
 """Of differences that make derivatives."""
 
@@ -89,12 +97,13 @@ class Nuisance:
     """What lies between a star and its spectrum: velocity and the instrument's standard deviation, both in km/s.
 
     scale: by which velocity the wavelength scale is off, as coefficients in km/s of Chebyshev's polynomials from the
-    first degree on: arcs leave some spectra stretched, or bent.
+    first degree on: arcs leave some spectra stretched, or bent. wings: share of the light in a wide Gaussian beside.
     """
 
     velocity: float
     sigma: float
     scale: tuple[float, ...] = ()
+    wings: float = 0.0
 
     def rest(self, wavelength: NDArray[np.float64]) -> NDArray[np.float64]:
         """Wavelengths at rest from observed ones, both in Angstrom, shape (pixels,)."""
@@ -107,17 +116,18 @@ def _place(wavelength: NDArray[np.float64]) -> NDArray[np.float64]:
     return (wavelength - 0.5 * (SHORTEST + LONGEST)) / (0.5 * (LONGEST - SHORTEST))
 
 
-def smoothed(intrinsic: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Intrinsic flux on `AXIS`, shape (..., bins), through a Gaussian of a standard deviation in km/s."""
+def smoothed(intrinsic: NDArray[np.float64], sigma: float, wings: float = 0.0) -> NDArray[np.float64]:
+    """Intrinsic flux on `AXIS`, shape (..., bins), through a Gaussian of a standard deviation in km/s, with wings."""
     bins = intrinsic.shape[-1]
     frequency = np.arange(bins // 2 + 1) / (bins * AXIS.velocity_step)
-    passed = np.exp(-2.0 * (np.pi * sigma * frequency) ** 2)
+    core, wide = (np.exp(-2.0 * (np.pi * width * frequency) ** 2) for width in (sigma, WING_SIGMA))
+    passed = (1.0 - wings) * core + wings * wide
     return np.asarray(np.fft.irfft(np.fft.rfft(intrinsic, axis=-1) * passed, bins, axis=-1))
 
 
 def seen(intrinsic: NDArray[np.float64], wavelength: NDArray[np.float64], nuisance: Nuisance) -> NDArray[np.float64]:
     """Normalised flux at observed wavelengths in Angstrom, (bins,) to (pixels,)."""
-    return np.interp(nuisance.rest(wavelength), AXIS.wavelength, smoothed(intrinsic, nuisance.sigma))
+    return np.interp(nuisance.rest(wavelength), AXIS.wavelength, smoothed(intrinsic, nuisance.sigma, nuisance.wings))
 
 
 @dataclass(frozen=True)
@@ -168,7 +178,8 @@ class Laying:
 
     degree: of the continuum's polynomial; ca_mask: half width in Angstrom left out round each Ca II line; noise_floor:
     error of the computed flux, added in quadrature to the observed one's; resolution: first guess; masked: ranges in
-    Angstrom at rest; scale_degree: of the wavelength scale's error; longest: Angstrom from which on it is too large.
+    Angstrom at rest; wings: whether the profile may have some; scale_degree: of the wavelength scale's error; longest:
+    Angstrom from which on it is too large.
     """
 
     degree: int = 4
@@ -177,6 +188,7 @@ class Laying:
     resolution: float = 10000.0
     masked: tuple[tuple[float, float], ...] = ()
     outlier: float = 0.08
+    wings: bool = False
     scale_degree: int = 0
     longest: float = LONGEST
 
@@ -224,14 +236,18 @@ class Laid:
         """Velocity and instrument that fit best."""
         first = first or self._first(intrinsic)
 
+        winged = [first.wings or WINGS[0]] if self.how.wings else []
+
         def residual(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            found = self.over(intrinsic, _nuisance(values))
-            return np.where(found.used, found.residual / self.spread(found), 0.0)
+            found = self.over(intrinsic, _nuisance(values, bool(winged)))
+            prior = [(values[-1] - WINGS[0]) / WINGS[1]] if winged else []
+            return np.append(np.where(found.used, found.residual / self.spread(found), 0.0), prior)
 
         degree = self.how.scale_degree
-        start = [first.velocity, first.sigma, *(first.scale or degree * (0.0,))]
-        found = least_squares(residual, start, diff_step=len(start) * [1e-3], x_scale=[5.0, 3.0, *degree * [5.0]])
-        return _nuisance(found.x)
+        start = [first.velocity, first.sigma, *(first.scale or degree * (0.0,)), *winged]
+        sizes = [5.0, 3.0, *degree * [5.0], *len(winged) * [0.05]]
+        found = least_squares(residual, start, diff_step=len(start) * [1e-3], x_scale=sizes)
+        return _nuisance(found.x, bool(winged))
 
     def _first(self, intrinsic: NDArray[np.float64]) -> Nuisance:
         sigma = SPEED_OF_LIGHT / self.how.resolution / 2.3548
@@ -246,9 +262,10 @@ class Laid:
         return float(np.mean(np.minimum(np.abs(left), 0.2)))
 
 
-def _nuisance(values: NDArray[np.float64]) -> Nuisance:
-    velocity, sigma, *scale = values.tolist()
-    return Nuisance(velocity, abs(sigma), tuple(scale))
+def _nuisance(values: NDArray[np.float64], winged: bool) -> Nuisance:
+    velocity, sigma, *others = values.tolist()
+    wings = float(np.clip(others.pop(), 0.0, MOST_WINGS)) if winged else 0.0
+    return Nuisance(velocity, abs(sigma), tuple(others), wings)
 
 
 def nearest(star: Star, computer: Computer, starts: Sequence[Mapping[str, float]], how: Laying) -> Mapping[str, float]:
@@ -298,7 +315,7 @@ def fitted(
             best = (cost, dict(labels), intrinsic, nuisance)
         if number == rounds:
             break
-        step, covariance = _step(laid, overlay, slopes, free, labels, priors)
+        step, covariance = _step(laid, overlay, intrinsic, slopes, free, labels, priors)
         moved = {
             name: _bounded(name, labels[name] + _damped(name, value)) for name, value in zip(free, step, strict=True)
         }
@@ -346,6 +363,7 @@ def _cost(
 def _step(
     laid: Laid,
     overlay: Overlay,
+    intrinsic: NDArray[np.float64],
     slopes: NDArray[np.float64],
     free: Sequence[str],
     labels: Mapping[str, float],
@@ -356,10 +374,18 @@ def _step(
     columns = [seen(slope, overlay.star.wavelength, nuisance) for slope in slopes]
     nuisances = [overlay.model * column for column in laid.basis.T]
     nuisances += nuisance_columns(overlay)
+    if laid.how.wings:
+        with_wings, without = (
+            seen(intrinsic, overlay.star.wavelength, replace(nuisance, wings=share)) for share in (1.0, 0.0)
+        )
+        nuisances.append(with_wings - without)
     weight = 1.0 / laid.spread(overlay)[used]
     design = np.stack([*columns, *nuisances], axis=1)[used] * weight[:, None]
     target = overlay.residual[used] * weight
     normal, right = design.T @ design, design.T @ target
+    if laid.how.wings:
+        normal[-1, -1] += 1.0 / WINGS[1] ** 2
+        right[-1] += (WINGS[0] - nuisance.wings) / WINGS[1] ** 2
     for place, name in enumerate(free):
         if name in priors:
             mean, error = priors[name]

@@ -96,7 +96,10 @@ def _fits(stars: Sequence[Star], way: Way) -> dict[str, Fitted]:
             continue
         fit = found[_key(star)]
         shown = ", ".join(f"{name} {value:.4g}" for name, value in fit.labels.items())
-        print(f"{way.name}: {star.name}: {shown}; rms {fit.overlay.rms():.4f}", flush=True)
+        print(
+            f"{way.name}: {star.name}: {shown}; rms {fit.overlay.rms():.4f}, wings {fit.overlay.nuisance.wings:.2f}",
+            flush=True,
+        )
     return found
 
 
@@ -118,6 +121,7 @@ def laying_of(star: Star) -> Laying:
         resolution=RESOLUTIONS.get(star.group, 8000.0),
         scale_degree=degree,
         longest=longest,
+        wings=True,
     )
 
 
@@ -150,13 +154,17 @@ def _by_star(stars: Sequence[Star], fits: dict[str, dict[str, Fitted]]) -> Table
                 cells += ["", "", ""]
                 continue
             cells.append(" / ".join(_shown(name, fit.labels[name]) for name in (*MEASURED, "alpha_m", "n_m", "vmicro")))
-            cells.append(f"{fit.overlay.rms():.4f}")
+            cells.append(f"{fit.overlay.rms():.4f}, {fit.overlay.nuisance.wings:.2f}")
             cells.append(f"{fit.overlay.at_ca(0.0, 0.4):+.3f}, {fit.overlay.at_ca(1.0, 1.5):+.3f}")
         rows.append(tuple(cells))
     heads = [
         head
         for name in fits
-        for head in (f"{name}: Teff / logg / [M/H] / [alpha/M] / [N/M] / vmicro", "rms", "Ca II: core, wing")
+        for head in (
+            f"{name}: Teff / logg / [M/H] / [alpha/M] / [N/M] / vmicro",
+            "rms, share in wings",
+            "Ca II: core, wing",
+        )
     ]
     return rows, ("star", "use", "literature", *heads)
 
