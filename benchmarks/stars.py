@@ -107,7 +107,8 @@ def fit_star(star: Star, way: Way) -> Fitted:
     """Fit one star, from the middle of its class and not from its literature labels."""
     how = laying_of(star)
     mask = CA_MASK * CA_II[1] / how.resolution if star.labels["m_h"] > MASKED_FROM else 0.0
-    how = replace(how, ca_mask=mask, noise_floor=0.005)
+    # Where Ca II is all that is known, the profile's wings and its own can't be told apart.
+    how = replace(how, ca_mask=mask, noise_floor=0.005, wings=mask > 0.0)
     fixed = {name: 0.0 for name in ("alpha_m", "n_m") if name not in way.free}
     start = nearest(star, way.computer, [{**start, **fixed} for start in _starts(star)], how)
     return fitted(star, way.computer, way.free, start, how, way.priors)
@@ -121,7 +122,6 @@ def laying_of(star: Star) -> Laying:
         resolution=RESOLUTIONS.get(star.group, 8000.0),
         scale_degree=degree,
         longest=longest,
-        wings=True,
     )
 
 

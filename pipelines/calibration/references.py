@@ -75,7 +75,7 @@ def _star_reference(star: Star) -> Reference:
 
 def _cluster_reference(star: Star) -> Reference:
     """A giant of a cluster: [M/H] is known, Teff comes from its own spectrum, gravity from the giant branch there."""
-    how = replace(laying_of(star), ca_mask=1.5, noise_floor=0.01, wings=False)
+    how = replace(laying_of(star), ca_mask=1.5, noise_floor=0.01)
     start = {"teff": 4250.0, "logg": 1.7, "m_h": star.labels["m_h"], "vmicro": 1.5, "alpha_m": 0.0, "n_m": 0.2}
     priors = {"vmicro": (1.5, 0.2), "n_m": (CO_LOCKED, 0.15), "logg": (1.8, 0.5)}
     labels = fitted(star, Computer(calibrated()), ("teff", "logg", "vmicro", "n_m"), start, how, priors).labels

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import QuadMesh
 from scipy.stats import qmc
 from synthetic import TINY, synthetic_rows, write_rows
 
+from stellar_emulator import figures
 from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.contract.hull import hull_bounds, hull_distance
 from stellar_emulator.errors import InputError
@@ -159,3 +161,18 @@ def test_spectra_beyond_the_hull_break_the_contract(tmp_path: Path) -> None:
     found = broken.violations[broken.violations["expectation"] == "ExpectLabelsToLieWithinHull"]
     assert found["row"].tolist() == [8, 9, 10, 11]
     assert found["message"].str.contains("teff and m_h lie beyond the hull in which the contract draws them").all()
+
+
+def test_the_figure_of_coverage_draws_cells_where_they_lie() -> None:
+    labels, run_id = drawn()
+    figure = figures.coverage(STARS, labels, pair_coverage(STARS, labels, run_id))
+    (panel,) = [
+        one for one in figure.axes if one.collections and one.get_ylim() == (0.0, 5.2) and one.get_xlim()[0] == 3500.0
+    ]
+    (mesh,) = [one for one in panel.collections if isinstance(one, QuadMesh)]
+    corners = np.asarray(mesh.get_coordinates()).reshape(-1, 2)
+    rows = np.zeros((len(corners), len(STARS.labels)))
+    rows[:, :2] = corners
+    assert hull_distance(STARS, rows).max() < 1e-6
+    assert corners[:, 1].min() == 0.0
+    assert any("depend on" in text.get_text() for text in figure.texts)

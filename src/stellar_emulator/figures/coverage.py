@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import drawn_within, hull_bounds
 from stellar_emulator.figures.style import (
     BLUE,
     COMPUTED,
@@ -76,7 +77,7 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
         if pair.counts.size == 1:
             _points(panels[row, column], pair, labels[:, [column, row]])
         else:
-            _cells(panels[row, column], pair)
+            _cells(panels[row, column], contract, pair)
         panels[row, column].tick_params(labelleft=column == 0)
     if count > 1:
         title = "Spectra in a cell, in units of those due by the contract's sampling"
@@ -86,20 +87,27 @@ def coverage(contract: Contract, labels: NDArray[np.floating], pairs: Sequence[P
         figure.colorbar(shades, cax=scale, orientation="horizontal", label=title)
         void = Patch(label=f"Void: none, where {SPECTRA_PER_CELL} or more are due", **VOID)
         figure.legend(handles=[void], loc="upper left", bbox_to_anchor=(0.51, 0.83))
+        if (within := drawn_within(contract)) is not None:
+            first, second = (f"${label.symbol}$" for label in within)
+            told = f"Bounds of {second} depend on {first}; beside other labels, its cells are those of the whole box."
+            figure.text(0.52, 0.785, told, fontsize="small")
     figure.align_labels()
     return figure
 
 
-def _cells(panel: "Axes", pair: PairCoverage) -> None:
-    from matplotlib.patches import Rectangle
+def _cells(panel: "Axes", contract: Contract, pair: PairCoverage) -> None:
+    from matplotlib.patches import Polygon
 
     due = max(1, int(pair.counts.sum())) / pair.counts.size
     share = np.ma.masked_equal(pair.counts, 0) / due
-    panel.pcolormesh(pair.horizontal_edges, pair.vertical_edges, share, vmin=0.0, vmax=MOST_SHADED, cmap=densities())
+    x, y = np.meshgrid(pair.horizontal_edges, pair.vertical_edges)
+    if drawn_within(contract) == (pair.horizontal, pair.vertical):
+        lower, upper = hull_bounds(contract, pair.horizontal_edges)
+        y = lower + (upper - lower) * (y - pair.vertical.lower) / (pair.vertical.upper - pair.vertical.lower)
+    panel.pcolormesh(x, y, share, vmin=0.0, vmax=MOST_SHADED, cmap=densities())
     for row, column in np.argwhere(pair.voids):
-        left, right = pair.horizontal_edges[column : column + 2]
-        low, high = pair.vertical_edges[row : row + 2]
-        panel.add_patch(Rectangle((left, low), right - left, high - low, **VOID))
+        corners = [(row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column)]
+        panel.add_patch(Polygon([(x[corner], y[corner]) for corner in corners], **VOID))
     _frame(panel, pair)
 
 
