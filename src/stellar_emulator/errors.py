@@ -14,9 +14,13 @@ class RefusedError(StellarEmulatorError):
 
 
 class InputError(StellarEmulatorError):
-    """An argument, a file or a label can't be used as given (exit code 2)."""
+    """An argument, a file or a label can't be used as given (exit code 2).
+
+    about: name of the one spectrum that can't be used, empty if it is not about one.
+    """
 
     exit_code = 2
+    about = ""
 
 
 class SetupError(StellarEmulatorError):

@@ -128,6 +128,12 @@ def test_cells_that_are_no_numbers_are_named(suffix: str, tmp_path: Path) -> Non
     assert "teff = '" in refusal(write(path, labels(3), teff=text))
 
 
+def test_names_of_columns_that_are_no_utf_8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stars.csv"
+    path.write_bytes("teff,métallicité\n5000,0\n".encode("latin-1"))
+    assert "the names of the columns, is no UTF-8: save it as UTF-8" in refusal(path)
+
+
 @pytest.mark.parametrize(
     ("cells", "said"),
     [

@@ -6,11 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import product
 from pathlib import Path
 from tempfile import gettempdir
-from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any
 from urllib.parse import unquote, urlencode
 
 import numpy as np
@@ -19,15 +17,13 @@ from astropy.io import fits
 from synthetic import GAIA
 from tiny_models import Answer, Server, served_app
 
-from stars import ARCHIVE, SUN, pair_of
-from stellar_emulator.contract.contract import Hull
+from stars import ARCHIVE, SUN, pair_of, with_hull
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.explorer.app import MAXIMUM_BYTES, PAGE, explorer_app
 from stellar_emulator.explorer.lines import METALS, named_lines
 from stellar_emulator.explorer.token import Tokened
 from stellar_emulator.fitting.estimate import infer
 from stellar_emulator.fitting.preparation import Treatment
-from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.observed.interpret import Stated, spectra_of
 from stellar_emulator.observed.readers.formats import read_tables
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -89,22 +85,13 @@ def test_labels_are_given_each_once_and_all(server: Server) -> None:
     assert "label teff is missing" in get(server, "/spectrum", {}).content["message"]
 
 
-def with_hull(outside: Literal["refuse", "warn"]) -> Any:
-    """The page of a pair whose grid has nodes among warm stars alone."""
-    pair = pair_of()
-    ends = [(0.1 * label.lower + 0.9 * label.upper, label.upper) for label in GAIA.run_labels]
-    hull = Hull(outside=outside, distance=0.05, corners=tuple(product(*ends)))
-    contract = pair.emulator.contract.model_copy(update={"hull": hull})
-    emulator = SimpleNamespace(contract=contract, flux=pair.emulator.flux, version="one", digest="0")
-    return explorer_app(cast(Emulator, emulator), pair.validator)
-
-
 def test_labels_beyond_the_hull_of_the_nodes_are_refused_or_drawn_with_a_warning() -> None:
     with served_app(with_hull("refuse")) as server:
         for path in ("/spectrum", "/spectrum.csv"):
             answer = get(server, path)
             assert answer.status == 400
             assert "label ranges beyond the hull of the grid's runs" in answer.content["message"]
+            assert "row" not in answer.content["message"]
         told = server.ask(b"", None, "GET", "/model").content["labels"]
         first = {label["name"]: label["start"] for label in told}
         answer = get(server, "/spectrum", first)

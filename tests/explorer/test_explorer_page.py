@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from synthetic import GAIA
 from tiny_models import served_app
 
-from stars import SUN, pair_of
+from stars import SUN, pair_of, with_hull
 from stellar_emulator.explorer.app import explorer_app
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -213,3 +213,24 @@ def test_rubbish_is_refused_on_the_page_in_one_line(seen: Seen, tmp_path: Path) 
     # Chromium's own note of an answer with status 400: the page's code has no error.
     assert [error for error in seen.errors if "400 (Bad Request)" not in error] == []
     seen.errors.clear()
+
+
+def test_labels_beyond_the_hull_have_no_curve_but_a_message(browser: Browser) -> None:
+    with served_app(with_hull("refuse")) as server:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(f"http://127.0.0.1:{server.port}/")
+        inside = page.locator("#teff-number").input_value()
+        inferred = page.locator("#labels tbody td:nth-child(3)").first
+        expect(inferred).not_to_be_empty(timeout=PATIENCE)
+        where = page.locator("h2", has_text="Labels").bounding_box()
+        set_number(page, "teff", "4000")
+        expect(page.get_by_role("status").first).to_contain_text(
+            "beyond the hull of the grid's nodes", timeout=PATIENCE
+        )
+        expect(inferred).to_be_empty()
+        expect(page.get_by_role("button", name="Pin spectrum")).to_be_disabled()
+        assert page.locator("h2", has_text="Labels").bounding_box() == where
+        set_number(page, "teff", inside)
+        expect(inferred).not_to_be_empty(timeout=PATIENCE)
+        expect(page.get_by_role("button", name="Pin spectrum")).to_be_enabled()
+        page.close()

@@ -77,6 +77,7 @@ def test_one_bad_spectrum_spoils_no_other(seen: Path, command: Command) -> None:
     assert np.isfinite(float(table["teff"][1]))
     assert np.ma.is_masked(table["teff"][0]) or not np.isfinite(float(table["teff"][0]))
     assert "at least 50" in table["warning"][0]
+    assert all(table["name"])
 
 
 @pytest.mark.parametrize(

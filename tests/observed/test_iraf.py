@@ -44,6 +44,13 @@ def write(path: Path, image: np.ndarray, cards: Mapping[str, object]) -> Path:
     return path
 
 
+def test_shifts_that_dopcor_noted_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fits", spectrum(LINEAR), {**EQUISPEC, "DOPCOR01": "  -22.79 all"})
+    (found,) = read(path, medium="air")
+    assert "the wavelengths were shifted before, by IRAF's dopcor: DOPCOR01 = -22.79 all" in found.notes
+    assert "frame not stated" in found.reading
+
+
 def with_wat2(specs: list[str]) -> dict[str, object]:
     """Cards of a multispec image; what WAT2 says is cut into cards of 68 characters wherever that falls."""
     text = "wtype=multispec " + " ".join(f'spec{number + 1} = "{spec}"' for number, spec in enumerate(specs))

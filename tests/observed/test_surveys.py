@@ -51,6 +51,8 @@ def test_files_of_one_and_of_several_visits_hold_the_same_combination(tmp_path: 
     assert not one.notes or "passed over" not in one.notes[0]
     (visit,) = read(tmp_path / "two.fits", "row=3")
     assert "exposure visit 2" in visit.reading
+    assert [one.name.rpartition("[")[2] for one in read(tmp_path / "two.fits", "exposure=all")] == ["2]", "3]"]
+    assert len(read(tmp_path / "one.fits", "exposure=all")) == 1
 
 
 def test_apogee_s_fatal_bits_spoil_a_pixel_and_others_do_not(tmp_path: Path) -> None:
@@ -88,6 +90,8 @@ def test_exposures_are_read_when_they_are_meant(tmp_path: Path) -> None:
     assert "2 other spectra" in combined.notes[0]
     (exposure,) = read(tmp_path / "a.fits", "exposure=840")
     assert len(exposure.orders) == 2
+    assert exposure.name == f"{tmp_path / 'a.fits'}[exposure 840]"
+    assert [one.name for one in read(tmp_path / "a.fits", "exposure=all")] == [exposure.name]
     (arm,) = read(tmp_path / "a.fits", "COADD_R")
     assert arm.wavelength[0] > 8600.0
     for select, message in (
@@ -98,6 +102,21 @@ def test_exposures_are_read_when_they_are_meant(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             read(tmp_path / "a.fits", select)
+
+
+def test_cameras_of_one_exposure_of_sdss_are_pieces_of_one_spectrum(tmp_path: Path) -> None:
+    survey_files.sdss_spec(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits") as file:
+        file[3].name = "B1-00007-00005-00006"
+        red = fits.BinTableHDU(file[3].data.copy(), file[3].header.copy(), name="R1-00007-00005-00006")
+        red.data["loglam"] += np.log10(1.05)
+        other = fits.BinTableHDU(file[3].data.copy(), file[3].header.copy(), name="B1-00008-00005-00006")
+        fits.HDUList([*file, red, other]).writeto(tmp_path / "b.fits")
+    (combined,) = read(tmp_path / "b.fits")
+    assert not combined.ends
+    first, second = read(tmp_path / "b.fits", "exposure=all")
+    assert (len(first.orders), len(second.orders)) == (2, 1)
+    assert first.name.endswith("[exposure 00007]")
 
 
 def test_galah_s_normalised_spectrum_has_an_axis_of_its_own(tmp_path: Path) -> None:

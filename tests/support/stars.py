@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy.stats import qmc
@@ -11,9 +14,10 @@ from synthetic import GAIA, ROOT
 
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
-from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.contract.contract import Contract, Hull, read_contract
 from stellar_emulator.contract.medium import converted
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
+from stellar_emulator.explorer.app import explorer_app
 from stellar_emulator.fitting.estimate import Pair
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.networks.dense import DenseChain, DenseLayer, linear_map, scale_inputs
@@ -150,3 +154,13 @@ def archive_spectrum(
     for part in (slice(missing), slice(len(pixels) - missing, None)):
         flux[part], error[part] = np.nan, np.nan
     return ArchiveSpectrum(np.round(pixels / 10.0, 2), flux, error)
+
+
+def with_hull(outside: Literal["refuse", "warn"]) -> Any:
+    """The page of a pair whose grid has nodes among warm stars alone."""
+    pair = pair_of()
+    ends = [(0.1 * label.lower + 0.9 * label.upper, label.upper) for label in GAIA.run_labels]
+    hull = Hull(outside=outside, distance=0.05, corners=tuple(product(*ends)))
+    contract = pair.emulator.contract.model_copy(update={"hull": hull})
+    emulator = SimpleNamespace(contract=contract, flux=pair.emulator.flux, version="one", digest="0")
+    return explorer_app(cast(Emulator, emulator), pair.validator)

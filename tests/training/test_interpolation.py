@@ -1,12 +1,16 @@
 """Interpolation between few runs: exact at nodes, better than without weights, and steady where nodes are poor."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.interpolate import RBFInterpolator
 from synthetic import TINY
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.networks.coordinates import own_coordinates, scaled
 from stellar_emulator.networks.dense import DenseChain
+from stellar_emulator.networks.radial import RadialFunctions
 from stellar_emulator.training import interpolation
 from stellar_emulator.training.interpolation import interpolate
 
@@ -47,6 +51,35 @@ def test_weights_make_fewer_errors_than_none() -> None:
     error, without = (float(np.abs(found - steep(asked)).mean()) for found in (answers(made.chain, asked), plain))
     assert error < 0.8 * without
     assert 0.1 * error < np.sqrt(made.error) < 10.0 * error  # what is reported is of that size
+
+
+def cones(nodes: np.ndarray) -> np.ndarray:
+    """Targets with a kink, which no other form of a label straightens, (n, 2)."""
+    away = np.sqrt(np.square(nodes - np.array([0.1, -0.2])).sum(axis=1))
+    return np.stack([away, np.abs(nodes[:, 0] + 0.1)], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("targets", "coordinates"), [(steep, 4), (cones, 2)])
+def test_nodes_left_out_choose_between_labels_and_physical_coordinates(
+    targets: Callable[[np.ndarray], np.ndarray], coordinates: int
+) -> None:
+    nodes = square(6)
+    made = interpolate(nodes, INPUTS, targets(nodes), 1)
+    assert len(made.chain.coordinates) == coordinates
+    asked = np.random.default_rng(4).uniform(-0.8, 0.4, (200, 2)).astype(np.float32)
+    plain = RBFInterpolator(nodes.astype(float), targets(nodes), kernel="cubic")(asked.astype(float))
+    assert np.abs(answers(made.chain, asked) - targets(asked)).mean() < np.abs(plain - targets(asked)).mean()
+
+
+def test_the_search_begins_at_functions_of_labels_that_weigh_alike() -> None:
+    nodes = square(5)
+    places = scaled(own_coordinates(INPUTS), INPUTS, LOWER + (nodes + 1.0) / 2.0 * (UPPER - LOWER))
+    asked = np.random.default_rng(5).uniform(-1.0, 0.0, (20, 2))
+    coefficients = interpolation._System(places).solved(cones(nodes).astype(float), interpolation.LEAST_NOISE)
+    functions = RadialFunctions(np.ones(2, np.float32), np.zeros(2, np.float32), places.astype(np.float32))
+    found = functions(asked) @ coefficients[:-1] + coefficients[-1]
+    expected = RBFInterpolator(nodes.astype(float), cones(nodes), kernel="cubic")(asked)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

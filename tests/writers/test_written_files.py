@@ -18,6 +18,7 @@ from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.writers.batch import Generated
 from stellar_emulator.writers.file import check_output, write_spectra
 from stellar_emulator.writers.fits_header import card
+from stellar_emulator.writers.label_table_file import write_table
 
 ARCHIVE = read_contract(ROOT / "data_contracts" / "gaia_dr3_rvs.yaml")
 DIGEST = "0123456789abcdef" * 4
@@ -128,6 +129,23 @@ def test_a_file_appears_whole_or_not_at_all(suffix: str, tmp_path: Path) -> None
         write_spectra(path, Generated(TINY, "v", DIGEST, 4, broken()))
     assert path.read_text() == "the one before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "shown"),
+    [(".csv", "st\u00e9rne"), (".ecsv", "st\u00e9rne"), (".parquet", "st\u00e9rne"), (".fits", r"st\xe9rne")],
+)
+@pytest.mark.filterwarnings("ignore:No table..len..:astropy.utils.exceptions.AstropyUserWarning")
+@pytest.mark.parametrize("name", ["st\u00e9rne", "st\udcc3\udca9rne"], ids=["text", "bytes in the C locale"])
+def test_names_of_any_letters_are_written_whatever_the_locale(
+    name: str, suffix: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+    monkeypatch.setattr("locale.getencoding", lambda: "ascii", raising=False)
+    path = tmp_path / f"table{suffix}"
+    write_table(path, {"name": [name, "b"], "teff": [1.0, 2.0]}, {"teff": "K"}, {})
+    read = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".parquet": "parquet"}[suffix]
+    assert list(Table.read(path, format=read)["name"]) == [shown, "b"]
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def _of_file(path: Path, contract: Contract, stated: Stated, choice: Choice) -> 
     try:
         yield from spectra_in(read_tables(path, choice), contract.wavelength, stated)
     except InputError as error:
+        error.about = str(path)
         yield error
 
 
@@ -125,7 +126,7 @@ def answered(
         answers = iter(answer([one for one in part if not isinstance(one, InputError)]))
         for one in part:
             found = one if isinstance(one, InputError) else next(answers)
-            name = "" if isinstance(one, InputError) else one.name
+            name = one.about if isinstance(one, InputError) else one.name
             if isinstance(found, InputError):
                 refused.append(found)
                 rows.append(Row[T](name, None, (str(found),)))

@@ -375,7 +375,8 @@ class Observations(Settings):
     select: str | None = option(
         "default",
         values.or_none("default", values.words),
-        "spectrum of a file: 'default', or its hdu=, row=, exposure= or aperture=, such as 'hdu=COADD_R' or 'row=2'",
+        "spectrum of a file: 'default', or its hdu=, row=, exposure= or aperture=, such as 'hdu=COADD_R' or 'row=2'; "
+        "'exposure=all' takes each",
     )
     form: str | None = option(
         "content", values.or_none("content", values.words), "what a FITS file is: its 'content' tells, or a form's name"

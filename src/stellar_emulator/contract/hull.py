@@ -27,8 +27,9 @@ def check_hull(contract: Contract, labels: NDArray[np.floating], first_row: int 
         warnings.warn(message, stacklevel=3)
 
 
-def hull_warning(contract: Contract, labels: NDArray[np.floating], first_row: int = 0) -> str | None:
-    """The warning of `check_hull` as text, None without one. Raises `InputError` likewise."""
+def hull_warning(contract: Contract, labels: NDArray[np.floating], first_row: int | None = 0) -> str | None:
+    """The warning of `check_hull` as text, None without one; first_row: None for labels that are no row. Raises
+    `InputError` likewise."""
     message = beyond_hull(contract, labels, first_row)
     if message is not None and contract.hull is not None and contract.hull.outside == "refuse":
         raise InputError(f"{message}: choose labels nearer to it, or train on a grid that has some there")

@@ -78,7 +78,10 @@ def _csv(path: Path, contract: Contract, common: list[str]) -> Iterator["pa.Reco
     import pyarrow as pa
     from pyarrow import csv
 
-    names = csv.open_csv(path).schema.names
+    try:
+        names = csv.open_csv(path).schema.names
+    except UnicodeDecodeError as error:
+        raise InputError("its first line, the names of the columns, is no UTF-8: save it as UTF-8") from error
     # The cells are read as text: else a column's type would be guessed from its first rows, and a bad cell reported
     # without its row.
     as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))

@@ -101,7 +101,7 @@ class Explorer:
         """
         labels = self._labels(request)
         (flux,) = self.emulator.flux(labels)
-        beyond = hull_warning(self.contract, labels)
+        beyond = hull_warning(self.contract, labels, None)
         try:
             found = np.clip(self.validator.labels(flux[None]), self.contract.lower, self.contract.upper)
             inferred = [found[0], self.validator.uncertainty(found)[0]]
@@ -117,7 +117,7 @@ class Explorer:
         if suffix not in DOWNLOADS:
             raise InputError(f"the suffix '{suffix}' is not known: give one of {', '.join(DOWNLOADS)}")
         labels = self._labels(request)
-        hull_warning(self.contract, labels)
+        hull_warning(self.contract, labels, None)
         batches = iter([(labels, self.emulator.flux(labels))])
         generated = Generated(self.contract, self.emulator.version, self.emulator.digest, 1, batches)
         with tempfile.TemporaryDirectory() as folder:

@@ -78,6 +78,7 @@ def spectra_of(table: RawTable, axis: WavelengthAxis, stated: Stated) -> Iterato
         try:
             yield _spectrum(piece, table, columns, axis, stated)
         except InputError as error:
+            error.about = piece.name
             yield error
 
 
@@ -503,7 +504,7 @@ def _reading(
             *(f"{key} {value}" for key, value in table.part.items()),
             f"wavelengths in {unit}",
             medium,
-            *([f"{frame[0]} ({frame[1]})"] if frame else []),
+            f"{frame[0]} ({frame[1]})" if frame else "frame not stated",
             errors,
             *mask,
             f"{pixels[1]} pixels" + (f", cut to {pixels[0]} on the model's axis" if pixels[0] < pixels[1] else ""),
@@ -528,7 +529,10 @@ def _trimmed(
     wavelength, flux, error, usable = wavelength[part], flux[part], error[part], usable[part]
     if not usable.all():
         missing = wavelength[~usable]
-        notes.append(
-            f"{len(missing)} pixels inside ({missing[0]:.1f} to {missing[-1]:.1f} A) hold no flux and are left out"
+        held = (
+            "1 pixel inside ({:.1f} A) holds"
+            if len(missing) == 1
+            else f"{len(missing)} pixels inside ({{:.1f}} to {{:.1f}} A) hold"
         )
+        notes.append(f"{held.format(missing[0], missing[-1])} no flux and left out")
     return wavelength, np.where(usable, flux, 0.0), error

@@ -31,7 +31,13 @@ def spectra_in(
             yield from spectra_of(table, axis, stated)
     pieces = [table for table in tables if table.order]
     for exposure in dict.fromkeys(table.part.get(EXPOSURE, "") for table in pieces):
-        yield _one([table for table in pieces if table.part.get(EXPOSURE, "") == exposure], axis, stated)
+        found = _one([table for table in pieces if table.part.get(EXPOSURE, "") == exposure], axis, stated)
+        yield found if isinstance(found, InputError) or not exposure else _of_exposure(found, exposure)
+
+
+def _of_exposure(spectrum: ObservedSpectrum, exposure: str) -> ObservedSpectrum:
+    """A spectrum whose name tells which of its file's exposures it is."""
+    return replace(spectrum, name=f"{spectrum.name.partition('[')[0]}[exposure {exposure}]")
 
 
 def _one(tables: Sequence[RawTable], axis: WavelengthAxis, stated: Stated) -> ObservedSpectrum | InputError:

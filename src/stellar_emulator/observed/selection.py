@@ -7,13 +7,17 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.observed.raw import RawTable
 
 ROW = "row"
+ALL = "all"
+"""Value that means every part with a key, such as every exposure."""
+
 SHOWN = 12
 """Parts that a message names."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a spectrum's part must be: by its key, such as hdu, or under the empty key whatever it is called."""
+    """What a spectrum's part must be: by its key, such as hdu, or under the empty key whatever it is called. Of the
+    value `ALL`, it must have the key."""
 
     wanted: Mapping[str, str] = field(default_factory=dict)
 
@@ -26,7 +30,7 @@ class Selection:
     def matches(self, part: Mapping[str, str]) -> bool:
         """Whether a part has all that is wanted; rows of tables are not looked at unless the part names its own."""
         for key, value in self.wanted.items():
-            if key == ROW and ROW not in part:
+            if (key == ROW and ROW not in part) or (value == ALL and key in part):
                 continue
             held = [part[key]] if key in part else list(part.values()) if not key else []
             # An HDU has a number and a name: "1 COADD_B".
@@ -83,7 +87,8 @@ def _by_default(tables: Sequence[RawTable]) -> list[RawTable]:
     others = [table for table in tables if not table.default]
     if not others:
         return list(chosen)
-    note = f"{len(others)} other spectra of the file are passed over, --select takes one: {_listed(others)}"
+    count = "1 other spectrum of the file is" if len(others) == 1 else f"{len(others)} other spectra of the file are"
+    note = f"{count} passed over, --select takes one: {_listed(others)}"
     return [table.noted(note) if number == 0 else table for number, table in enumerate(chosen)]
 
 

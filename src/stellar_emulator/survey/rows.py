@@ -34,7 +34,7 @@ def survey_rows(
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"name": ["" if isinstance(one, InputError) else one.name for one in seen]}
+    columns: dict[str, Any] = {"name": [one.about if isinstance(one, InputError) else one.name for one in seen]}
     rows = [_row(contract, one) for one in found]
     fields = {"warning": pa.string(), "flags": pa.int64(), "pixels": pa.int32(), "degrees_of_freedom": pa.int32()}
     for name in rows[0] if rows else []:

@@ -65,14 +65,16 @@ def cross_validate(
     seed: int,
     folder: Path,
     report: StageReport,
+    judged: bool = True,
 ) -> CrossValidated:
-    """Train and measure once for each fold; ``folder`` keeps the state of each training. hashes: of the rows' runs."""
+    """Train and measure once for each fold; ``folder`` keeps the state of each training. hashes: of the rows' runs;
+    judged: whether validators are trained too, inferred labels are NaN otherwise."""
     unique, run_of_row = np.unique(hashes, return_inverse=True)
     folds = min(FOLDS, len(unique))
     fold = np.arange(len(unique))[run_of_row.ravel()] % folds
     rows = _rows_measured(grid, run_of_row.ravel())
     flux = np.empty((len(rows), grid.pixels), dtype=np.float32)
-    inferred = np.empty((len(rows), len(contract.labels)), dtype=np.float32)
+    inferred = np.full((len(rows), len(contract.labels)), np.nan, dtype=np.float32)
     reference: Flux | None = np.empty_like(flux)
     for number in range(folds):
         split = _fold_split(fold, run_of_row.ravel(), number)
@@ -81,10 +83,11 @@ def cross_validate(
         labels = grid.labels[rows[inside]]
         emulator = train_emulator(grid, intrinsic, split, contract, preset, seed, place, _silent(report, number))
         flux[inside] = emulator.network(labels)
-        judge = train_validator(
-            grid, split, contract, preset.validator, preset.validator.seeds[0], place, _silent(report, number)
-        )
-        inferred[inside] = judge.network(grid.take(rows[inside]))
+        if judged:
+            judge = train_validator(
+                grid, split, contract, preset.validator, preset.validator.seeds[0], place, _silent(report, number)
+            )
+            inferred[inside] = judge.network(grid.take(rows[inside]))
         made = _interpolated(grid, intrinsic, split, contract, labels)
         if made is None or reference is None:
             reference = None

@@ -3,7 +3,9 @@
 Functions |x - node|^3 and a linear trend pass through all nodes with the least curvature (Duchon 1977). How far apart
 two nodes are depends on the units of labels: here each coordinate has a weight, and the weights are those with the
 least error at nodes that are left out, which follows from one solution for all nodes (Rippa 1999, Adv. Comput. Math.
-11, 193).
+11, 193). The same error tells whether the coordinates are the labels alone, or also the forms of them along which
+populations and opacities change. Equal weights of the labels alone, from which the search begins, are what
+``RBFInterpolator`` of SciPy makes of scaled labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.label import Label
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.nodes import hull_corners
-from stellar_emulator.networks.coordinates import bounds, physical_coordinates, scaled_coordinates
+from stellar_emulator.networks.coordinates import Coordinates, bounds, own_coordinates, physical_coordinates, scaled
 from stellar_emulator.networks.dense import DenseChain, linear_map
 from stellar_emulator.networks.radial import RadialFunctions
 
@@ -43,7 +45,8 @@ _FIRST_NOISE, _PRIOR = 1e-7, 1e-3
 
 @dataclass(frozen=True)
 class Interpolated:
-    """chain: physical labels, (n, labels), to targets (n, components); error: mean square at nodes left out."""
+    """chain: physical labels, (n, labels), to targets (n, components); error: square of the mean one at nodes left
+    out, for each component."""
 
     chain: DenseChain
     error: float
@@ -65,34 +68,58 @@ def interpolate(
             f"{len(labels):,} spectra are too many to interpolate between, {MOST_SPECTRA:,} at most: choose --preset "
             "learned, or default for intrinsic spectra"
         )
+    physical, wanted = _physical(inputs, labels), targets.astype(np.float64)
+    drawn = np.random.default_rng(seed).permutation(len(labels))[:SPECTRA_WEIGHED]
+    parts = _parts(labels[drawn].astype(np.float64))
+    found = []
+    for coordinates in (own_coordinates(inputs), physical_coordinates(inputs)):
+        places = scaled(coordinates, inputs, physical)
+        found.append(_weighted(coordinates, places, _left_out(places[drawn], wanted[drawn], parts)))
+    best = min(found, key=lambda one: one.error)
+    coefficients = _System(best.places * best.weights).solved(wanted, best.noise)
+    lower, upper = bounds(best.coordinates, inputs)
+    scale, shift = 2.0 * best.weights / (upper - lower), -(upper + lower) / (upper - lower) * best.weights
+    radial = RadialFunctions(*(np.asarray(one, np.float32) for one in (scale, shift, best.places * best.weights)))
+    layers = linear_map(coefficients[:-1], coefficients[-1]).layers
+    return Interpolated(DenseChain(layers, best.coordinates, radial), best.error**2 / wanted.shape[1])
+
+
+@dataclass(frozen=True)
+class _Weighted:
+    """Coordinates of nodes, scaled to [-1, 1], with those weights and that noise which leave the least error."""
+
+    coordinates: Coordinates
+    places: Array
+    weights: Array
+    noise: float
+    error: float
+
+
+def _physical(inputs: tuple[Label, ...], unit: NDArray[np.float32]) -> Array:
+    """Labels in their units, of labels scaled to [-1, 1], (n, labels)."""
+    lower, upper = bounds(own_coordinates(inputs), inputs)
+    return np.asarray(0.5 * (upper + lower) + 0.5 * (upper - lower) * unit.astype(np.float64))
+
+
+def _weighted(coordinates: Coordinates, places: Array, error: Callable[[Array], float]) -> _Weighted:
+    """Search for the weights, from equal ones; error: see `_left_out`."""
     from scipy.optimize import minimize
 
-    places, wanted = scaled_coordinates(inputs, labels), targets.astype(np.float64)
-    width = places.shape[1]
-    drawn = np.random.default_rng(seed).permutation(len(labels))[:SPECTRA_WEIGHED]
-    error = _left_out(places[drawn], wanted[drawn], _parts(labels[drawn].astype(np.float64)))
-    start = np.append(np.zeros(width), np.log(_FIRST_NOISE))
-    corners = np.concatenate([start[np.newaxis], start + np.eye(width + 1)])
+    start = np.append(np.zeros(places.shape[1]), np.log(_FIRST_NOISE))
     best = minimize(
         error,
         start,
         method="Nelder-Mead",
         options={
-            "initial_simplex": corners,
+            "initial_simplex": np.concatenate([start[np.newaxis], start + np.eye(len(start))]),
             "maxfev": TRIALS_PER_WEIGHT * len(start),
             "xatol": 0.02,
             "fatol": 1e-3,
             "adaptive": True,
         },
     ).x
-    weights, noise = _unpacked(best)
-    coefficients = _System(places * weights).solved(wanted, noise)
-    lower, upper = bounds(physical_coordinates(inputs), inputs)
-    scale, shift = 2.0 * weights / (upper - lower), -(upper + lower) / (upper - lower) * weights
-    radial = RadialFunctions(*(np.asarray(one, dtype=np.float32) for one in (scale, shift, places * weights)))
-    layers = linear_map(coefficients[:-1], coefficients[-1]).layers
-    mean = float(np.exp(2.0 * (error(best) - _PRIOR * np.square(best[:width]).mean())))
-    return Interpolated(DenseChain(layers, physical_coordinates(inputs), radial), mean / wanted.shape[1])
+    left = float(np.exp(error(best) - _prior(best)))
+    return _Weighted(coordinates, places, *_unpacked(best), left)
 
 
 class _System:
@@ -124,10 +151,11 @@ class _System:
 
 
 def _left_out(places: Array, targets: Array, parts: Sequence[NDArray[np.int64]]) -> Callable[[Array], float]:
-    """Logarithm of the RMS error at parts, each left out, by the logarithms of weights and of the noise.
+    """Logarithm of the mean error of nodes in parts, each part left out, by the logarithms of weights and of the noise.
 
-    What rounding makes of large coefficients that cancel is an error too; a slight prior holds weights that make no
-    difference.
+    The error of a node is the root of the sum of squares over its components. Of these the mean counts, not the mean
+    square, which a few nodes at the grid's edge would decide. What rounding makes of large coefficients that cancel is
+    an error too; a slight prior holds weights that make no difference.
     """
 
     def error(logarithms: Array) -> float:
@@ -140,10 +168,14 @@ def _left_out(places: Array, targets: Array, parts: Sequence[NDArray[np.int64]])
         apart = [_without(inverse, coefficients, part) for part in parts]
         rounded = ROUNDING * np.sqrt((np.square(system.functions) @ np.square(coefficients)).sum(axis=1))
         told = np.concatenate([one for one in apart if one is not None] or [np.zeros(1)])
-        least = max(float(np.sqrt(np.square(told).mean()) + rounded.mean()), np.finfo(np.float64).tiny)
-        return float(np.log(least) + _PRIOR * np.square(logarithms[:-1]).mean())
+        least = max(float(told.mean() + rounded.mean()), np.finfo(np.float64).tiny)
+        return float(np.log(least) + _prior(logarithms))
 
     return error
+
+
+def _prior(logarithms: Array) -> float:
+    return float(_PRIOR * np.square(logarithms[:-1]).mean())
 
 
 def _without(inverse: Array, coefficients: Array, part: NDArray[np.int64]) -> Array | None:

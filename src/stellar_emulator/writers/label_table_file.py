@@ -1,5 +1,6 @@
 """Writes tables of labels by suffix: CSV, ECSV, FITS or Parquet, complete or not at all."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,21 @@ def write_table(
         If the file can't be written.
     """
     check_output(path, FORMATS)
+    suffix = path.suffix.lower()
+    columns = {name: [_written(value, suffix) for value in values] for name, values in columns.items()}
     with whole(path) as partial:
-        if path.suffix.lower() == ".parquet":
+        if suffix == ".parquet":
             _write_parquet(partial, columns, units, metadata)
         else:
-            _write_astropy(partial, FORMATS[path.suffix.lower()], columns, units, metadata)
+            _write_astropy(partial, FORMATS[suffix], columns, units, metadata)
+
+
+def _written(value: Any, suffix: str) -> Any:
+    """A value as a format can hold it: names of files are bytes of any kind, texts are UTF-8, and FITS is ASCII."""
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text.encode("ascii", "backslashreplace").decode("ascii") if suffix == ".fits" else text
 
 
 def _write_parquet(
@@ -54,4 +65,10 @@ def _write_astropy(
         # FITS has no unit dex, and astropy would warn of it for every column.
         if not (style == "fits" and unit == "dex"):
             table[name].unit = unit
-    table.write(path, format=style, overwrite=True)
+    if style == "fits":
+        table.write(path, format=style, overwrite=True)
+        return
+    # astropy would write a text in the locale's encoding, which may lack a letter of a file's name.
+    text = io.StringIO()
+    table.write(text, format=style)
+    path.write_text(text.getvalue(), encoding="utf-8")

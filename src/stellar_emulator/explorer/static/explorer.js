@@ -30,11 +30,12 @@ async function ask() {
     const labels = controls.values;
     try {
       const answer = await server.spectrum(labels, model.wavelength.count);
-      if (!arrived) requestAnimationFrame(draw);
-      arrived = { labels, ...answer };
+      arrive({ labels, ...answer });
       if (told || answer.warning) tell(answer.warning);
       told = Boolean(answer.warning);
     } catch (error) {
+      // A curve of other labels than the sliders' would mislead.
+      arrive({ labels, flux: null, inferred: null });
       told = true;
       tell(error.message);
     }
@@ -42,13 +43,20 @@ async function ask() {
   asking = false;
 }
 
-/** Draws the newest answer, once a frame. */
+function arrive(answer) {
+  if (!arrived) requestAnimationFrame(draw);
+  arrived = answer;
+}
+
+/** Draws the newest answer, once a frame; no curve if there is no spectrum of the labels. */
 function draw() {
   const { labels, flux, inferred } = arrived;
   arrived = null;
   plot.draw("generated", flux);
   controls.infer("generated", inferred);
-  element("spectrum").setAttribute("aria-label", `generated spectrum at ${described(labels)}`);
+  element("pin").disabled = !flux;
+  element("spectrum").setAttribute("aria-label", `${flux ? "generated" : "no"} spectrum at ${described(labels)}`);
+  if (!flux) return;
   // Counted by benchmarks/explorer.py; one mark is kept at a time.
   performance.clearMarks("drawn");
   performance.mark("drawn", { detail: labels });

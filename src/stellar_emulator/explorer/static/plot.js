@@ -77,7 +77,7 @@ export class Plot {
 
   differences() {
     const { generated } = this.curves;
-    const less = (other) => (other ? generated.map((flux, i) => flux - other[i]) : []);
+    const less = (other) => (other && generated ? generated.map((flux, i) => flux - other[i]) : []);
     return [this.pixels, less(this.curves.uploaded), less(this.curves.pinned)];
   }
 

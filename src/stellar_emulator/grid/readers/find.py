@@ -117,7 +117,11 @@ def recognised(paths: Sequence[Path]) -> Format:
         if found:
             return found[0]
     known = ", ".join(form.name for form in FORMATS)
-    raise InputError(f"no format recognises {paths[0].name}: name it with --format, one of {known}")
+    if not paths[0].stat().st_size:
+        raise InputError(f"{paths[0].name} is empty")
+    raise InputError(
+        f"no format recognises {paths[0].name}: it may be cut short; else name its format with --format, one of {known}"
+    )
 
 
 def formats_of(path: Path) -> list[Format]:

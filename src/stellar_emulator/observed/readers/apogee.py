@@ -20,8 +20,8 @@ SIG_SKYLINE; the others, such as persistence and telluric lines that were correc
 
 TOLD = Told(form="APOGEE", because="APOGEE's convention", medium="vacuum", fatal=FATAL, error="error")
 
-STACKS = ("combination, weighted by pixel", "combination, weighted as a whole")
-"""The first two rows of an apStar file of several visits; a file of one visit has that one alone."""
+STACKS = ("weighted by pixel", "weighted as a whole")
+"""Combinations in the first two rows of an apStar file of several visits; a file of one visit has that one alone."""
 
 
 def _units(file: FitsFile, number: int) -> str:
@@ -57,14 +57,15 @@ def read_star(file: FitsFile) -> list[RawTable]:
         raise InputError(f"{file.path}: flux, error and mask have the shapes {flux.shape}, {error.shape}, {mask.shape}")
     wavelength, _ = wavelengths(file.hdus[1], flux.shape[1])
     rows = len(flux)
-    kinds = ["visit 1"] if rows == 1 else [*STACKS, *(f"visit {number}" for number in range(1, rows - 1))]
+    stacks = [] if rows == 1 else [{"combined": how} for how in STACKS]
+    parts = [*stacks, *({"exposure": f"visit {number + 1}"} for number in range(rows - len(stacks)))]
     told = replace(TOLD, form="APOGEE apStar", frame="rest", notes=file.notes)
     found = []
-    for row, kind in enumerate(kinds):
+    for row, own in enumerate(parts):
         columns: dict[str, Any] = {"wavelength": wavelength, "flux": flux[row], "error": error[row]}
         columns["mask"] = mask[row].astype(np.int64)
         name = str(file.path) if row == 0 else f"{file.path}[{row}]"
-        part = {"row": str(row), "exposure": kind}
+        part = {"row": str(row), **own}
         header = _without_object(file)
         found.append(RawTable(name, columns, {"wavelength": "Angstrom"}, header, told, part, default=row == 0))
     return found

@@ -4,6 +4,7 @@ Form: "The IRAF/NOAO spectral world coordinate systems" (Valdes 1993), and the h
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,8 @@ from stellar_emulator.observed.readers.fits_file import FitsFile, Hdu
 
 CARD = 68
 """Characters of a FITS card's text; blanks at its end are lost and stand in the middle of what WAT cards say."""
+
+DOPPLER = "DOPCOR"
 
 SIGMA = "sigma"
 """Of a band that holds standard deviations, the beginning of its BANDID."""
@@ -74,9 +77,8 @@ def read_iraf(file: FitsFile) -> list[RawTable]:
     orders = _are_orders(calibrated)
     form = "IRAF spectrum" if len(apertures) == 1 else "IRAF orders" if orders else "IRAF spectra"
     told = Told(form=form, error="sigma" if sigma is not None else None)
-    told = replace(
-        told, notes=(*file.notes, *notes, *([f"other bands are not used: {'; '.join(others)}"] if others else []))
-    )
+    unused = [f"other bands are not used: {'; '.join(others)}"] if others else []
+    told = replace(told, notes=(*file.notes, *notes, *_shifts(hdu.header), *unused))
     found = []
     for row, aperture in enumerate(apertures):
         if aperture.wavelength is None:
@@ -95,6 +97,13 @@ def read_iraf(file: FitsFile) -> list[RawTable]:
         found.append(replace(table, order=orders))
         told = replace(told, notes=())
     return found
+
+
+def _shifts(header: Mapping[str, Any]) -> list[str]:
+    """What IRAF's task dopcor noted, whose shifts the wavelengths have in them: a redshift or a velocity, and of which
+    apertures."""
+    cards = [f"{key} = {' '.join(str(value).split())}" for key, value in header.items() if key.startswith(DOPPLER)]
+    return [f"the wavelengths were shifted before, by IRAF's dopcor: {', '.join(cards)}"] if cards else []
 
 
 def _are_orders(apertures: list[Aperture]) -> bool:

@@ -22,7 +22,7 @@ def is_spec(file: FitsFile) -> bool:
 
 
 def read_spec(file: FitsFile) -> list[RawTable]:
-    """The combined spectrum; exposures are read when selected by their HDU."""
+    """The combined spectrum; exposures are read when selected, an HDU for each camera: ``B1-00065610-...``."""
     told = Told(form="SDSS spec", because="SDSS's convention", medium="vacuum", frame="heliocentric", notes=file.notes)
     found = []
     for hdu in file.hdus:
@@ -31,7 +31,9 @@ def read_spec(file: FitsFile) -> list[RawTable]:
         combined = hdu.number == 1
         columns = {name: values for name, values in hdu.table.columns.items() if name.lower() in KEPT}
         told_of = told if combined else replace(told, frame=None)
-        table = replace(hdu.table, columns=columns, told=told_of, part=hdu.part, default=combined)
+        camera, _, rest = hdu.name.partition("-")
+        part = {**hdu.part, **({"arm": camera, "exposure": rest.partition("-")[0]} if rest and not combined else {})}
+        table = replace(hdu.table, columns=columns, told=told_of, part=part, default=combined, order=bool(rest))
         found.append(replace(table, metadata={k: v for k, v in table.metadata.items() if k not in ("OBJECT", "NAME")}))
     return found
 
