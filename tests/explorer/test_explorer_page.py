@@ -224,9 +224,7 @@ def test_labels_beyond_the_hull_have_no_curve_but_a_message(browser: Browser) ->
         expect(inferred).not_to_be_empty(timeout=PATIENCE)
         where = page.locator("h2", has_text="Labels").bounding_box()
         set_number(page, "teff", "4000")
-        expect(page.get_by_role("status").first).to_contain_text(
-            "beyond the hull of the grid's nodes", timeout=PATIENCE
-        )
+        expect(page.get_by_role("status").first).to_contain_text("beyond the hull of the grid's runs", timeout=PATIENCE)
         expect(inferred).to_be_empty()
         expect(page.get_by_role("button", name="Pin spectrum")).to_be_disabled()
         assert page.locator("h2", has_text="Labels").bounding_box() == where

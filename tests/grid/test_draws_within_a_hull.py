@@ -14,6 +14,7 @@ from stellar_emulator import figures
 from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.contract.hull import hull_bounds, hull_distance
 from stellar_emulator.errors import InputError
+from stellar_emulator.explorer.app import _start
 from stellar_emulator.gate.coverage import coverage
 from stellar_emulator.gate.fresh_labels import box_labels, line_labels
 from stellar_emulator.grid import sampling
@@ -104,6 +105,13 @@ def _limiting() -> Contract:
     asked = read_contract("gaia_rvs").expectations
     limits = STARS.expectations.model_copy(update={"weights": asked.weights, "hole": asked.hole})
     return STARS.model_copy(update={"expectations": limits})
+
+
+def test_the_explorer_starts_within() -> None:
+    hot = {"teff": (6900.0, 8000.0), "logg": (0.0, 1.0)}
+    contract = STARS.model_copy(update={"regions": STARS.regions.model_copy(update={"hard": hot})})
+    start = np.array([_start(contract)])
+    assert hull_distance(contract, start).max() < 0.0
 
 
 def test_what_the_gate_and_the_teacher_ask_lies_within() -> None:

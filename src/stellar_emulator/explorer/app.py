@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from stellar_emulator.contract.checks import check_names
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.hull import beyond_hull, hull_warning
+from stellar_emulator.contract.hull import beyond_hull, hull_labels, hull_warning
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, StellarEmulatorError
@@ -205,7 +205,7 @@ def _start(contract: Contract) -> list[float]:
     hard = [contract.regions.hard.get(label.name, (label.lower, label.upper)) for label in contract.labels]
     start = np.clip(np.mean(hard, axis=1), contract.lower, contract.upper)
     if contract.hull is not None and beyond_hull(contract, start[np.newaxis]) is not None:
-        start[contract.columns(contract.run_labels)] = np.mean(contract.hull.corners, axis=0)
+        start[contract.columns(hull_labels(contract))] = np.mean(contract.hull.corners, axis=0)
     return [float(value) for value in start]
 
 
