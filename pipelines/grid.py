@@ -1,8 +1,9 @@
 """Computes a contract's grid in resumable steps and keeps its compact form: ``python -m pipelines.grid CONTRACT``.
 
 Each full shard of 1,024 runs is put into the compact form as soon as it is there, in a folder that can be committed as
-it grows: append-only, so that what was committed stays as it is. Killed, the same command goes on. Run it under
-``nice`` where others work: it takes all the processors that --workers says, for hours.
+it grows: append-only, so that what was committed stays as it is. Killed, the same command goes on; on another machine
+too, from the last shard that was committed. Run it under ``nice`` where others work: it takes all the processors that
+--workers says, for hours.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import StellarEmulatorError
-from stellar_emulator.grid.compact import compact
+from stellar_emulator.grid.compact import carry_on, compact
 from stellar_emulator.grid.engines.runs import synthesize_runs
 from stellar_emulator.grid.shards import SHARD_RUNS
 
@@ -34,6 +35,7 @@ def main() -> int:
         seeds = {"seed": contract.sampling.seed, "gate": contract.sampling.gate_seed}
         command = " ".join(["python -m pipelines.grid", *sys.argv[1:]])
         for sequence, runs in steps(options.runs, options.gate_runs):
+            carry_on(output / sequence, work / sequence)
             done = synthesize_runs(contract, seeds[sequence], runs, work / sequence, options.workers, command=command)
             print(done.summary, flush=True)
             print(f"{output / sequence}: {compact(work / sequence, contract, output / sequence).summary}", flush=True)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from line_engine import LineEngine
 from seams import LOGG, RESOLUTION, TEFF, VSINI, seam_contract, seam_runs
 
 from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid import compact, principal, shards
+from stellar_emulator.grid.engines.runs import synthesize_runs
 from stellar_emulator.grid.shards import IntrinsicGrid
 
 CONTRACT = seam_contract(TEFF, LOGG, VSINI, RESOLUTION)
@@ -111,3 +113,21 @@ def test_spectra_without_likeness_are_refused(monkeypatch: pytest.MonkeyPatch) -
     few = grid.take(np.arange(4))
     counts, _ = principal.compressed(few.flux, principal.none_of(grid.flux.shape[1]), convolve)
     assert counts.shape[1] <= 5
+
+
+def test_the_grid_goes_on_where_only_its_compact_form_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD_RUNS", SHARD)
+    contract, engine = seam_contract(TEFF, VSINI, RESOLUTION), LineEngine(medium="air")
+    for work in ("here", "elsewhere"):
+        compact.carry_on(tmp_path / "small", tmp_path / work)
+        runs = SHARD if work == "here" else 2 * SHARD
+        done = synthesize_runs(contract, 3, runs, tmp_path / work, workers=1, engine=engine)
+        assert done.computed == SHARD
+        compact.compact(tmp_path / work, contract, tmp_path / "small")
+    synthesize_runs(contract, 3, 2 * SHARD, tmp_path / "at once", workers=1, engine=engine)
+    compact.compact(tmp_path / "at once", contract, tmp_path / "whole")
+    joined, whole = (shards.read_intrinsic_grid(tmp_path / name, contract) for name in ("small", "whole"))
+    np.testing.assert_array_equal(joined.labels, whole.labels)
+    np.testing.assert_array_equal(joined.flux, whole.flux)
+    compact.carry_on(tmp_path / "whole", tmp_path / "here")
+    assert shards.read_provenance(tmp_path / "here")["runs"] == SHARD

@@ -59,6 +59,20 @@ def compact(source: Path, contract: Contract, target: Path) -> Compacted:
     return Compacted(runs, len(components or ()), size / max(runs, 1), loss)
 
 
+def carry_on(target: Path, source: Path) -> None:
+    """Let a folder without runs continue the compact grid in ``target``, whose whole spectra are elsewhere or gone.
+
+    A folder of runs stays as it is, and so does everything where there is no compact grid.
+    """
+    if (source / shards.PROVENANCE).exists() or not (target / shards.PROVENANCE).exists():
+        return
+    kept = shards.read_provenance(target)
+    make_folder(source)
+    shards.write_provenance(
+        source, {**{name: value for name, value in kept.items() if name != "largest_loss"}, "shards": {}}
+    )
+
+
 def _opened(provenance: dict[str, object], target: Path) -> dict[str, object]:
     given = {name: value for name, value in provenance.items() if name not in _OF_THE_WHOLE}
     if not (target / shards.PROVENANCE).exists():
