@@ -160,10 +160,11 @@ def train_emulator(
         return TrainedEmulator(exact_emulator(chain, contract), None, None, {})
     lessons = None
     if (teacher := preset.teacher) is not None:
+        told = report("teacher")
         lessons = kept_lessons(
             folder / LESSONS, lambda: exact_lessons(intrinsic, contract, coefficients, teacher, seed, rows)
         )
-        report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
+        told(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     examples = exact_examples(intrinsic, contract, basis, coefficients, seed, preset.inputs, lessons, rows)
     return train_on(examples, preset, fitting)
 
@@ -216,10 +217,11 @@ def _learned(
         space = basis_space(basis, coefficients, split, seed, weights)
         return learned_examples(grid, split, contract, space, preset.inputs)
     labels, count = unit_labels(contract.labels, grid.labels), teacher.draws * len(split.train)
+    told = report("teacher")
     lessons = kept_lessons(
         folder / LESSONS, lambda: teach(contract, labels, contract.labels, coefficients, split, count, seed)
     )
-    report("teacher")(0, {"val_loss": lessons.error / float(basis.variance.mean())})
+    told(0, {"val_loss": lessons.error / float(basis.variance.mean())})
     labels, coefficients, split = _taught(labels, coefficients, split, lessons)
     given, coordinates = _given(labels, contract.labels, preset.inputs)
     space = basis_space(basis, coefficients, split, seed)
