@@ -184,7 +184,8 @@ def _stretch(
     error = np.sqrt(_covariance(matrix, added)[:, -1, -1]) * unit
     if problem.forward.stretched:
         return np.asarray(vectors[:, -1] * unit), np.where(problem.free[:, -1], error, 0.0)
-    return -np.linalg.solve(matrix, gradient[..., None])[:, -1, 0] * unit, error
+    step = np.linalg.solve(matrix, gradient[..., None])[:, -1, 0]
+    return np.asarray(-step * unit, dtype=np.float64), error
 
 
 def _independent(
