@@ -13,6 +13,7 @@ from stellar_emulator.fitting.preparation import Beginning
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
+from stellar_emulator.observed.velocity import APART
 
 MOST_ROWS = 128
 """Spectra that are fitted side by side."""
@@ -38,6 +39,9 @@ SAME = 4.0
 INSIDE = 0.2
 """Coordinate from which a label that ended on the upper face of the box is tried again; from the lower one, 1 less it.
 """
+
+AMBIGUOUS = 20.0
+"""Chi-square, as of independent pixels, by which a fit at another velocity may be worse and still be the right one."""
 
 WEIGHTINGS = 2
 """Number of successive fits, since the emulator's own error depends on the fitted labels."""
@@ -122,7 +126,9 @@ def _fit_alike(starts: Sequence[Start], task: _Task) -> list[Solution]:
     first = [one.part(slice(0, one.first)) for one in starts]
     problem, noise, rows, vectors = _problem(first, task)
     problem = reweighted(problem, noise.error, problem.start)
-    vectors = _best_of(problem, rows, vectors) if len(rows) > len(starts) else vectors
+    others = Others.none(len(starts))
+    if len(rows) > len(starts):
+        vectors, others = _best_of(problem, rows, vectors)
     problem = replace(problem, start=vectors)
     noise = sifted(problem, noise, vectors)
     problem = reweighted(problem, noise.error, vectors)
@@ -134,21 +140,61 @@ def _fit_alike(starts: Sequence[Start], task: _Task) -> list[Solution]:
         vectors = advanced(problem, begun(problem, vectors, NEAR)).vectors
     problem = reweighted(problem, noise.error, vectors)
     found = solutions(problem, vectors, noise.detector)
+    found = [others.told(row, one) for row, one in enumerate(found)]
     return [_own(*one) for one in zip(found, starts, noise.rejected, strict=True)]
 
 
-def _best_of(problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Others:
+    """Velocities in km/s of the best fits far from the best ones, (n,), and by how much their chi-square is larger."""
+
+    velocity: NDArray[np.float64]
+    excess: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, count: int) -> "Others":
+        return cls(np.full(count, np.nan), np.full(count, np.inf))
+
+    def told(self, row: int, solution: Solution) -> Solution:
+        """A solution that tells of the other velocity, where chi-square does not exclude it."""
+        # Correlated pixels scatter chi-square as fewer independent ones would.
+        room = AMBIGUOUS * len(solution.model) / max(solution.independent, 1.0)
+        apart = abs(self.velocity[row] - solution.parameters.velocity) > APART / 2.0
+        told = bool(apart and self.excess[row] < room)
+        return replace(solution, other_velocity=float(self.velocity[row])) if told else solution
+
+
+def _best_of(
+    problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Others]:
     """Vectors of the best fit of each spectrum, (n, parameters), from the starts of all ``rows`` of the problem.
 
     After a few steps only those starts go on that may still become the best.
     """
     tried = replace(problem.rows(rows), start=starts)
     state = begun(tried, starts)
+    others = Others.none(len(problem.flux))
     for steps, room in ROUNDS:
         state = advanced(tried, state, steps)
+        others = _others(problem, rows, state)
         kept = np.flatnonzero(_promising(rows, state, room))
         rows, tried, state = rows[kept], tried.rows(kept), state.rows(kept)
-    return state.vectors
+    return state.vectors, others
+
+
+def _others(problem: Problem, rows: NDArray[np.int64], state: State) -> Others:
+    """The best fits whose velocity is far from that of the best fit of the same spectrum."""
+    chi_square, place = state.normal.chi_square, problem.forward.label_count
+    velocity = state.vectors[:, place] * problem.forward.VELOCITY_UNIT
+    found = Others.none(len(problem.flux))
+    for row in range(len(found.excess)):
+        own = np.flatnonzero(rows == row)
+        best = own[chi_square[own].argmin()]
+        far = own[np.abs(velocity[own] - velocity[best]) > APART / 2.0]
+        if len(far):
+            other = far[chi_square[far].argmin()]
+            found.velocity[row], found.excess[row] = velocity[other], chi_square[other] - chi_square[best]
+    return found
 
 
 def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
@@ -166,7 +212,7 @@ def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
     vectors = state.vectors[rows][numbers]
     stayed = forward.unpack(vectors)
     told = ParameterRows(labels, np.concatenate(velocities), stayed.continuum, stayed.stretch)
-    again = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
+    again, _ = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
     again_state = advanced(replace(part, start=again), begun(part, again, NEAR))
     return _better(state, rows, again_state)
 

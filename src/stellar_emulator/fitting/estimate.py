@@ -153,10 +153,9 @@ def _told(
         return begun
     assert solution is not None
     labels = warn.about_labels(contract, solution.parameters.labels, free)
-    poor = warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom)
     spectrum = begun.spectrum.without(solution.rejected)
     rejected = begun.spikes + int(solution.rejected.sum())
-    return Fitted(solution, spectrum, (*warnings, *labels, *poor), rejected)
+    return Fitted(solution, spectrum, (*warnings, *labels, *warn.about_fit(solution, rejected)), rejected)
 
 
 def _fixed(

@@ -3,7 +3,7 @@
 All of it holds for n spectra at once, which may differ in their pixels; the emulator and its Jacobian run in batches.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -173,7 +173,7 @@ class Forward:
         generated = self._normalised(labels, rest) if self.model_error.physics else np.empty((len(vectors), 0))
         scale = np.abs(self.continuum(vectors))
         found = parts_of(self.model_error, self.emulator, labels, rest, generated)
-        return [Part(one.deviation * scale, one.length) for one in found]
+        return [replace(one, deviation=one.deviation * scale) for one in found]
 
     def error(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviation of the model's error of the predicted flux, (n, pixels)."""

@@ -1,8 +1,8 @@
 """By how much a model's spectra may be wrong: the emulator's error, and that of the physics which it learned.
 
 The emulator's error was measured on test spectra. Computed spectra differ from real ones besides: in the strengths of
-lines, in what the line list lacks, and in the cores of Ca II, which form in chromospheres. That is measured on stars
-whose labels are known (``benchmarks.model_error``) and told by four numbers, so that it follows every star's lines.
+lines and in what the line list lacks. That is measured on stars whose labels are known (``benchmarks.model_error``) and
+told by four numbers, so that it follows every star's lines.
 """
 
 from dataclasses import dataclass
@@ -20,52 +20,50 @@ from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 NONE, EMULATOR, STARS = "none", "emulator", "stars"
 KINDS = (NONE, EMULATOR, STARS)
 
+MOST = 1e3
+"""Largest number of a physics error; more is a slip of the pen."""
+
 EMULATOR_LENGTH = 4.0
 """Standard deviation in Angstrom of the Gaussian by which the correlation of the emulator's error falls off. It was
 measured on test spectra after a cubic continuum was divided out: the errors of about 100 pixels of 0.1 A are
 correlated, so they move labels by far more than noise of the same size."""
 
-CALCIUM = "ca ii"
-"""Beginning of the names of the contract's lines whose cores form in chromospheres."""
-
 
 @dataclass(frozen=True)
 class PhysicsError:
-    """Standard deviation of real minus computed flux, in units of the continuum, as the root of squared parts.
+    """Standard deviation of real minus computed flux, in units of the continuum, as the root of two squared parts.
 
-    flat: everywhere; lines: times the depth of the computed spectrum; cores: times its depth within the contract's half
-    width of the cores of Ca II; length: standard deviation in Angstrom of the Gaussian by which its correlation falls
-    off.
+    flat: everywhere; lines: times the depth of the computed spectrum; length: standard deviation in Angstrom of the
+    Gaussian by which its correlation falls off; labels: factor by which it moves labels farther than a random error
+    would that is as large and as correlated, since what physics lacks resembles what labels do.
     """
 
     flat: float
     lines: float
-    cores: float
     length: float
+    labels: float
 
     def __post_init__(self) -> None:
-        for name in ("flat", "lines", "cores", "length"):
+        for name in PhysicsError.__dataclass_fields__:
             value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value < 1e3:
-                raise InputError(f"physics error: {name} = {value!r} is no number from 0 to 1000")
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value < MOST:
+                raise InputError(f"physics error: {name} = {value!r} is no number from 0 to {MOST:g}")
         if self.length <= 0:
             raise InputError("physics error: length = 0: give the Angstrom over which it is correlated")
 
-    def deviation(
-        self, contract: Contract, rest: NDArray[np.float64], depth: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Standard deviation of flux at wavelengths at ``rest``, for computed depths, 1 - flux, all of one shape."""
-        core = np.where(in_cores(contract, rest), self.cores, 0.0)
-        share = np.hypot(self.lines, core)
-        return np.asarray(np.hypot(self.flat, share * np.maximum(depth, 0.0)))
+    def deviation(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard deviation of flux at computed depths, 1 - flux, of any shape."""
+        return np.asarray(np.hypot(self.flat, self.lines * np.maximum(depth, 0.0)))
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a model's error: standard deviation, (n, pixels), and the length of its correlation in Angstrom."""
+    """One part of a model's error: standard deviation, (n, pixels), the length of its correlation in Angstrom, and the
+    factor by which it moves labels farther than a random error would."""
 
     deviation: NDArray[np.float64]
     length: float
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,18 +92,8 @@ def parts_of(
         own = [np.interp(rest, nodes, one) for rest, one in zip(at, emulator.error(labels), strict=True)]
         found.append(Part(np.stack(own), EMULATOR_LENGTH))
     if error.physics is not None:
-        depth = 1.0 - np.asarray(generated, dtype=np.float64)
-        found.append(Part(error.physics.deviation(emulator.contract, at, depth), error.physics.length))
-    return found
-
-
-def in_cores(contract: Contract, rest: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which wavelengths at rest, of any shape, lie in the cores of Ca II."""
-    half = contract.regions.line_core_half_width
-    found = np.zeros(rest.shape, dtype=bool)
-    for name, centre in contract.regions.line_cores.items():
-        if name.lower().startswith(CALCIUM):
-            found |= np.abs(rest - centre) <= half
+        physics, depth = error.physics, 1.0 - np.asarray(generated, dtype=np.float64)
+        found.append(Part(physics.deviation(depth), physics.length, physics.labels))
     return found
 
 

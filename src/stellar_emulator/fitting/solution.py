@@ -157,9 +157,12 @@ def _shared(
     noise = np.sqrt(np.maximum(np.where(weight > 0, 1.0 - share, 0.0), 0.0)).astype(np.float32)
     added = shared(slopes * noise[..., None], forward.wavelength, detector)
     rest = forward.rest(vectors)
+    labels = slice(0, forward.label_count)
     for one in parts:
-        own = (one.deviation * weight).astype(np.float32)
-        added = added + _correlated(rest, slopes * own[..., None], one.length)
+        pulls = slopes * (one.deviation * weight).astype(np.float32)[..., None]
+        whole = _correlated(rest, pulls, one.length)
+        added = added + whole - pulls.transpose(0, 2, 1) @ pulls
+        added[:, labels, labels] += (one.factor**2 - 1.0) * whole[:, labels, labels]
     return added
 
 
@@ -239,11 +242,10 @@ def _prior(problem: Problem, parameters: ParameterRows) -> tuple[NDArray[np.floa
 
 
 def _correlated(rest: NDArray[np.float64], pulls: NDArray[np.float32], length: float) -> NDArray[np.float64]:
-    """What the correlation of the model's error adds to the gradients' covariance, (n, parameters, parameters).
+    """The gradients' covariance by a part of the model's error, (n, parameters, parameters).
 
     ``pulls`` (n, pixels, parameters): effect of one standard deviation of that error in each pixel; ``rest``: pixels'
-    wavelengths at rest, (n, pixels); ``length``: standard deviation of the correlation's Gaussian. The uncorrelated
-    part is already in chi-square.
+    wavelengths at rest, (n, pixels); ``length``: standard deviation of the correlation's Gaussian.
     """
     width = length / CELLS
     cell = ((rest - rest.min()) / width).astype(np.int64)
@@ -254,5 +256,5 @@ def _correlated(rest: NDArray[np.float64], pulls: NDArray[np.float32], length: f
         one[places[first]] = np.add.reduceat(own, first, axis=0)
     apart = np.arange(sums.shape[1]) * width
     kernel = np.exp(-0.5 * ((apart[:, None] - apart) / length) ** 2).astype(np.float32)
-    added = sums.transpose(0, 2, 1) @ (kernel @ sums) - pulls.transpose(0, 2, 1) @ pulls
-    return np.asarray((added + added.transpose(0, 2, 1)) / 2.0, dtype=np.float64)
+    added = (sums.transpose(0, 2, 1) @ (kernel @ sums)).astype(np.float64)
+    return np.asarray((added + added.transpose(0, 2, 1)) / 2.0)
