@@ -436,8 +436,8 @@ class Fit(Observations, Labelled):
     model_error: str = option(
         "stars",
         values.words,
-        "besides flux errors: 'none'; 'emulator', its error on test spectra; 'stars', also the physics' error, where it "
-        "was measured for the contract; or a file of its numbers",
+        "besides flux errors: 'none'; 'emulator', its error on test spectra; 'stars', also the physics' error, where "
+        "it was measured for the contract; or a file of its numbers",
     )
     detector: float | None = option(
         "file",

@@ -152,6 +152,7 @@ def _told(
     if isinstance(begun, InputError):
         return begun
     assert solution is not None
+    free = free & warn.at_telling_edges(contract, solution)
     labels = warn.about_labels(contract, solution.parameters.labels, free)
     spectrum = begun.spectrum.without(solution.rejected)
     rejected = begun.spikes + int(solution.rejected.sum())

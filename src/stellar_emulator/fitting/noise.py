@@ -14,6 +14,9 @@ REACH = 2.0
 WIDTHS = np.arange(0.5, 4.01, 0.1)
 """Widths that are tried, in pixels of the spectrum; at the first one its pixels are independent."""
 
+ROUNDS, CLIPPED = 3, 4.0
+"""Rounds in which differences beyond some standard deviations are left out, as those of spikes."""
+
 FEWEST = 50
 """Differences of pixels from which a width can be told."""
 
@@ -73,5 +76,8 @@ def _of_differences(lag: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _spread(residual: NDArray[np.float64], lag: int) -> float:
     differences = residual[: -2 * lag] - 2.0 * residual[lag:-lag] + residual[2 * lag :]
-    known = np.abs(differences[np.isfinite(differences)])
-    return float(np.median(known)) if len(known) >= FEWEST else float("nan")
+    known = differences[np.isfinite(differences)]
+    # Not the median: where flux was interpolated linearly, most second differences are 0.
+    for _ in range(ROUNDS):
+        known = known[np.abs(known) <= CLIPPED * np.sqrt(np.mean(known**2))] if len(known) else known
+    return float(np.sqrt(np.mean(known**2))) if len(known) >= FEWEST else float("nan")

@@ -9,7 +9,7 @@ from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
-NEAREST, FARTHEST = 45.0, 400.0
+NEAREST, FARTHEST = 60.0, 400.0
 """Velocities in km/s, from the star's own, at which the lines of another one are sought."""
 
 EMISSION_WIDTH, BENT_WIDTH = 1.0, 30.0
@@ -59,28 +59,34 @@ def _left(spectrum: ObservedSpectrum, solution: Solution) -> _Left:
 def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
     """The lines of another star that the residuals show most certainly.
 
-    They are sought as the fitted star's own at another velocity, whatever their strength.
+    They are sought as the fitted star's own at another velocity, whatever their strength. What is strongest at the
+    smallest velocity is no other star but a line whose shape the model lacks.
     """
     left = _left(spectrum, solution)
     square = left.weight**2
     depth = np.where(square > 0, left.depth - np.average(left.depth, weights=square), 0.0)
     own = square * left.residual
     velocity = left.step / float(np.median(left.wavelength)) * SPEED_OF_LIGHT
-    lags = np.arange(int(NEAREST / velocity), int(FARTHEST / velocity) + 1)
-    lags = lags[(lags > 0) & (lags < len(own) // 2)]
+    lags = np.arange(int(np.ceil(NEAREST / velocity)), int(FARTHEST / velocity) + 1)
+    lags = lags[lags < len(own) // 2]
     best = Companion(0.0, 0.0, 0.0)
     # Neighbours share errors, so that fewer pixels are independent than there are.
     shared = np.sqrt(max(solution.independent, 1.0) / len(own))
-    for lag in lags.tolist():
-        late, early = slice(lag, None), slice(None, -lag)
-        for sign, here, there in ((1, late, early), (-1, early, late)):
-            moved = depth[there]
-            size = float(square[here] @ moved**2)
-            share = -float(own[here] @ moved) / size if size > 0 else 0.0
-            certainty = float(share * np.sqrt(size) * shared)
-            if certainty > best.certainty:
-                best = Companion(share, certainty, sign * lag * velocity)
+    for sign in (1, -1):
+        shares, sizes = _shifted(own[::sign], square[::sign], depth[::sign], lags)
+        certain = shares * np.sqrt(sizes) * shared
+        if len(certain) > 1 and (place := int(certain.argmax())) > 0 and certain[place] > best.certainty:
+            best = Companion(float(shares[place]), float(certain[place]), float(sign * lags[place] * velocity))
     return best
+
+
+def _shifted(
+    own: NDArray[np.float64], square: NDArray[np.float64], depth: NDArray[np.float64], lags: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of lines moved to later pixels: their depth in the residuals over their own, and one over its variance."""
+    sizes = np.array([square[lag:] @ depth[:-lag] ** 2 for lag in lags.tolist()])
+    found = np.array([-(own[lag:] @ depth[:-lag]) for lag in lags.tolist()])
+    return np.divide(found, sizes, out=np.zeros_like(sizes), where=sizes > 0), sizes
 
 
 def emission(spectrum: ObservedSpectrum, solution: Solution) -> float:

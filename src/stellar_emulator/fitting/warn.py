@@ -20,8 +20,12 @@ LEAST_SHIFT = 3.0
 
 MANY_DEVIATIONS = 5.0
 
-UNLIKELY = 1.5
-"""Reduced chi-square above which a fit has a warning: either the errors are wrong by a fifth, or the model is wrong."""
+UNLIKELY = 2.0
+"""Reduced chi-square above which a fit has a warning: flux errors are wrong by four tenths, or the model is wrong.
+Archives state errors that are too small by a third."""
+
+LOOSE = 0.2
+"""Error of a label, over its range, above which the spectrum hardly tells it: its edge says nothing."""
 
 LEAST_STRETCH, CERTAIN_STRETCH = 5.0, 3.5
 """Stretch of a wavelength scale, in km/s per 100 Angstrom and in its errors, above which it is found. One of 5 blurs
@@ -75,8 +79,15 @@ def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[
     return warnings if beyond is None else [*warnings, beyond]
 
 
+def at_telling_edges(contract: Contract, solution: Solution) -> NDArray[np.bool_]:
+    """Which fitted labels lie at an edge of the box, where the spectrum tells them, (labels,)."""
+    error = solution.error
+    told = (error > 0) & (error < LOOSE * (contract.upper - contract.lower))
+    return np.asarray(at_edges(contract, solution.parameters.labels) & told)
+
+
 def is_poor(solution: Solution) -> bool:
-    """Whether chi-square is larger than errors of a fifth explain, by more than correlated pixels scatter it."""
+    """Whether chi-square is larger than too small errors explain, by more than correlated pixels scatter it."""
     reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
     return reduced > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * float(np.sqrt(2.0 / max(solution.independent, 1.0))))
 

@@ -102,7 +102,7 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.NORMALISATION: bent(spectrum, solution) > BENT,
         Flag.SPIKES: one.rejected > MANY_SPIKES * len(solution.model),
     }
-    edges = warn.at_edges(contract, labels) & (solution.error > 0)
+    edges = warn.at_telling_edges(contract, solution)
     own = sum(int(flag) for flag, is_raised in raised.items() if is_raised)
     return own + sum(edge_of(int(number)) for number in np.flatnonzero(edges))
 
