@@ -216,8 +216,8 @@ def test_nothing_is_asked_twice(archive_pair: Pair, monkeypatch: pytest.MonkeyPa
     matches = counted(monkeypatch, Library, "matches")
     infer(seen(100.0), archive_pair, AS_IT_IS)
     assert len(matches) == 1
-    # The library's nearest once, then labels of the validator in each round but the first, unless they stay.
-    assert 1 < len(fits) <= estimate.ROUNDS
+    # The library's nearest once, then labels of the validator after each round, unless they stay.
+    assert 1 < len(fits) <= estimate.ROUNDS + 1
     starts = [tuple(one.labels.tobytes() for one in several) for several, *_ in fits]
     assert len(set(starts)) == len(starts)
 
@@ -305,3 +305,11 @@ def test_the_earth_s_lines_are_left_out_where_they_are_masked(archive_pair: Pair
     place = found.spectrum.wavelength
     assert not found.spectrum.usable[(place > 8513.9) & (place < 8515.0)].any()
     assert np.abs((found.solution.parameters.labels - star(ARCHIVE)[0]) / found.solution.error).max() < 3.5
+
+
+def test_infer_says_where_its_labels_do_not_fit(archive_pair: Pair) -> None:
+    right = seen(100.0)
+    wrong = replace(right, flux=1.0 - 0.6 * (1.0 - right.flux) - 0.04 * np.sin(right.wavelength / 2.0) ** 2)
+    warnings = infer(wrong, archive_pair, WITH_CONTINUUM).warnings
+    assert any("the verb fit heeds how real ones differ" in warning for warning in warnings)
+    assert not any("the verb fit" in warning for warning in infer(right, archive_pair, WITH_CONTINUUM).warnings)

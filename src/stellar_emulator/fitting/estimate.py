@@ -279,7 +279,9 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
             raise InputError(f"{beginning.spectrum.name}: {error}{remedy}") from error
         labels = np.clip(raw, contract.lower, contract.upper)
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
+    last = frames.get(labels.tobytes()) or _fitted(beginning, pair.emulator, labels, labels[None], velocity)
     warnings = [
+        *warn.about_inferred(last),
         *warn.about_reconstruction(distance, pair.validator.reconstruction_limit(noise)),
         *warn.about_labels(contract, labels, np.ones(len(labels), dtype=bool)),
     ]

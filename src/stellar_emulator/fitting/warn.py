@@ -24,6 +24,10 @@ UNLIKELY = 2.0
 """Reduced chi-square above which a fit has a warning: flux errors are wrong by four tenths, or the model is wrong.
 Archives state errors that are too small by a third."""
 
+MISSED = 3.0
+"""Reduced chi-square of the spectrum generated at inferred labels, above which they are not the star's: the validator's
+own errors leave less down to noise of 0.005."""
+
 LOOSE = 0.2
 """Error of a label, over its range, above which the spectrum hardly tells it: its edge says nothing."""
 
@@ -121,6 +125,17 @@ def about_fit(solution: Solution, rejected: int) -> list[str]:
     if rejected > MANY_SPIKES * len(solution.model):
         found.append(f"{rejected} pixels stand out as spikes do, and are left out")
     return found
+
+
+def about_inferred(solution: Solution) -> list[str]:
+    """Warnings about inferred labels, whose generated spectrum is the solution of a fit with labels held."""
+    reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
+    if reduced <= MISSED:
+        return []
+    return [
+        f"the spectrum generated at these labels leaves reduced chi-square {reduced:.1f}: the validator knows computed "
+        "spectra alone; the verb fit heeds how real ones differ"
+    ]
 
 
 def about_reconstruction(found: float, limit: float) -> list[str]:
