@@ -95,6 +95,9 @@ def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
             )
     columns["radial_velocity"] = [one.parameters.velocity if one else float("nan") for one in found]
     columns["radial_velocity_error"] = [one.velocity_error if one else float("nan") for one in found]
+    for name in ("stretch", "stretch_error"):
+        columns[name] = [float(getattr(one, name)) if one else float("nan") for one in found]
+    columns["rejected"] = [row.found.rejected if row.found else 0 for row in rows]
     columns["chi_square"] = [one.chi_square if one else float("nan") for one in found]
     columns["degrees_of_freedom"] = [one.degrees_of_freedom if one else 0 for one in found]
     for i, j in combinations_with_replacement(range(len(labels)), 2):

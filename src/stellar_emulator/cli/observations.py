@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,13 +10,14 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from stellar_emulator.cli.settings import Observations
+from stellar_emulator.cli.settings import Fit, Observations
 from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.label_table import broadcast, given_labels
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.fitting.estimate import Pair
+from stellar_emulator.fitting.model_error import model_error_of
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.models.load_pair import load_pair
@@ -26,6 +27,7 @@ from stellar_emulator.observed.orders import spectra_in
 from stellar_emulator.observed.readers.formats import Choice, read_tables
 from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.observed.tellurics import telluric_ranges
 
 Observed = ObservedSpectrum | InputError
 """A spectrum, or the reason why it can't be used."""
@@ -56,9 +58,18 @@ def open_pair(options: Observations) -> Pair:
 
 
 def treatment(options: Observations, contract: Contract) -> Treatment:
-    """Treatment of spectra according to the options. Raises `InputError` for an unknown mask."""
+    """Treatment of spectra according to the options. Raises `InputError` for an unknown mask or model error."""
     masks = () if options.mask == "none" else tuple(parse_masks(contract, options.mask))
-    return Treatment(options.radial_velocity, options.continuum, masks, options.broaden)
+    treated = Treatment(options.radial_velocity, options.continuum, masks, options.broaden)
+    if not isinstance(options, Fit):
+        return treated
+    return replace(
+        treated,
+        error=model_error_of(contract, options.model_error),
+        detector=options.detector,
+        stretched=options.stretch == "fit",
+        observed_masks=telluric_ranges(contract.wavelength.medium) if options.tellurics == "mask" else (),
+    )
 
 
 def stated(options: Observations) -> Stated:

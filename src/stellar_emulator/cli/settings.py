@@ -20,6 +20,9 @@ MAXIMUM_SNR = 1e9
 
 MAXIMUM_RESOLVING_POWER = 1e7
 
+MAXIMUM_DETECTOR = 100.0
+"""Largest width in Angstrom of a detector\'s pixels."""
+
 _OPTION = "option"
 
 
@@ -430,6 +433,28 @@ class Fit(Observations, Labelled):
         "none",
         values.or_none("none", values.words),
         "labels measured otherwise, such as 'teff=5800+-100, logg=4.4+-0.1'",
+    )
+    model_error: str = option(
+        "stars",
+        values.words,
+        "besides flux errors: 'none'; 'emulator', its error on test spectra; 'stars', also the physics' error, where "
+        "it was measured for the contract; or a file of its numbers",
+    )
+    detector: float | None = option(
+        "file",
+        values.or_none("file", values.number(-1e-9, MAXIMUM_DETECTOR)),
+        "width in Angstrom of the pixels from which the flux was interpolated, whose noise neighbours share; 0: none; "
+        "'file': as Gaia's archive has them, else as residuals tell",
+    )
+    stretch: str = option(
+        "test",
+        values.either("test", "fit"),
+        "of the wavelength scale: 'test' warns where it is found, 'fit' fits it too",
+    )
+    tellurics: str = option(
+        "keep",
+        values.either("keep", "mask"),
+        "'mask': leave out the Earth's water lines below 8550 A, at rest on Earth",
     )
     chunk: int = option("512", values.count, "spectra that are fitted and kept at once, if --output is a folder")
     workers: int | None = option(

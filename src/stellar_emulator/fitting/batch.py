@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from stellar_emulator.fitting.forward import Forward, ParameterRows
 from stellar_emulator.fitting.least_squares import Priors, Problem, State, advanced, begun, reweighted
+from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError
 from stellar_emulator.fitting.preparation import Beginning
 from stellar_emulator.fitting.protocols import EmulatorLike
+from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
+from stellar_emulator.observed.velocity import APART
 
 MOST_ROWS = 128
 """Spectra that are fitted side by side."""
@@ -36,6 +39,9 @@ SAME = 4.0
 INSIDE = 0.2
 """Coordinate from which a label that ended on the upper face of the box is tried again; from the lower one, 1 less it.
 """
+
+AMBIGUOUS = 20.0
+"""Chi-square, as of independent pixels, by which a fit at another velocity may be worse and still be the right one."""
 
 WEIGHTINGS = 2
 """Number of successive fits, since the emulator's own error depends on the fitted labels."""
@@ -73,13 +79,31 @@ def fit_batch(
     emulator: EmulatorLike,
     priors: Mapping[str, tuple[float, float]],
     free_velocity: bool,
+    model_error: ModelError = EMULATOR_ALONE,
+    stretched: bool = False,
 ) -> list[Solution]:
-    """Minimise each spectrum's chi-square from each of its starts, and keep the best; ``priors``: by label's name."""
+    """Minimise each spectrum's chi-square from each of its starts, and keep the best.
+
+    priors: by label's name; model_error: what counts beside the flux errors; stretched: whether the stretch of the
+    wavelength scales is fitted.
+    """
     found: dict[int, Solution] = {}
     for places in _alike(starts):
         part = [starts[place] for place in places]
-        found.update(zip(places, _fit_alike(part, emulator, priors, free_velocity), strict=True))
+        task = _Task(emulator, priors, free_velocity, model_error, stretched)
+        found.update(zip(places, _fit_alike(part, task), strict=True))
     return [found[place] for place in range(len(starts))]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all spectra of a call have in common."""
+
+    emulator: EmulatorLike
+    priors: Mapping[str, tuple[float, float]]
+    free_velocity: bool
+    model_error: ModelError
+    stretched: bool
 
 
 def _alike(starts: Sequence[Start]) -> Iterator[list[int]]:
@@ -98,37 +122,79 @@ def _alike(starts: Sequence[Start]) -> Iterator[list[int]]:
         yield part
 
 
-def _fit_alike(
-    starts: Sequence[Start], emulator: EmulatorLike, priors: Mapping[str, tuple[float, float]], free_velocity: bool
-) -> list[Solution]:
+def _fit_alike(starts: Sequence[Start], task: _Task) -> list[Solution]:
     first = [one.part(slice(0, one.first)) for one in starts]
-    problem, error, rows, vectors = _problem(first, emulator, priors, free_velocity)
-    problem = reweighted(problem, error, problem.start)
-    vectors = _best_of(problem, rows, vectors) if len(rows) > len(starts) else vectors
+    problem, noise, rows, vectors = _problem(first, task)
+    problem = reweighted(problem, noise.error, problem.start)
+    others = Others.none(len(starts))
+    if len(rows) > len(starts):
+        vectors, others = _best_of(problem, rows, vectors)
     problem = replace(problem, start=vectors)
-    problem = reweighted(problem, error, vectors)
+    noise = sifted(problem, noise, vectors)
+    problem = reweighted(problem, noise.error, vectors)
     state = advanced(problem, begun(problem, vectors, NEAR))
     vectors = _tried_inside(problem, _rescued(problem, state, starts))
     for _ in range(WEIGHTINGS - 1):
-        problem = reweighted(problem, error, vectors)
+        noise = sifted(problem, noise, vectors)
+        problem = reweighted(problem, noise.error, vectors)
         vectors = advanced(problem, begun(problem, vectors, NEAR)).vectors
-    problem = reweighted(problem, error, vectors)
-    found = solutions(problem, vectors)
-    return [_own(one, start) for one, start in zip(found, starts, strict=True)]
+    problem = reweighted(problem, noise.error, vectors)
+    found = solutions(problem, vectors, noise.detector)
+    found = [others.told(row, one) for row, one in enumerate(found)]
+    return [_own(*one) for one in zip(found, starts, noise.rejected, strict=True)]
 
 
-def _best_of(problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Others:
+    """Velocities in km/s of the best fits far from the best ones, (n,), and by how much their chi-square is larger."""
+
+    velocity: NDArray[np.float64]
+    excess: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, count: int) -> "Others":
+        return cls(np.full(count, np.nan), np.full(count, np.inf))
+
+    def told(self, row: int, solution: Solution) -> Solution:
+        """A solution that tells of the other velocity, where chi-square does not exclude it."""
+        # Correlated pixels scatter chi-square as fewer independent ones would.
+        room = AMBIGUOUS * len(solution.model) / max(solution.independent, 1.0)
+        apart = abs(self.velocity[row] - solution.parameters.velocity) > APART / 2.0
+        told = bool(apart and self.excess[row] < room)
+        return replace(solution, other_velocity=float(self.velocity[row])) if told else solution
+
+
+def _best_of(
+    problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Others]:
     """Vectors of the best fit of each spectrum, (n, parameters), from the starts of all ``rows`` of the problem.
 
     After a few steps only those starts go on that may still become the best.
     """
     tried = replace(problem.rows(rows), start=starts)
     state = begun(tried, starts)
+    others = Others.none(len(problem.flux))
     for steps, room in ROUNDS:
         state = advanced(tried, state, steps)
+        others = _others(problem, rows, state)
         kept = np.flatnonzero(_promising(rows, state, room))
         rows, tried, state = rows[kept], tried.rows(kept), state.rows(kept)
-    return state.vectors
+    return state.vectors, others
+
+
+def _others(problem: Problem, rows: NDArray[np.int64], state: State) -> Others:
+    """The best fits whose velocity is far from that of the best fit of the same spectrum."""
+    chi_square, place = state.normal.chi_square, problem.forward.label_count
+    velocity = state.vectors[:, place] * problem.forward.VELOCITY_UNIT
+    found = Others.none(len(problem.flux))
+    for row in range(len(found.excess)):
+        own = np.flatnonzero(rows == row)
+        best = own[chi_square[own].argmin()]
+        far = own[np.abs(velocity[own] - velocity[best]) > APART / 2.0]
+        if len(far):
+            other = far[chi_square[far].argmin()]
+            found.velocity[row], found.excess[row] = velocity[other], chi_square[other] - chi_square[best]
+    return found
 
 
 def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
@@ -144,8 +210,9 @@ def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
     free, forward = part.free[numbers], part.forward
     labels, velocities = np.concatenate([one.labels for one in others]), [one.velocities for one in others]
     vectors = state.vectors[rows][numbers]
-    told = ParameterRows(labels, np.concatenate(velocities), vectors[:, forward.label_count + 1 :])
-    again = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
+    stayed = forward.unpack(vectors)
+    told = ParameterRows(labels, np.concatenate(velocities), stayed.continuum, stayed.stretch)
+    again, _ = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
     again_state = advanced(replace(part, start=again), begun(part, again, NEAR))
     return _better(state, rows, again_state)
 
@@ -190,19 +257,18 @@ def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np
     return np.asarray((first == np.arange(len(rows))) | (near & (distance > SAME)))
 
 
-def _own(solution: Solution, start: Start) -> Solution:
+def _own(solution: Solution, start: Start, rejected: NDArray[np.bool_]) -> Solution:
     """A solution without the filling, its fixed labels without the rounding of their coordinates."""
     length = len(start.beginning.spectrum.flux)
     free = np.isnan(start.fixed)
     best = replace(solution.parameters, labels=np.where(free, solution.parameters.labels, start.fixed))
     lower, upper = (np.where(free, end, start.fixed) for end in (solution.lower, solution.upper))
-    return replace(solution, parameters=best, lower=lower, upper=upper, model=solution.model[:length])
+    own = replace(solution, model=solution.model[:length], rejected=rejected[:length])
+    return replace(own, parameters=best, lower=lower, upper=upper)
 
 
-def _problem(
-    starts: Sequence[Start], emulator: EmulatorLike, priors: Mapping[str, tuple[float, float]], free_velocity: bool
-) -> tuple[Problem, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """The spectra side by side, their errors (n, pixels), and for all starts: number of the spectrum, and vector.
+def _problem(starts: Sequence[Start], task: _Task) -> tuple[Problem, Noise, NDArray[np.int64], NDArray[np.float64]]:
+    """The spectra side by side, their noise, and for all starts: number of the spectrum, and vector.
 
     Shorter spectra are filled up with masked pixels.
     """
@@ -217,7 +283,7 @@ def _problem(
         basis[row, :length] = one.basis
     fixed = np.stack([one.fixed for one in starts])
     free_labels = np.isnan(fixed)
-    forward = Forward(emulator, wavelength, basis, bool(free_labels.any()))
+    forward = Forward(task.emulator, wavelength, basis, bool(free_labels.any()), task.model_error, task.stretched)
     rows = np.repeat(np.arange(len(starts)), [len(one.labels) for one in starts])
     labels = np.concatenate([one.labels for one in starts])
     labels = np.where(free_labels[rows], labels, fixed[rows])
@@ -225,9 +291,11 @@ def _problem(
     continuum = np.stack([one.continuum for one in begun]) if width else np.empty((len(begun), 0))
     vectors = forward.pack(ParameterRows(labels, velocities, continuum[rows]))
     free = np.ones((len(starts), forward.parameters), dtype=bool)
-    free[:, : forward.label_count], free[:, forward.label_count] = free_labels, free_velocity
-    names = emulator.contract.label_names
-    given = np.array([priors.get(name, (0.0, np.inf)) for name in names]).T
+    free[:, : forward.label_count], free[:, forward.label_count] = free_labels, task.free_velocity
+    names = task.emulator.contract.label_names
+    given = np.array([task.priors.get(name, (0.0, np.inf)) for name in names]).T
     told = Priors(*(np.tile(one, (len(starts), 1)) for one in given))
     first = vectors[np.searchsorted(rows, np.arange(len(starts)))]
-    return Problem(forward, flux, np.ones_like(flux), free, told, first), error, rows, vectors
+    stated = np.array([np.nan if one.spectrum.detector is None else one.spectrum.detector for one in begun])
+    noise = Noise(error, stated, np.array([one.spectrum.guessed for one in begun]), np.zeros(flux.shape, dtype=bool))
+    return Problem(forward, flux, np.ones_like(flux), free, told, first), noise, rows, vectors

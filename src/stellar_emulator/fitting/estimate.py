@@ -60,11 +60,15 @@ class Inferred:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Labels by least squares: the solution, the spectrum as it was fitted, and warnings for the user."""
+    """Labels by least squares: the solution, the spectrum as it was fitted, and warnings for the user.
+
+    rejected: number of pixels that count for nothing since they are spikes.
+    """
 
     solution: Solution
     spectrum: ObservedSpectrum
     warnings: tuple[str, ...]
+    rejected: int = 0
 
 
 def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Inferred:
@@ -116,7 +120,8 @@ def fit_all(
     priors = priors or {}
     begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE, NEAREST)
     fixed = [_fixed(one, contract, treatment, known) for one in begun]
-    found = _solved(begun, pair, fixed, priors, True)
+    task = _Task(pair, priors, treatment)
+    found = _solved(begun, fixed, task, True)
     expected = treatment.velocity
     told = [
         warn.about_velocity(contract.wavelength, one.parameters.velocity, one.velocity_error, expected) if one else []
@@ -129,7 +134,7 @@ def fit_all(
                 begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST), strict=True
             )
         ]
-        found = _solved(begun, pair, fixed, priors, False, [one.parameters.labels if one else None for one in found])
+        found = _solved(begun, fixed, task, False, [one.parameters.labels if one else None for one in found])
     return [
         _told(first, one, warnings, contract, np.isnan(held))
         for first, one, warnings, held in zip(begun, found, told, fixed, strict=True)
@@ -147,9 +152,11 @@ def _told(
     if isinstance(begun, InputError):
         return begun
     assert solution is not None
+    free = free & warn.at_telling_edges(contract, solution)
     labels = warn.about_labels(contract, solution.parameters.labels, free)
-    poor = warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom)
-    return Fitted(solution, begun.spectrum, (*warnings, *labels, *poor))
+    spectrum = begun.spectrum.without(solution.rejected)
+    rejected = begun.spikes + int(solution.rejected.sum())
+    return Fitted(solution, spectrum, (*warnings, *labels, *warn.about_fit(solution, rejected)), rejected)
 
 
 def _fixed(
@@ -163,22 +170,34 @@ def _fixed(
     return np.array([known.get(name, np.nan) for name in contract.label_names])
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What all fits of a call have in common."""
+
+    pair: Pair
+    priors: Mapping[str, tuple[float, float]]
+    treatment: Treatment
+
+    def fitted(self, starts: Sequence[Start], free_velocity: bool) -> list[Solution]:
+        emulator, treated = self.pair.emulator, self.treatment
+        return fit_batch(starts, emulator, self.priors, free_velocity, treated.error, treated.stretched)
+
+
 def _solved(
     begun: Sequence[Beginning | InputError],
-    pair: Pair,
     fixed: Sequence[NDArray[np.float64]],
-    priors: Mapping[str, tuple[float, float]],
+    task: _Task,
     free_velocity: bool,
     further: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> list[Solution | None]:
     """Best fits; None for spectra that can't be used. further: labels of one more start of each, to be tried first."""
     starts = []
-    guesses = further or _guessed(begun, pair)
+    guesses = further or _guessed(begun, task.pair)
     for one, held, guess in zip(begun, fixed, guesses, strict=True):
         if isinstance(one, Beginning):
             start = _start(one, held, STARTS if guess is None else 1)
             starts.append(start if guess is None else replace(start.after(guess), first=start.first + 1))
-    found = iter(fit_batch(starts, pair.emulator, priors, free_velocity))
+    found = iter(task.fitted(starts, free_velocity))
     return [next(found) if isinstance(one, Beginning) else None for one in begun]
 
 
@@ -260,7 +279,9 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
             raise InputError(f"{beginning.spectrum.name}: {error}{remedy}") from error
         labels = np.clip(raw, contract.lower, contract.upper)
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
+    last = frames.get(labels.tobytes()) or _fitted(beginning, pair.emulator, labels, labels[None], velocity)
     warnings = [
+        *warn.about_inferred(last),
         *warn.about_reconstruction(distance, pair.validator.reconstruction_limit(noise)),
         *warn.about_labels(contract, labels, np.ones(len(labels), dtype=bool)),
     ]

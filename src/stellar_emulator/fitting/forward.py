@@ -3,7 +3,7 @@
 All of it holds for n spectra at once, which may differ in their pixels; the emulator and its Jacobian run in batches.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.interpolation import Interpolation, interpolation_on
+from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError, Part, parts_of
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinates
 from stellar_emulator.observed.velocity import at_rest
@@ -18,24 +19,31 @@ from stellar_emulator.observed.velocity import at_rest
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of one fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none."""
+    """Parameters of one fit: physical labels (labels,), velocity in km/s, continuum coefficients (basis,) or none.
+
+    stretch: of the wavelength scale, in km/s per 100 Angstrom; the velocity is that at the middle of the model's axis.
+    """
 
     labels: NDArray[np.float64]
     velocity: float
     continuum: NDArray[np.float64]
+    stretch: float = 0.0
 
 
 @dataclass(frozen=True)
 class ParameterRows:
-    """Parameters of n fits: labels (n, labels), velocities (n,), continua (n, coefficients or 0)."""
+    """Parameters of n fits: labels (n, labels), velocities (n,), continua (n, coefficients or 0); stretches (n,), None
+    if there are none."""
 
     labels: NDArray[np.float64]
     velocity: NDArray[np.float64]
     continuum: NDArray[np.float64]
+    stretch: NDArray[np.float64] | None = None
 
     def row(self, number: int) -> Parameters:
         """Those of one fit."""
-        return Parameters(self.labels[number], float(self.velocity[number]), self.continuum[number])
+        stretch = 0.0 if self.stretch is None else float(self.stretch[number])
+        return Parameters(self.labels[number], float(self.velocity[number]), self.continuum[number], stretch)
 
 
 @dataclass(frozen=True)
@@ -51,19 +59,26 @@ class Forward:
     """Predicts n observed spectra.
 
     wavelength: observed, (n, pixels), in the medium of the contract; basis: those of the continua, (n, pixels,
-    coefficients), without coefficients for normalised spectra; labelled: whether slopes by labels are needed.
+    coefficients), without coefficients for normalised spectra; labelled: whether slopes by labels are needed;
+    model_error: what enters `parts`; stretched: whether the wavelength scales may be stretched.
 
-    A vector of parameters is that of `pack`: coordinates of all labels, velocity in `VELOCITY_UNIT`, continuum.
+    A vector of parameters is that of `pack`: coordinates of all labels, velocity in `VELOCITY_UNIT`, continuum and, if
+    ``stretched``, the stretch in `VELOCITY_UNIT` per `LEVER`.
     """
 
     emulator: EmulatorLike
     wavelength: NDArray[np.float64]
     basis: NDArray[np.float64]
     labelled: bool = True
+    model_error: ModelError = EMULATOR_ALONE
+    stretched: bool = False
     _last: dict[bytes, NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     VELOCITY_UNIT = 10.0
     """Unit of velocity in km/s, which makes its slope about as large as those of the labels."""
+
+    LEVER = 100.0
+    """Angstrom over which a stretch changes the velocity by its value."""
 
     @cached_property
     def coordinates(self) -> ScaledLabels:
@@ -76,28 +91,49 @@ class Forward:
     @property
     def parameters(self) -> int:
         """Length of a vector."""
-        return self.label_count + 1 + int(self.basis.shape[2])
+        return self.label_count + 1 + int(self.basis.shape[2]) + self.stretched
 
     def rows(self, chosen: NDArray[np.integer] | slice) -> "Forward":
         """The same for some of the spectra, or for some of them several times."""
-        return Forward(self.emulator, self.wavelength[chosen], self.basis[chosen], self.labelled)
+        wavelength, basis = self.wavelength[chosen], self.basis[chosen]
+        return Forward(self.emulator, wavelength, basis, self.labelled, self.model_error, self.stretched)
+
+    @cached_property
+    def lever(self) -> NDArray[np.float64]:
+        """Distance of each pixel from the middle of the model's axis in units of `LEVER`, (n, pixels)."""
+        axis = self.emulator.contract.wavelength
+        return (self.wavelength - (axis.start + axis.stop) / 2.0) / self.LEVER
 
     def pack(self, parameters: ParameterRows) -> NDArray[np.float64]:
         """Vectors (n, parameters)."""
         moving = parameters.velocity[:, None] / self.VELOCITY_UNIT
-        return np.concatenate([self.coordinates.of(parameters.labels), moving, parameters.continuum], axis=1)
+        parts = [self.coordinates.of(parameters.labels), moving, parameters.continuum]
+        if self.stretched:
+            stretch = np.zeros(len(moving)) if parameters.stretch is None else parameters.stretch
+            parts.append(stretch[:, None] / self.VELOCITY_UNIT)
+        return np.concatenate(parts, axis=1)
 
     def unpack(self, vectors: NDArray[np.float64]) -> ParameterRows:
         """Inverse of `pack`."""
-        count = self.label_count
-        labels = self.coordinates.labels(vectors[:, :count])
-        return ParameterRows(labels, vectors[:, count] * self.VELOCITY_UNIT, vectors[:, count + 1 :])
+        count, width = self.label_count, self.basis.shape[2]
+        labels, continuum = self.coordinates.labels(vectors[:, :count]), vectors[:, count + 1 : count + 1 + width]
+        stretch = vectors[:, -1] * self.VELOCITY_UNIT if self.stretched else None
+        return ParameterRows(labels, vectors[:, count] * self.VELOCITY_UNIT, continuum, stretch)
+
+    def velocity(self, parameters: ParameterRows) -> NDArray[np.float64]:
+        """Velocity of each pixel in km/s, (n, pixels), or (n, 1) where all pixels have the same."""
+        velocity = parameters.velocity[:, None]
+        return velocity if parameters.stretch is None else velocity + parameters.stretch[:, None] * self.lever
+
+    def rest(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Wavelengths at rest of the pixels, (n, pixels), for vectors (n, parameters)."""
+        return at_rest(self.wavelength, self.velocity(self.unpack(vectors)))
 
     def continuum(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Continua (n, pixels) of vectors (n, parameters)."""
         if not self.basis.shape[2]:
             return np.ones(self.wavelength.shape)
-        return np.asarray((self.basis @ vectors[:, self.label_count + 1 :, None])[..., 0])
+        return np.asarray((self.basis @ self.unpack(vectors).continuum[..., None])[..., 0])
 
     def __call__(self, vectors: NDArray[np.float64], weight: NDArray[np.float64]) -> Design:
         """Flux and slopes at vectors (n, parameters), times a weight (n, pixels).
@@ -105,7 +141,8 @@ class Forward:
         Beyond the ends of the model's axis the end pixel's flux is repeated.
         """
         parameters, between = self.unpack(vectors), self._between
-        rest = at_rest(self.wavelength, parameters.velocity[:, None])
+        velocity = self.velocity(parameters)
+        rest = at_rest(self.wavelength, velocity)
         made = self._made(parameters.labels)
         channels = made.shape[2]
         shifted = (between.matrix(rest) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
@@ -115,27 +152,37 @@ class Forward:
         if self.labelled:
             np.multiply(shifted[..., 2:], scale[..., None], out=slopes[..., :count])
         axis = between.nodes
-        per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + parameters.velocity[:, None])
+        per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + velocity)
         moving = np.where((rest >= axis[0]) & (rest <= axis[-1]), per_unit, 0.0).astype(np.float32)
         slopes[..., count] = shifted[..., 1] * moving * scale
-        if self.basis.shape[2]:
+        width = self.basis.shape[2]
+        if width:
             own = (self.basis * weight[..., None]).astype(np.float32)
-            np.multiply(own, shifted[..., :1], out=slopes[..., count + 1 :])
+            np.multiply(own, shifted[..., :1], out=slopes[..., count + 1 : count + 1 + width])
+        if self.stretched:
+            slopes[..., -1] = slopes[..., count] * self.lever
         return Design(shifted[..., 0] * scale, slopes)
 
     def flux(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predicted flux alone, (n, pixels)."""
-        parameters = self.unpack(vectors)
-        matrix = self._between.matrix(at_rest(self.wavelength, parameters.velocity[:, None]))
-        shifted = (matrix @ self.emulator.flux(parameters.labels).ravel()).reshape(self.wavelength.shape)
-        return np.asarray(shifted * self.continuum(vectors))
+        return np.asarray(self._normalised(self.unpack(vectors).labels, self.rest(vectors)) * self.continuum(vectors))
+
+    def parts(self, vectors: NDArray[np.float64]) -> list[Part]:
+        """The parts of the model's error of the predicted flux at vectors (n, parameters)."""
+        labels, rest = self.unpack(vectors).labels, self.rest(vectors)
+        generated = self._normalised(labels, rest) if self.model_error.physics else np.empty((len(vectors), 0))
+        scale = np.abs(self.continuum(vectors))
+        found = parts_of(self.model_error, self.emulator, labels, rest, generated)
+        return [replace(one, deviation=one.deviation * scale) for one in found]
 
     def error(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The emulator's own error of the predicted flux, (n, pixels)."""
-        parameters = self.unpack(vectors)
-        rest = at_rest(self.wavelength, parameters.velocity[:, None])
-        own = self._between.nearby(self.emulator.error(parameters.labels), rest)
-        return np.asarray(own * np.abs(self.continuum(vectors)))
+        """Standard deviation of the model's error of the predicted flux, (n, pixels)."""
+        squares = [one.deviation**2 for one in self.parts(vectors)]
+        return np.sqrt(sum(squares, np.zeros(self.wavelength.shape)))
+
+    def _normalised(self, labels: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.floating]:
+        matrix = self._between.matrix(rest)
+        return np.asarray((matrix @ self.emulator.flux(labels).ravel()).reshape(rest.shape))
 
     @property
     def _between(self) -> Interpolation:

@@ -117,10 +117,6 @@ class Interpolation:
             return np.asarray(np.clip(np.searchsorted(self.nodes, inside, side="right") - 1, 0, last))
         return np.asarray(np.clip(((inside - self.nodes[0]) / self._step).astype(np.int64), 0, last))
 
-    def nearby(self, values: NDArray[np.floating], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values (n, pixels) at ``wanted`` (n, places), linear between pixels: never beyond those of its neighbours."""
-        return np.stack([np.interp(one, self.nodes, value) for one, value in zip(wanted, values, strict=True)])
-
 
 @lru_cache(maxsize=4)
 def _of(nodes: bytes) -> Interpolation:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError
 from stellar_emulator.fitting.sharpness import as_sharp_as
+from stellar_emulator.fitting.spikes import impossible
 from stellar_emulator.observed.continuum import basis_of_pieces, continuum_over, upper_envelope
 from stellar_emulator.observed.masks import masked
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -40,13 +42,20 @@ class Treatment:
     """Treatment of spectra before labels are inferred.
 
     velocity: in km/s, None to measure it; degree: that of the continuum, None for normalised spectra; masks: ranges
-    at rest in the contract's medium; broaden: whether spectra sharper than the model can be are broadened.
+    at rest in the contract's medium; broaden: whether spectra sharper than the model can be are broadened; error: what
+    counts as the model's error; detector: width in Angstrom of the pixels whose noise is shared, None as the spectrum
+    states it; stretched: whether the wavelength scale's stretch is fitted; observed_masks: ranges in the observer's
+    frame, in the contract's medium.
     """
 
     velocity: float | None
     degree: int | None
     masks: tuple[tuple[float, float], ...] = ()
     broaden: bool = False
+    error: ModelError = EMULATOR_ALONE
+    detector: float | None = None
+    stretched: bool = False
+    observed_masks: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,8 @@ class Beginning:
 
     basis: that of the continuum, (pixels, degree + 1), or (pixels, 0); continuum: its first coefficients; velocity: in
     km/s; labels: those of the library's nearest spectra, nearest first, (starts, labels); velocities: theirs,
-    (starts,); share: covered share of the model's axis.
+    (starts,); share: covered share of the model's axis; spikes: number of pixels that were left out since no star has
+    such flux.
     """
 
     spectrum: ObservedSpectrum
@@ -65,6 +75,7 @@ class Beginning:
     labels: NDArray[np.float64]
     velocities: NDArray[np.float64]
     share: float
+    spikes: int = 0
 
 
 def begin(
@@ -104,6 +115,7 @@ def begin_all(
         except InputError as error:
             drafts.append(error)
     step = _Step(contract, library, treatment, starts)
+    drafts = step.changed(drafts, step.possible, again=False)
     drafts = step.matched(drafts)
     drafts = step.changed(drafts, step.with_lines, again=False)
     drafts = step.changed(drafts, step.cut, again=True)
@@ -120,6 +132,7 @@ class _Draft:
     rough: NDArray[np.float64]
     share: float
     matches: tuple[Match, ...] = ()
+    spikes: int = 0
 
     @property
     def seen(self) -> Seen:
@@ -164,6 +177,15 @@ class _Step:
                 out[i] = one
         return out
 
+    def possible(self, draft: _Draft) -> _Draft:
+        """Without pixels that are no star's, and those of the observer's masks."""
+        spectrum, seen = draft.spectrum, draft.seen
+        spiked = impossible(seen.flux, seen.error)
+        hidden = spiked | masked(spectrum.wavelength, list(self.treatment.observed_masks))
+        if not hidden.any():
+            return draft
+        return replace(draft, spectrum=spectrum.without(hidden), spikes=int(spiked.sum()))
+
     def with_lines(self, draft: _Draft) -> _Draft:
         """Refuse a draft without lines."""
         _require_lines(draft.spectrum, draft.seen, self.library, draft.matches[0].chi_square)
@@ -180,7 +202,7 @@ class _Step:
         if np.mean(~inside) < FEW:
             return replace(draft, spectrum=cut, basis=draft.basis[inside], rough=draft.rough[inside])
         basis, rough = _continuum(cut, self.contract, self.treatment)
-        return _Draft(cut, basis, rough, draft.share)
+        return _Draft(cut, basis, rough, draft.share, (), draft.spikes)
 
     def masked(self, draft: _Draft) -> _Draft:
         """The mask moves with the star, so a first velocity is needed to place it."""
@@ -211,7 +233,8 @@ class _Step:
         velocities = np.array([match.velocity for match in draft.matches])
         if self.treatment.velocity is not None:
             velocities[:] = velocity
-        return Beginning(spectrum, draft.basis, continuum, velocity, self.library.labels[rows], velocities, draft.share)
+        labels = self.library.labels[rows]
+        return Beginning(spectrum, draft.basis, continuum, velocity, labels, velocities, draft.share, draft.spikes)
 
 
 def _rematch(old: _Draft | InputError, new: _Draft | InputError) -> bool:
@@ -221,6 +244,8 @@ def _rematch(old: _Draft | InputError, new: _Draft | InputError) -> bool:
 def _drafted(spectrum: ObservedSpectrum, contract: Contract, treatment: Treatment, least_share: float) -> _Draft:
     axis = contract.wavelength
     spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
+    if treatment.detector is not None:
+        spectrum = replace(spectrum, detector=treatment.detector)
     share = _covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
     inside = _inside(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
     if inside is not None:

@@ -1,5 +1,7 @@
 """Spectra sharper than a model can be: refused, or broadened to its largest resolution."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -51,16 +53,12 @@ def as_sharp_as(spectrum: ObservedSpectrum, contract: Contract, broaden: bool) -
     flux, error = spectrum.flux.copy(), spectrum.error.copy()
     for piece in spectrum.orders:
         flux[piece], error[piece] = _convolved(spectrum.wavelength[piece], flux[piece], error[piece], float(width))
-    return ObservedSpectrum(
-        spectrum.name,
-        spectrum.wavelength,
-        spectrum.medium,
-        np.where(np.isfinite(error), flux, 0.0),
-        error,
-        (*spectrum.notes, f"broadened from resolution {spectrum.resolution:,.0f} to {most:,.0f}"),
-        spectrum.reading,
-        spectrum.ends,
-        most,
+    return replace(
+        spectrum,
+        flux=np.where(np.isfinite(error), flux, 0.0),
+        error=error,
+        notes=(*spectrum.notes, f"broadened from resolution {spectrum.resolution:,.0f} to {most:,.0f}"),
+        resolution=most,
     )
 
 

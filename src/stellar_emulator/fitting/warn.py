@@ -7,6 +7,7 @@ from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.contract.medium import to_vacuum
+from stellar_emulator.fitting.solution import Solution
 
 EDGE = 0.002
 """Share of a label's range: nearer to a bound, the best label may lie beyond it."""
@@ -19,8 +20,23 @@ LEAST_SHIFT = 3.0
 
 MANY_DEVIATIONS = 5.0
 
-UNLIKELY = 1.5
-"""Reduced chi-square above which a fit has a warning: either the errors are wrong by a fifth, or the model is wrong."""
+UNLIKELY = 2.0
+"""Reduced chi-square above which a fit has a warning: flux errors are wrong by four tenths, or the model is wrong.
+Archives state errors that are too small by a third."""
+
+MISSED = 3.0
+"""Reduced chi-square of the spectrum generated at inferred labels, above which they are not the star's: the validator's
+own errors leave less down to noise of 0.005."""
+
+LOOSE = 0.2
+"""Error of a label, over its range, above which the spectrum hardly tells it: its edge says nothing."""
+
+LEAST_STRETCH, CERTAIN_STRETCH = 5.0, 3.5
+"""Stretch of a wavelength scale, in km/s per 100 Angstrom and in its errors, above which it is found. One of 5 blurs
+lines by less than most spectrographs do, and widens v sin i by little."""
+
+MANY_SPIKES = 0.02
+"""Share of the pixels, above which spikes are more than a few cosmic rays."""
 
 
 def medium_shift(axis: WavelengthAxis) -> float:
@@ -67,14 +83,58 @@ def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[
     return warnings if beyond is None else [*warnings, beyond]
 
 
-def about_chi_square(chi_square: float, degrees_of_freedom: int) -> list[str]:
-    """Warnings about a fit's chi-square."""
-    reduced = chi_square / max(degrees_of_freedom, 1)
-    if reduced <= UNLIKELY:
+def at_telling_edges(contract: Contract, solution: Solution) -> NDArray[np.bool_]:
+    """Which fitted labels lie at an edge of the box, where the spectrum tells them, (labels,)."""
+    error = solution.error
+    told = (error > 0) & (error < LOOSE * (contract.upper - contract.lower))
+    return np.asarray(at_edges(contract, solution.parameters.labels) & told)
+
+
+def is_poor(solution: Solution) -> bool:
+    """Whether chi-square is larger than too small errors explain, by more than correlated pixels scatter it."""
+    reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
+    return reduced > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * float(np.sqrt(2.0 / max(solution.independent, 1.0))))
+
+
+def is_stretched(solution: Solution) -> bool:
+    """Whether the wavelength scale is seen to be stretched, and the fit does not allow for it."""
+    found = abs(solution.stretch)
+    free = solution.parameters.stretch != 0.0
+    return not free and found > max(LEAST_STRETCH, CERTAIN_STRETCH * solution.stretch_error)
+
+
+def about_fit(solution: Solution, rejected: int) -> list[str]:
+    """Warnings about a fit as a whole; rejected: number of pixels that are spikes."""
+    found = []
+    if is_poor(solution):
+        reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
+        found.append(
+            f"nothing in the model's box fits: reduced chi-square {reduced:.2f}; the flux errors are too small, or "
+            "this is no single normal star of the grid"
+        )
+    if is_stretched(solution):
+        found.append(
+            f"the wavelength scale is stretched by about {solution.stretch:+.1f} km/s per 100 A "
+            f"({solution.stretch_error:.1f}), which looks like rotation: let --stretch fit it"
+        )
+    if np.isfinite(solution.other_velocity):
+        found.append(
+            f"the velocity is ambiguous: {solution.other_velocity:+.0f} km/s fits nearly as well; state "
+            "--radial_velocity if it is known"
+        )
+    if rejected > MANY_SPIKES * len(solution.model):
+        found.append(f"{rejected} pixels stand out as spikes do, and are left out")
+    return found
+
+
+def about_inferred(solution: Solution) -> list[str]:
+    """Warnings about inferred labels, whose generated spectrum is the solution of a fit with labels held."""
+    reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
+    if reduced <= MISSED:
         return []
     return [
-        f"nothing in the model's box fits: reduced chi-square {reduced:.2f}; the flux errors are too small, or "
-        "this is no single normal star of the grid"
+        f"the spectrum generated at these labels leaves reduced chi-square {reduced:.1f}: the validator knows computed "
+        "spectra alone; the verb fit heeds how real ones differ"
     ]
 
 

@@ -284,7 +284,19 @@ def _spectrum(
     ends = _pieces_of(kept[0], np.isfinite(kept[2]), angstroms[measured])
     if ends:
         reading += f"; {len(ends) + 1} pieces, each with its own continuum"
-    return ObservedSpectrum(piece.name, kept[0], medium, kept[1], kept[2], tuple(notes), reading, ends, resolution)
+    return ObservedSpectrum(
+        piece.name,
+        kept[0],
+        medium,
+        kept[1],
+        kept[2],
+        tuple(notes),
+        reading,
+        ends,
+        resolution,
+        None if archive is None else gaia_archive.DETECTOR,
+        given is None and stated.signal_to_noise is None,
+    )
 
 
 def _pieces_of(

@@ -35,6 +35,8 @@ class ObservedSpectrum:
     reading: str = ""
     ends: tuple[int, ...] = ()
     resolution: float | None = None
+    detector: float | None = None
+    guessed: bool = False
 
     @property
     def usable(self) -> NDArray[np.bool_]:

@@ -25,3 +25,8 @@ def contract_names() -> list[str]:
 def contract_file(name: str) -> Path:
     """File of a data contract that comes with the package."""
     return resource(CONTRACTS, f"{name}.yaml")
+
+
+def physics_file(name: str) -> Path:
+    """File of the physics error that was measured for a contract on stars, whether it is there or not."""
+    return resource(CONTRACTS, f"{name}.physics.yaml")

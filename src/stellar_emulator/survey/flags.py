@@ -6,13 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.fitting.warn import UNLIKELY
+from stellar_emulator.contract.hull import beyond_hull
+from stellar_emulator.fitting import warn
+from stellar_emulator.fitting.estimate import Fitted
+from stellar_emulator.fitting.residuals import bent, companion, emission
+from stellar_emulator.fitting.warn import CERTAIN_STRETCH, LEAST_STRETCH, MANY_SPIKES, UNLIKELY
 
 LOW_SNR, FEW = 10.0, 0.5
 """Signal-to-noise ratio of a pixel, and share of the model's axis, below which a row has a flag."""
 
-FILLED, CERTAIN = 0.03, 5.0
-"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled."""
+FILLED, CERTAIN = 0.05, 5.0
+"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled. Computed
+cores of quiet stars are wrong by less."""
+
+SECOND, SECOND_CERTAIN = 0.05, 7.0
+"""Depth of another star's lines over that of the fitted ones, and over its error, beyond which there are two stars."""
+
+ABOVE, BENT = 0.1, 0.03
+"""Flux above the continuum over an Angstrom, and off the fit over 30, beyond which a row has a flag."""
 
 
 class Flag(IntFlag):
@@ -24,6 +35,12 @@ class Flag(IntFlag):
     LOW_SNR = 1 << 3
     CA_II_FILLED = 1 << 4
     BEYOND_HULL = 1 << 5
+    VELOCITY_AMBIGUOUS = 1 << 6
+    WAVELENGTH_SCALE = 1 << 7
+    BINARY_SUSPECTED = 1 << 8
+    EMISSION = 1 << 9
+    NORMALISATION = 1 << 10
+    SPIKES = 1 << 11
 
 
 MEANING = {
@@ -35,6 +52,14 @@ MEANING = {
     Flag.CA_II_FILLED: f"the Ca II cores are shallower than the model's, by more than {CERTAIN:g} errors and "
     f"{FILLED:.0%} of the continuum",
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's nodes: atmospheres are extrapolated there",
+    Flag.VELOCITY_AMBIGUOUS: "another velocity fits nearly as well",
+    Flag.WAVELENGTH_SCALE: f"the wavelength scale is stretched by more than {LEAST_STRETCH:g} km/s per 100 Angstrom "
+    f"and {CERTAIN_STRETCH:g} errors: lines are blurred as by rotation",
+    Flag.BINARY_SUSPECTED: f"the residuals show lines at another velocity, {SECOND:.0%} as deep as the fitted ones or "
+    f"more, by {SECOND_CERTAIN:g} errors",
+    Flag.EMISSION: f"flux rises above the continuum by more than {ABOVE:.0%} over an Angstrom",
+    Flag.NORMALISATION: f"flux departs from the fit by more than {BENT:.0%} over 30 Angstrom: the continuum is bent",
+    Flag.SPIKES: f"more than {MANY_SPIKES:.0%} of the pixels were left out, since they stand out as spikes do",
 }
 
 FIRST_EDGE = 16
@@ -54,6 +79,32 @@ def meanings(contract: Contract) -> dict[int, str]:
         for number, label in enumerate(contract.labels)
     }
     return {**told, **edges}
+
+
+def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, float]) -> int:
+    """The flags of a fit; snr: signal-to-noise ratio of a pixel; calcium: excess of the Ca II cores, and its error."""
+    solution, spectrum = one.solution, one.spectrum
+    axis, covered = contract.wavelength, spectrum.wavelength[spectrum.usable]
+    gaps = np.diff(covered)
+    seen = float(np.minimum(gaps, 3.0 * np.median(gaps)).sum())
+    other = companion(spectrum, solution)
+    labels = solution.parameters.labels
+    raised = {
+        Flag.POOR_FIT: warn.is_poor(solution),
+        Flag.FEW_PIXELS: seen < FEW * (axis.stop - axis.start),
+        Flag.LOW_SNR: snr < LOW_SNR,
+        Flag.CA_II_FILLED: calcium[0] > max(FILLED, CERTAIN * calcium[1]),
+        Flag.BEYOND_HULL: beyond_hull(contract, labels[np.newaxis]) is not None,
+        Flag.VELOCITY_AMBIGUOUS: bool(np.isfinite(solution.other_velocity)),
+        Flag.WAVELENGTH_SCALE: warn.is_stretched(solution),
+        Flag.BINARY_SUSPECTED: other.share > SECOND and other.certainty > SECOND_CERTAIN,
+        Flag.EMISSION: emission(spectrum, solution) > ABOVE,
+        Flag.NORMALISATION: bent(spectrum, solution) > BENT,
+        Flag.SPIKES: one.rejected > MANY_SPIKES * len(solution.model),
+    }
+    edges = warn.at_telling_edges(contract, solution)
+    own = sum(int(flag) for flag, is_raised in raised.items() if is_raised)
+    return own + sum(edge_of(int(number)) for number in np.flatnonzero(edges))
 
 
 def counts(flags: NDArray[np.int64], contract: Contract) -> dict[str, int]:

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.errors import InputError
-from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.estimate import Fitted
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
-from stellar_emulator.survey.flags import CERTAIN, FEW, FILLED, LOW_SNR, Flag, edge_of
+from stellar_emulator.survey.flags import Flag, flags_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +34,13 @@ def survey_rows(
 
     columns: dict[str, Any] = {"name": [one.about if isinstance(one, InputError) else one.name for one in seen]}
     rows = [_row(contract, one) for one in found]
-    fields = {"warning": pa.string(), "flags": pa.int64(), "pixels": pa.int32(), "degrees_of_freedom": pa.int32()}
+    fields = {
+        "warning": pa.string(),
+        "flags": pa.int64(),
+        "pixels": pa.int32(),
+        "rejected": pa.int32(),
+        "degrees_of_freedom": pa.int32(),
+    }
     for name in rows[0] if rows else []:
         columns[name] = pa.array([row[name] for row in rows], fields.get(name, pa.float64()))
     table = pa.table(columns)
@@ -52,7 +56,7 @@ def _row(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
     if isinstance(one, InputError):
         nothing = np.full(count, np.nan)
         row = _label_columns(contract, nothing, nothing, nothing, np.full((count, count), np.nan))
-        rest = dict.fromkeys(_MEASURES, float("nan")) | {"pixels": 0, "degrees_of_freedom": 0}
+        rest = dict.fromkeys(_MEASURES, float("nan")) | {"pixels": 0, "rejected": 0, "degrees_of_freedom": 0}
         return {**row, **rest, "flags": int(Flag.NOT_FITTED), "warning": str(one)}
     solution, spectrum = one.solution, one.spectrum
     labels = solution.parameters.labels
@@ -70,10 +74,14 @@ def _row(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
         "chi_square_elsewhere": float(np.sum(share[~cores] ** 2)),
         "ca_ii_excess": excess,
         "ca_ii_excess_error": error,
+        "stretch": solution.stretch,
+        "stretch_error": solution.stretch_error,
+        "detector": solution.detector,
         "pixels": int(usable.sum()),
+        "rejected": one.rejected,
         "degrees_of_freedom": solution.degrees_of_freedom,
     }
-    flags = _flags(contract, one, measures)
+    flags = flags_of(contract, one, measures["snr"], (excess, error))
     return {**row, **measures, "flags": flags, "warning": "; ".join((*spectrum.notes, *one.warnings))}
 
 
@@ -86,6 +94,9 @@ _MEASURES = (
     "chi_square_elsewhere",
     "ca_ii_excess",
     "ca_ii_excess_error",
+    "stretch",
+    "stretch_error",
+    "detector",
 )
 
 
@@ -123,24 +134,3 @@ def _excess(spectrum: ObservedSpectrum, one: Fitted, cores: NDArray[np.bool_]) -
     count = int(cores.sum())
     error = float(np.sqrt(np.sum(spectrum.error[cores] ** 2))) / count
     return float(np.mean((spectrum.flux - one.solution.model)[cores])) / scale, error / scale
-
-
-def _flags(contract: Contract, one: Fitted, measures: dict[str, Any]) -> int:
-    solution = one.solution
-    flags = Flag(0)
-    if warn.about_chi_square(solution.chi_square, solution.degrees_of_freedom):
-        flags |= Flag.POOR_FIT
-    axis = contract.wavelength
-    covered = one.spectrum.wavelength[one.spectrum.usable]
-    gaps = np.diff(covered)
-    if float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) < FEW * (axis.stop - axis.start):
-        flags |= Flag.FEW_PIXELS
-    if measures["snr"] < LOW_SNR:
-        flags |= Flag.LOW_SNR
-    if measures["ca_ii_excess"] > max(FILLED, CERTAIN * measures["ca_ii_excess_error"]):
-        flags |= Flag.CA_II_FILLED
-    labels = solution.parameters.labels
-    if beyond_hull(contract, labels[np.newaxis]) is not None:
-        flags |= Flag.BEYOND_HULL
-    edges = warn.at_edges(contract, labels) & (solution.error > 0)
-    return int(flags) | sum(edge_of(int(number)) for number in np.flatnonzero(edges))

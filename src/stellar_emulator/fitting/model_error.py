@@ -1,0 +1,134 @@
+"""By how much a model's spectra may be wrong: the emulator's error, and that of the physics which it learned.
+
+The emulator's error was measured on test spectra. Computed spectra differ from real ones besides: in the strengths of
+lines and in what the line list lacks. That is measured on stars whose labels are known (``benchmarks.model_error``) and
+told by four numbers, so that it follows every star's lines.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.protocols import EmulatorLike
+from stellar_emulator.shipped.resources import physics_file
+from stellar_emulator.system.plain_yaml import parse_yaml, read_text
+
+NONE, EMULATOR, STARS = "none", "emulator", "stars"
+KINDS = (NONE, EMULATOR, STARS)
+
+MOST = 1e3
+"""Largest number of a physics error; more is a slip of the pen."""
+
+EMULATOR_LENGTH = 4.0
+"""Standard deviation in Angstrom of the Gaussian by which the correlation of the emulator's error falls off. It was
+measured on test spectra after a cubic continuum was divided out: the errors of about 100 pixels of 0.1 A are
+correlated, so they move labels by far more than noise of the same size."""
+
+
+@dataclass(frozen=True)
+class PhysicsError:
+    """Standard deviation of real minus computed flux, in units of the continuum, as the root of two squared parts.
+
+    flat: everywhere; lines: times the depth of the computed spectrum; length: standard deviation in Angstrom of the
+    Gaussian by which its correlation falls off; labels: factor by which it moves labels farther than a random error
+    would that is as large and as correlated, since what physics lacks resembles what labels do.
+    """
+
+    flat: float
+    lines: float
+    length: float
+    labels: float
+
+    def __post_init__(self) -> None:
+        for name in PhysicsError.__dataclass_fields__:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value < MOST:
+                raise InputError(f"physics error: {name} = {value!r} is no number from 0 to {MOST:g}")
+        if self.length <= 0:
+            raise InputError("physics error: length = 0: give the Angstrom over which it is correlated")
+
+    def deviation(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard deviation of flux at computed depths, 1 - flux, of any shape."""
+        return np.asarray(np.hypot(self.flat, self.lines * np.maximum(depth, 0.0)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a model's error: standard deviation, (n, pixels), the length of its correlation in Angstrom, and the
+    factor by which it moves labels farther than a random error would."""
+
+    deviation: NDArray[np.float64]
+    length: float
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelError:
+    """What enters chi-square and intervals besides the flux errors; emulator: whether the emulator's own error does."""
+
+    emulator: bool = True
+    physics: PhysicsError | None = None
+
+
+EMULATOR_ALONE = ModelError()
+
+
+def parts_of(
+    error: ModelError,
+    emulator: EmulatorLike,
+    labels: NDArray[np.float64],
+    at: NDArray[np.float64],
+    generated: NDArray[np.floating],
+) -> list[Part]:
+    """The parts of a model's error at labels (n, labels), wavelengths at rest ``at`` and fluxes there, (n, pixels)."""
+    found = []
+    if error.emulator:
+        nodes = emulator.contract.wavelength.pixels
+        # Linear between pixels: never beyond those of its neighbours.
+        own = [np.interp(rest, nodes, one) for rest, one in zip(at, emulator.error(labels), strict=True)]
+        found.append(Part(np.stack(own), EMULATOR_LENGTH))
+    if error.physics is not None:
+        physics, depth = error.physics, 1.0 - np.asarray(generated, dtype=np.float64)
+        found.append(Part(physics.deviation(depth), physics.length, physics.labels))
+    return found
+
+
+def model_error_of(contract: Contract, what: str) -> ModelError:
+    """The error that is meant by one of `KINDS`, or by the name of a file of a `PhysicsError`'s numbers.
+
+    ``stars`` is what was measured for a contract that comes with the package, and ``emulator`` for any other.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds something else.
+    """
+    if what == NONE:
+        return ModelError(False)
+    if what == EMULATOR:
+        return ModelError()
+    path = physics_file(contract.name) if what == STARS else Path(what)
+    if what == STARS and not path.is_file():
+        return ModelError()
+    return ModelError(True, read_physics(path))
+
+
+def read_physics(path: Path) -> PhysicsError:
+    """The numbers of a physics error in a YAML file.
+
+    Raises
+    ------
+    InputError
+        If it can't be read, or holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"--model_error {path} is none of {', '.join(KINDS)} and no file: check its name")
+    given = parse_yaml(read_text(path, str(path)), str(path))
+    names = set(PhysicsError.__dataclass_fields__)
+    if not isinstance(given, dict) or set(given) != names:
+        raise InputError(f"{path} must hold the numbers {', '.join(sorted(names))}, and nothing else")
+    return PhysicsError(**given)

@@ -1,0 +1,115 @@
+"""What a fit's residuals show that is no normal single star's: emission, another star's lines, a bent continuum."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.fitting.solution import Solution
+from stellar_emulator.observed.spectrum import ObservedSpectrum
+
+NEAREST, FARTHEST = 60.0, 400.0
+"""Velocities in km/s, from the star's own, at which the lines of another one are sought."""
+
+EMISSION_WIDTH, BENT_WIDTH = 1.0, 30.0
+"""Angstrom over which emission, and a difference of the continuum, are averaged."""
+
+TOP = 0.95
+"""Quantile of the fitted flux that stands for the continuum."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """Lines of another star in the residuals.
+
+    share: their depth over that of the fitted lines; certainty: the same over its error; velocity: against the fitted
+    star's, in km/s.
+    """
+
+    share: float
+    certainty: float
+    velocity: float
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Residuals over the continuum, their weights, 0 where there are none, and computed depths, (pixels,) each."""
+
+    wavelength: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    depth: NDArray[np.float64]
+
+    @property
+    def step(self) -> float:
+        return float(np.median(np.diff(self.wavelength)))
+
+
+def _left(spectrum: ObservedSpectrum, solution: Solution) -> _Left:
+    level = float(np.quantile(np.abs(solution.model), TOP))
+    usable = spectrum.usable
+    residual = np.where(usable, spectrum.flux - solution.model, 0.0) / level
+    # Errors as large as the residuals scatter: what physics lacks counts too.
+    deviation = np.where(usable, spectrum.error / level, np.inf)
+    scatter = float(np.std(residual[usable])) if usable.any() else 1.0
+    return _Left(spectrum.wavelength, residual, 1.0 / np.hypot(deviation, scatter), 1.0 - solution.model / level)
+
+
+def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
+    """The lines of another star that the residuals show most certainly.
+
+    They are sought as the fitted star's own at another velocity, whatever their strength. What is strongest at the
+    smallest velocity is no other star but a line whose shape the model lacks.
+    """
+    left = _left(spectrum, solution)
+    square = left.weight**2
+    depth = np.where(square > 0, left.depth - np.average(left.depth, weights=square), 0.0)
+    own = square * left.residual
+    velocity = left.step / float(np.median(left.wavelength)) * SPEED_OF_LIGHT
+    lags = np.arange(int(np.ceil(NEAREST / velocity)), int(FARTHEST / velocity) + 1)
+    lags = lags[lags < len(own) // 2]
+    best = Companion(0.0, 0.0, 0.0)
+    # Neighbours share errors, so that fewer pixels are independent than there are.
+    shared = np.sqrt(max(solution.independent, 1.0) / len(own))
+    for sign in (1, -1):
+        shares, sizes = _shifted(own[::sign], square[::sign], depth[::sign], lags)
+        certain = shares * np.sqrt(sizes) * shared
+        if len(certain) > 1 and (place := int(certain.argmax())) > 0 and certain[place] > best.certainty:
+            best = Companion(float(shares[place]), float(certain[place]), float(sign * lags[place] * velocity))
+    return best
+
+
+def _shifted(
+    own: NDArray[np.float64], square: NDArray[np.float64], depth: NDArray[np.float64], lags: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of lines moved to later pixels: their depth in the residuals over their own, and one over its variance."""
+    sizes = np.array([square[lag:] @ depth[:-lag] ** 2 for lag in lags.tolist()])
+    found = np.array([-(own[lag:] @ depth[:-lag]) for lag in lags.tolist()])
+    return np.divide(found, sizes, out=np.zeros_like(sizes), where=sizes > 0), sizes
+
+
+def emission(spectrum: ObservedSpectrum, solution: Solution) -> float:
+    """By how much the flux rises above the continuum at most, in means over an Angstrom, less five errors."""
+    left = _left(spectrum, solution)
+    above, error = _means(left, left.residual - left.depth, EMISSION_WIDTH)
+    return float(np.max(above - 5.0 * error, initial=0.0))
+
+
+def bent(spectrum: ObservedSpectrum, solution: Solution) -> float:
+    """By how much the flux departs from the fit at most, in means over `BENT_WIDTH`, less five errors."""
+    left = _left(spectrum, solution)
+    apart, error = _means(left, left.residual, BENT_WIDTH)
+    return float(np.max(np.abs(apart) - 5.0 * error, initial=0.0))
+
+
+def _means(left: _Left, values: NDArray[np.float64], width: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means of values over pieces of a width in Angstrom that are half known or more, and their errors."""
+    piece = ((left.wavelength - left.wavelength[0]) / width).astype(np.int64)
+    used = left.weight > 0
+    known = np.bincount(piece, used)
+    enough = known >= max(1.0, 0.5 * width / left.step)
+    count = np.maximum(known, 1)
+    means = np.bincount(piece, np.where(used, values, 0.0)) / count
+    variance = np.bincount(piece, np.where(used, 1.0 / np.where(used, left.weight, 1.0) ** 2, 0.0)) / count**2
+    return means[enough], np.sqrt(variance[enough])
