@@ -30,6 +30,11 @@ class Chunk:
         """Of the file that holds its rows."""
         return f"part-{self.number:06d}.parquet"
 
+    @property
+    def size(self) -> int:
+        """Rows, or files."""
+        return self.stop - self.first if self.stop else len(self.paths)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -37,6 +42,11 @@ class Dataset:
 
     chunks: tuple[Chunk, ...]
     digest: str
+
+    @property
+    def unit(self) -> str:
+        """Of the chunks' sizes: files where any holds its spectra in files."""
+        return " spectra" if all(chunk.stop for chunk in self.chunks) else " files"
 
 
 def dataset_of(places: Sequence[Path], size: int) -> Dataset:

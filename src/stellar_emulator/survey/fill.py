@@ -8,11 +8,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
+from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Pair, fit_all
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
@@ -25,7 +25,7 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import Chunk, Dataset
 from stellar_emulator.survey.flags import meanings
 from stellar_emulator.survey.rows import survey_rows
-from stellar_emulator.system.cluster import client_of
+from stellar_emulator.system.cluster import Work, client_of, computed
 from stellar_emulator.system.files import new_file, read_json, write_file
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
@@ -91,15 +91,11 @@ def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, s
         digest = str(getattr(pair.emulator, "digest", pair.emulator.version))
         _claimed(folder, dataset, job, digest, meanings(pair.emulator.contract))
         todo = [chunk for chunk in dataset.chunks if not (folder / chunk.name).exists()]
-        done = len(dataset.chunks) - len(todo)
-        rows = 0
-        with tqdm(total=len(dataset.chunks), initial=done, unit="chunk", desc="fit", mininterval=1.0) as progress:
+        whole, left = (sum(chunk.size for chunk in chunks) for chunks in (dataset.chunks, todo))
+        with tqdm(total=whole, initial=whole - left, unit=dataset.unit, desc="fit", mininterval=1.0) as progress:
             for chunk, table in _tables(todo, job, workers, scheduler):
                 _write(folder / chunk.name, table, job, digest)
-                rows += table.num_rows
-                rate = progress.format_dict["elapsed"] or 1e-9
-                progress.set_postfix_str(f"{rows / rate:.0f} spectra/s")
-                progress.update()
+                progress.update(chunk.size)
         return Filled(folder, len(dataset.chunks), len(todo), _rows_in(folder, dataset))
 
 
@@ -176,35 +172,6 @@ def _tables(
         for chunk in todo:
             yield chunk, fitted_chunk(job, chunk)
     elif todo:
+        work = Work(partial(fitted_chunk, job), lambda chunk: f"chunk {chunk.number}", "chunks", CHUNKS_PER_WORKER)
         with client_of(workers, scheduler, CONNECTION_SECONDS) as client:
-            yield from _from_workers(client, todo, job)
-
-
-def _from_workers(client: Any, todo: list[Chunk], job: Job) -> "Iterator[tuple[Chunk, pa.Table]]":
-    from distributed import as_completed
-
-    waiting, completed = iter(todo), as_completed()
-    running: dict[Any, Chunk] = {}
-
-    def refill() -> None:
-        threads = max(1, sum(client.nthreads().values()))
-        while len(running) < CHUNKS_PER_WORKER * threads and (chunk := next(waiting, None)) is not None:
-            future = client.submit(fitted_chunk, job, chunk, pure=False)
-            running[future.key] = chunk
-            completed.add(future)
-
-    refill()
-    for future in completed:
-        chunk = running.pop(future.key)
-        try:
-            table = future.result()
-        except StellarEmulatorError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise SetupError(
-                f"a Dask worker could not fit chunk {chunk.number} ({reason}): each worker needs this version of "
-                "stellar-emulator and the files; finished chunks are kept, start again to go on"
-            ) from error
-        yield chunk, table
-        refill()
+            yield from computed(client, work, todo)
