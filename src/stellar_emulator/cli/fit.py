@@ -28,6 +28,7 @@ from stellar_emulator.fitting.estimate import Fitted, Pair, fit_all
 from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.survey.chunks import dataset_of
 from stellar_emulator.survey.fill import Job, fill
+from stellar_emulator.survey.flags import Flag
 from stellar_emulator.system.extras import named_extras
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
@@ -68,6 +69,7 @@ def _fill(options: Fit) -> None:
         treatment(options, contract),
         stated(options),
         options.form,
+        options.select,
         known_labels(options.given, contract),
         parse_priors(options.prior, contract),
     )
@@ -77,6 +79,10 @@ def _fill(options: Fit) -> None:
         done = fill(dataset, job, options.output, options.workers, scheduler)
     spectra, files = ("spectrum" if done.rows == 1 else "spectra"), ("file" if done.chunks == 1 else "files")
     print(f"{done.folder}: {done.rows:,} {spectra} in {done.chunks:,} {files}, {done.fitted:,} written now")
+    for name, number in done.flags.items():
+        print(f"  {name}: {number:,}" + (f", the first: {done.refused}" if name == Flag.NOT_FITTED.name else ""))
+    if done.flags.get(str(Flag.NOT_FITTED.name)) == done.rows:
+        raise InputError(f"none of {done.rows:,} {spectra} could be used; the first: {done.refused}")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:

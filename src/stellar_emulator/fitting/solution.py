@@ -27,9 +27,10 @@ CELL = CORRELATION_LENGTH / 5.0
 class Solution:
     """A least-squares fit of one spectrum.
 
-    parameters: the best ones; lower, upper: ends of the labels' 68 % intervals, (labels,); covariance: of the labels
-    inside the box, (labels, labels), 0 for fixed ones; velocity_error: in km/s, 0 if fixed; chi_square, with its
-    degrees of freedom; model: predicted flux, (pixels,).
+    parameters: the best ones; raw: labels where chi-square would be least without the box, (labels,); lower, upper:
+    ends of the labels' 68 % intervals, (labels,); covariance: of the labels inside the box, (labels, labels), 0 for
+    fixed ones; velocity_error: in km/s, 0 if fixed; chi_square, with its degrees of freedom; model: predicted flux,
+    (pixels,).
     """
 
     parameters: Parameters
@@ -40,6 +41,7 @@ class Solution:
     chi_square: float
     degrees_of_freedom: int
     model: NDArray[np.float64]
+    raw: NDArray[np.float64]
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -74,6 +76,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64]) -> list[Solution]
     # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
     peaks = (vectors - np.linalg.solve(matrix, gradient[..., None])[..., 0])[:, labels]
     free = problem.free[:, labels]
+    raw = np.where(free, forward.coordinates.beyond(peaks), parameters.labels)
     found = intervals_of(forward.coordinates, peaks, inverse[:, : len(labels), : len(labels)], free, parameters.labels)
     spread = np.sqrt(inverse[:, len(labels), len(labels)]) * forward.VELOCITY_UNIT
     moving = problem.free[:, len(labels)]
@@ -88,6 +91,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64]) -> list[Solution]
             float(chi_square[i]),
             int(known[i]),
             model[i],
+            raw[i],
         )
         for i in range(len(vectors))
     ]

@@ -21,6 +21,7 @@ START, STOP = 846.0, 870.0
 MEDIUM: Medium = "vacuum"
 UNIT = "nm"
 
+SOURCE = "source_id"
 EPOCH = ("transit_id", "rvs_transit_id", "transitid")
 """Columns that tell apart the epochs of one source."""
 

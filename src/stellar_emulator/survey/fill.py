@@ -12,18 +12,21 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Pair, fit_all
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.observed.interpret import Stated
-from stellar_emulator.observed.orders import spectra_in
-from stellar_emulator.observed.readers.formats import Choice, read_tables
-from stellar_emulator.observed.readers.parquet_rows import read_rows
+from stellar_emulator.observed.readers.formats import Choice
+from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import Chunk, Dataset
-from stellar_emulator.survey.flags import meanings
+from stellar_emulator.survey.flags import Flag, counts, meanings
+from stellar_emulator.survey.read import Part, read_chunk, together
 from stellar_emulator.survey.rows import survey_rows
 from stellar_emulator.system.cluster import Work, client_of, computed
 from stellar_emulator.system.files import new_file, read_json, write_file
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 CONNECTION_SECONDS = 60
 CHUNKS_PER_WORKER = 2
 """Chunks submitted in advance for each worker: enough that none waits for the command."""
+
+MOST_AT_ONCE = 512
+"""Spectra of other files than Parquet that are fitted at once, however many a file holds."""
 
 MANIFEST = "_survey.json"
 """What reads a folder of Parquet as one dataset passes over names that begin with an underscore."""
@@ -51,6 +57,7 @@ class Job:
     treatment: Treatment
     stated: Stated
     form: str | None
+    select: str | None = None
     known: dict[str, float] = field(default_factory=dict)
     priors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -62,12 +69,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a call of `fill` has done: chunks in all, and those that it fitted; rows of the folder."""
+    """What a call of `fill` has done: chunks in all, and those that it fitted; the folder's rows.
+
+    flags: how many rows have each flag, without those that none has; refused: why the first unusable spectrum is so.
+    """
 
     folder: Path
     chunks: int
     fitted: int
     rows: int
+    flags: dict[str, int]
+    refused: str
 
 
 def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, scheduler: str | None = None) -> Filled:
@@ -96,29 +108,26 @@ def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, s
             for chunk, table in _tables(todo, job, workers, scheduler):
                 _write(folder / chunk.name, table, job, digest)
                 progress.update(chunk.size)
-        return Filled(folder, len(dataset.chunks), len(todo), _rows_in(folder, dataset))
+        return _filled(folder, dataset, pair.emulator.contract, len(todo))
 
 
 def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
-    """The rows of one chunk, (spectra,)."""
+    """The rows of one chunk."""
+    import pyarrow as pa
+
     pair = _pair(job.model, job.validator, job.contract)
-    seen: list[ObservedSpectrum | InputError] = []
-    passed: pa.Table | None = None
-    if chunk.stop:
-        raw, passed = read_rows(chunk.paths[0], chunk.first, chunk.stop)
-        seen = list(spectra_in([raw], pair.emulator.contract.wavelength, job.stated))
-        if len(seen) != passed.num_rows:
-            passed = None
-    else:
-        for path in chunk.paths:
-            try:
-                seen += spectra_in(read_tables(path, Choice(job.form)), pair.emulator.contract.wavelength, job.stated)
-            except InputError as error:
-                seen.append(error)
-    used = [one for one in seen if isinstance(one, ObservedSpectrum)]
+    choice = Choice(job.form, None if job.select is None else parse_selection(job.select))
+    parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice)
+    tables = [_fitted(job, pair, part) for part in together(parts, MOST_AT_ONCE)]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _fitted(job: Job, pair: Pair, part: Part) -> "pa.Table":
+    """The rows of some spectra."""
+    used = [one for one in part.seen if isinstance(one, ObservedSpectrum)]
     fits = iter(fit_all(used, pair, job.treatment, job.known, job.priors))
-    found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in seen]
-    return survey_rows(pair.emulator.contract, seen, found, passed)
+    found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in part.seen]
+    return survey_rows(pair.emulator.contract, part.seen, found, part.passed)
 
 
 @lru_cache(maxsize=2)
@@ -151,17 +160,31 @@ def _differing(noted: Any, asked: dict[str, Any]) -> str:
 
 
 def _write(path: Path, table: "pa.Table", job: Job, model: str) -> None:
+    """Write a chunk's rows, each with the digests of model and settings, which take no room in Parquet."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    for name, value in (("model", model), ("settings", job.digest)):
+        own = f"survey_{name}" if name in table.column_names else name
+        table = table.append_column(own, pa.repeat(pa.scalar(value), table.num_rows).dictionary_encode())
     with new_file(path) as partial:
-        noted = {**(table.schema.metadata or {}), b"model": model.encode(), b"settings": job.digest.encode()}
-        pq.write_table(table.replace_schema_metadata(noted), partial)
+        pq.write_table(table, partial)
 
 
-def _rows_in(folder: Path, dataset: Dataset) -> int:
+def _filled(folder: Path, dataset: Dataset, contract: Contract, fitted: int) -> Filled:
     import pyarrow.parquet as pq
 
-    return sum(int(pq.read_metadata(folder / chunk.name).num_rows) for chunk in dataset.chunks)
+    rows, refused = 0, ""
+    found: dict[str, int] = {}
+    for chunk in dataset.chunks:
+        table = pq.read_table(folder / chunk.name, columns=["flags", "warning"])
+        flags = table.column("flags").to_numpy()
+        rows += len(flags)
+        found = {name: found.get(name, 0) + number for name, number in counts(flags, contract).items()}
+        unusable = np.flatnonzero(flags & Flag.NOT_FITTED)
+        if len(unusable) and not refused:
+            refused = str(table.column("warning")[int(unusable[0])])
+    return Filled(folder, len(dataset.chunks), fitted, rows, {name: one for name, one in found.items() if one}, refused)
 
 
 def _tables(
