@@ -6,8 +6,6 @@ intervals hold the truth, and how far labels are off. The noise of neighbouring 
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import Row, table
+from benchmarks.usage import measured
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli.evaluate import unseen_rows
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.fitting.interpolation import interpolation_on
 from stellar_emulator.grid.source import open_source
+from stellar_emulator.grid.store import Rows
 from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.survey.flags import counts
 
@@ -50,41 +50,43 @@ def main() -> None:
         contract = simulate(stars, options.model, options.stars, options.seed)
         words = [sys.executable, "-m", "stellar_emulator", "fit", str(stars), "--output", str(output)]
         words += ["--model", options.model, "--workers", str(options.workers)]
-        began, before = time.perf_counter(), _children()
-        done = subprocess.run(words, check=False, capture_output=True, text=True)
-        seconds, cpu = time.perf_counter() - began, _children() - before
-        if done.returncode:
-            sys.exit(done.stderr)
+        began = time.perf_counter()
+        used = measured(words)
+        seconds = time.perf_counter() - began
         found = pq.read_table(sorted(output.glob("part-*.parquet")))
     rows: list[Row] = [
         ("rate, Parquet to Parquet, start included", f"{options.stars / seconds:.1f} spectra/s", ">= 150"),
-        ("CPU of the command and its workers, start included", f"{1e3 * cpu / options.stars:.1f} ms a spectrum", ""),
+        (
+            "CPU of the command and its workers, start included",
+            f"{1e3 * used.cpu / options.stars:.1f} ms a spectrum",
+            "",
+        ),
         ("workers", f"{options.workers}", ""),
+        *used.rows(),
     ]
     rows += judged(contract, found)
     print(table(f"A survey of {options.stars:,} simulated stars, {options.model}", rows))
 
 
-def _children() -> float:
-    """CPU seconds of processes that this one started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def unseen_spectra(model: str, stars: int, seed: int) -> tuple[Contract, Rows]:
+    """Computed spectra of runs that neither model has seen, as many as there are or are wanted."""
+    emulator, validator = Emulator.load(model), Validator.load(model)
+    contract = emulator.contract
+    grid = open_source("embedded", contract, Path("output/survey")).grid
+    unseen = unseen_rows(grid, contract, emulator, validator)
+    chosen = np.sort(np.random.default_rng(seed).choice(unseen, min(stars, len(unseen)), replace=False))
+    return contract, read_part(grid, chosen, seed)
 
 
 def simulate(path: Path, model: str, stars: int, seed: int) -> Contract:
     """Write stars, a row each: identifier, flux and error on the model's axis, true labels and velocity."""
-    emulator, validator = Emulator.load(model), Validator.load(model)
-    contract = emulator.contract
-    grid = open_source("embedded", contract, Path("output/survey")).grid
+    contract, part = unseen_spectra(model, stars, seed)
     random = np.random.default_rng(seed)
-    unseen = unseen_rows(grid, contract, emulator, validator)
-    chosen = np.sort(random.choice(unseen, min(stars, len(unseen)), replace=False))
-    part = read_part(grid, chosen, seed)
     axis = contract.wavelength.pixels
     writer = None
     for first in range(0, stars, ROWS_AT_ONCE):
         rows = np.arange(first, min(first + ROWS_AT_ONCE, stars))
-        own = rows % len(chosen)
+        own = rows % len(part.flux)
         ratio, velocity = random.choice(RATIOS, len(rows)), random.normal(0.0, VELOCITY_SPREAD, len(rows))
         matrix = interpolation_on(contract.wavelength).matrix(at_rest(axis, velocity[:, None]))
         flux = (matrix @ part.flux[own].ravel()).reshape(len(rows), -1)

@@ -8,6 +8,7 @@ SLOW = {
     "docs/test_site.py",
     "explorer/test_explore_command.py",
     "explorer/test_explorer_page.py",
+    "fitting/test_epochs.py",
     "fitting/test_estimate.py",
     "gate/test_attacks.py",
     "grid/test_embedded.py",

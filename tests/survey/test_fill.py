@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from stars import ARCHIVE, archive_spectrum, pair_folder, star
+from stars import ARCHIVE, archive_spectrum, pair_folder, pair_of, star
 from stellar_emulator.cli import main
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.observed.gaia_archive import EPOCHS
 from stellar_emulator.survey import fill
 from stellar_emulator.survey.chunks import Chunk
 from stellar_emulator.survey.flags import Flag
@@ -233,3 +235,47 @@ def test_each_row_tells_its_model_its_settings_and_labels_beyond_the_box(tmp_pat
         spread = found.column(f"{label.name}_error").to_numpy()
         assert (np.abs(raw - value)[inside] < spread[inside]).all()
         assert ((value == label.lower) | (value == label.upper) | inside).all()
+
+
+def epochs_of(path: Path, stars: int, count: int) -> Path:
+    """Epochs of stars on the axis of Gaia DR4's, those of the second one all without lines."""
+    random, columns = np.random.default_rng(0), {name: [] for name in ("source_id", "transit_id", "flux", "flux_error")}
+    nodes, axis = ARCHIVE.wavelength.pixels, EPOCHS.wavelengths() * 10.0
+    flux = pair_of(ARCHIVE).emulator.flux(star(ARCHIVE))[0]
+    for number in range(stars):
+        for epoch in range(count):
+            moved = np.interp(axis / (1.0 + 7.0 * epoch / SPEED_OF_LIGHT), nodes, flux) if number != 1 else np.ones(961)
+            columns["source_id"].append(2**62 + 2 * number + 1)
+            columns["transit_id"].append(2**60 + 100 * number + epoch)
+            columns["flux"].append(moved + random.normal(0.0, 0.02, 961))
+            columns["flux_error"].append(np.full(961, 0.02))
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_the_epochs_of_a_star_are_one_row(tmp_path: Path) -> None:
+    place = epochs_of(tmp_path / "epochs.parquet", 3, 4)
+    assert run(place, tmp_path / "together") == 0
+    found = rows(tmp_path / "together").to_pylist()
+    assert [row["source_id"] for row in found] == [2**62 + 1, 2**62 + 3, 2**62 + 5]
+    assert [row["epochs"] for row in found] == [4, 0, 4]
+    assert bool(found[1]["flags"] & Flag.NOT_FITTED)
+    assert found[2]["epoch_transit_id"] == [2**60 + 200 + epoch for epoch in range(4)]
+    for row in (found[0], found[2]):
+        assert row["flags"] == Flag.VELOCITY_VARIES
+        np.testing.assert_allclose(row["epoch_velocity"], 7.0 * np.arange(4), atol=2.0)
+        assert row["velocity_p_value"] < 1e-3
+        assert row["pixels"] > 4 * 900
+    assert run(place, tmp_path / "apart", "--epochs", "apart") == 0
+    apart = rows(tmp_path / "apart")
+    assert apart.num_rows == 12
+    assert run(place, tmp_path / "apart") == 2
+
+
+def test_a_kill_between_stars_leaves_each_with_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stellar_emulator.survey.chunks.EPOCHS", 1)
+    place = epochs_of(tmp_path / "epochs.parquet", 3, 3)
+    assert run(place, tmp_path / "survey") == 0
+    (tmp_path / "survey" / "part-000001.parquet").unlink()
+    assert run(place, tmp_path / "survey") == 0
+    assert rows(tmp_path / "survey").column("source_id").to_pylist() == [2**62 + 1, 2**62 + 3, 2**62 + 5]

@@ -70,10 +70,11 @@ def _fill(options: Fit) -> None:
         stated(options),
         options.form,
         options.select,
+        options.epochs == "together",
         known_labels(options.given, contract),
         parse_priors(options.prior, contract),
     )
-    dataset = dataset_of(listed_files(options.files), options.chunk)
+    dataset = dataset_of(listed_files(options.files), options.chunk, job.together)
     scheduler = None if options.scheduler == "local" else options.scheduler
     with named_extras():
         done = fill(dataset, job, options.output, options.workers, scheduler)

@@ -430,6 +430,12 @@ class Fit(Observations, Labelled):
         values.or_none("none", values.words),
         "labels measured otherwise, such as 'teff=5800+-100, logg=4.4+-0.1'",
     )
+    epochs: str = option(
+        "together",
+        values.either("together", "apart"),
+        "of stars with several spectra, told by source_id and transit_id: 'together' in one fit, or 'apart', if "
+        "--output is a folder",
+    )
     chunk: int = option("512", values.count, "spectra that are fitted and kept at once, if --output is a folder")
     workers: int | None = option(
         "cores", values.or_none("cores", values.count), "worker processes of a local cluster, if --output is a folder"

@@ -115,8 +115,8 @@ def fit_all(
     contract = pair.emulator.contract
     priors = priors or {}
     begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE, NEAREST)
-    fixed = [_fixed(one, contract, treatment, known) for one in begun]
-    found = _solved(begun, pair, fixed, priors, True)
+    fixed = [fixed_labels(one, contract, treatment, known) for one in begun]
+    found = solved(begun, pair, fixed, priors, True)
     expected = treatment.velocity
     told = [
         warn.about_velocity(contract.wavelength, one.parameters.velocity, one.velocity_error, expected) if one else []
@@ -129,7 +129,7 @@ def fit_all(
                 begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST), strict=True
             )
         ]
-        found = _solved(begun, pair, fixed, priors, False, [one.parameters.labels if one else None for one in found])
+        found = solved(begun, pair, fixed, priors, False, [one.parameters.labels if one else None for one in found])
     return [
         _told(first, one, warnings, contract, np.isnan(held))
         for first, one, warnings, held in zip(begun, found, told, fixed, strict=True)
@@ -152,7 +152,7 @@ def _told(
     return Fitted(solution, begun.spectrum, (*warnings, *labels, *poor))
 
 
-def _fixed(
+def fixed_labels(
     begun: Beginning | InputError, contract: Contract, treatment: Treatment, known: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Labels that are held, (labels,), NaN for those to fit; broadened spectra have the model's largest resolution."""
@@ -163,7 +163,7 @@ def _fixed(
     return np.array([known.get(name, np.nan) for name in contract.label_names])
 
 
-def _solved(
+def solved(
     begun: Sequence[Beginning | InputError],
     pair: Pair,
     fixed: Sequence[NDArray[np.float64]],

@@ -71,7 +71,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64]) -> list[Solution]
     gradient *= problem.free
     own = (forward.error(vectors) * weight).astype(np.float32)
     inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    shared = _correlated(forward.wavelength, parameters.velocity, slopes * own[..., None])
+    shared = correlated(forward.wavelength, parameters.velocity, slopes * own[..., None])
     inverse = inverse + inverse @ shared @ inverse
     # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
     peaks = (vectors - np.linalg.solve(matrix, gradient[..., None])[..., 0])[:, labels]
@@ -108,7 +108,7 @@ def _prior(problem: Problem, parameters: ParameterRows) -> tuple[NDArray[np.floa
     return (parameters.labels - problem.priors.value) / problem.priors.error * slope, slope**2
 
 
-def _correlated(
+def correlated(
     wavelength: NDArray[np.float64], velocity: NDArray[np.float64], pulls: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """What the correlation of the emulator's error adds to the gradients' covariance, (n, parameters, parameters).

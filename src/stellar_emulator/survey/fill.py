@@ -16,6 +16,7 @@ import numpy as np
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.epochs import fit_stars
 from stellar_emulator.fitting.estimate import Pair, fit_all
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
@@ -28,6 +29,7 @@ from stellar_emulator.survey.chunks import Chunk, Dataset
 from stellar_emulator.survey.flags import Flag, counts, meanings
 from stellar_emulator.survey.read import Part, read_chunk, together
 from stellar_emulator.survey.rows import survey_rows
+from stellar_emulator.survey.star_rows import Epochs, star_rows, stars_of
 from stellar_emulator.system.cluster import Work, client_of, computed
 from stellar_emulator.system.files import new_file, read_json, write_file
 from stellar_emulator.system.lock import locked, make_folder
@@ -49,7 +51,10 @@ MANIFEST = "_survey.json"
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that decides a survey's rows besides its spectra."""
+    """Everything that decides a survey's rows besides its spectra.
+
+    together: whether a star's epochs are one fit.
+    """
 
     model: str
     validator: str
@@ -58,6 +63,7 @@ class Job:
     stated: Stated
     form: str | None
     select: str | None = None
+    together: bool = True
     known: dict[str, float] = field(default_factory=dict)
     priors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -118,16 +124,26 @@ def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
     pair = _pair(job.model, job.validator, job.contract)
     choice = Choice(job.form, None if job.select is None else parse_selection(job.select))
     parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice)
-    tables = [_fitted(job, pair, part) for part in together(parts, MOST_AT_ONCE)]
+    tables = [_fitted(job, pair, part) for part in together(parts, max(MOST_AT_ONCE, chunk.stop - chunk.first))]
     return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _fitted(job: Job, pair: Pair, part: Part) -> "pa.Table":
-    """The rows of some spectra."""
+    """The rows of some spectra, or of the stars whose epochs they are."""
+    stars = stars_of(part) if job.together else None
+    if stars is not None:
+        return _fitted_stars(job, pair, part, stars)
     used = [one for one in part.seen if isinstance(one, ObservedSpectrum)]
     fits = iter(fit_all(used, pair, job.treatment, job.known, job.priors))
     found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in part.seen]
     return survey_rows(pair.emulator.contract, part.seen, found, part.passed)
+
+
+def _fitted_stars(job: Job, pair: Pair, part: Part, stars: list[Epochs]) -> "pa.Table":
+    usable = [(star.name, star.used) for star in stars if star.used]
+    fits = iter(fit_stars(usable, pair, job.treatment, job.known, job.priors))
+    found = [star.unusable or next(fits) for star in stars]
+    return star_rows(pair.emulator.contract, part, stars, found)
 
 
 @lru_cache(maxsize=2)

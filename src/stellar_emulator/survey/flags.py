@@ -11,6 +11,9 @@ from stellar_emulator.fitting.warn import UNLIKELY
 LOW_SNR, FEW = 10.0, 0.5
 """Signal-to-noise ratio of a pixel, and share of the model's axis, below which a row has a flag."""
 
+SURE = 1e-3
+"""Probability that a star of one velocity has such velocities, below which a row has a flag."""
+
 FILLED, CERTAIN = 0.03, 5.0
 """Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled."""
 
@@ -24,6 +27,8 @@ class Flag(IntFlag):
     LOW_SNR = 1 << 3
     CA_II_FILLED = 1 << 4
     BEYOND_HULL = 1 << 5
+    VELOCITY_VARIES = 1 << 12
+    DOUBLE_LINED = 1 << 13
 
 
 MEANING = {
@@ -35,6 +40,8 @@ MEANING = {
     Flag.CA_II_FILLED: f"the Ca II cores are shallower than the model's, by more than {CERTAIN:g} errors and "
     f"{FILLED:.0%} of the continuum",
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's nodes: atmospheres are extrapolated there",
+    Flag.VELOCITY_VARIES: f"a star of one velocity has such velocities of its epochs by a chance below {SURE:g}",
+    Flag.DOUBLE_LINED: "epochs show lines of a second star that move against the first's",
 }
 
 FIRST_EDGE = 16

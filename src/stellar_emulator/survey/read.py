@@ -42,7 +42,7 @@ class Part:
 
 
 def together(parts: Iterable[Part], most: int) -> Iterator[Part]:
-    """The same spectra in parts of ``most`` each, or a few more than that less one."""
+    """The same spectra in parts of ``most`` at least, but for the last; rows of one source stay in one part."""
     import pyarrow as pa
 
     waiting: list[Part] = []
@@ -52,13 +52,25 @@ def together(parts: Iterable[Part], most: int) -> Iterator[Part]:
         return Part(seen, pa.concat_tables([part.passed for part in waiting], promote_options="permissive"))
 
     for part in parts:
-        for first in range(0, len(part.seen), most):
-            waiting.append(Part(part.seen[first : first + most], part.passed.slice(first, most)))
+        for first, stop in _pieces(part, most):
+            waiting.append(Part(part.seen[first:stop], part.passed.slice(first, stop - first)))
             if sum(len(one.seen) for one in waiting) >= most:
                 yield whole()
                 waiting.clear()
     if waiting:
         yield whole()
+
+
+def _pieces(part: Part, most: int) -> Iterator[tuple[int, int]]:
+    """First rows of pieces and those after the last: ``most`` rows each, and on to where the next source begins."""
+    ids = part.passed.column(SOURCE).to_pylist() if SOURCE in part.passed.column_names else []
+    first = 0
+    while first < len(part.seen):
+        stop = min(first + most, len(part.seen))
+        while ids and stop < len(ids) and ids[stop] is not None and ids[stop] == ids[stop - 1]:
+            stop += 1
+        yield first, stop
+        first = stop
 
 
 def read_chunk(chunk: Chunk, axis: WavelengthAxis, stated: Stated, choice: Choice) -> Iterator[Part]:
