@@ -239,7 +239,8 @@ def test_each_row_tells_its_model_its_settings_and_labels_beyond_the_box(tmp_pat
 
 def epochs_of(path: Path, stars: int, count: int) -> Path:
     """Epochs of stars on the axis of Gaia DR4's, those of the second one all without lines."""
-    random, columns = np.random.default_rng(0), {name: [] for name in ("source_id", "transit_id", "flux", "flux_error")}
+    random = np.random.default_rng(0)
+    columns: dict[str, list[object]] = {name: [] for name in ("source_id", "transit_id", "flux", "flux_error")}
     nodes, axis = ARCHIVE.wavelength.pixels, EPOCHS.wavelengths() * 10.0
     flux = pair_of(ARCHIVE).emulator.flux(star(ARCHIVE))[0]
     for number in range(stars):
