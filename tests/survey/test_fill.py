@@ -18,6 +18,7 @@ from stellar_emulator.observed.gaia_archive import EPOCHS
 from stellar_emulator.survey import fill
 from stellar_emulator.survey.chunks import Chunk
 from stellar_emulator.survey.flags import Flag
+from stellar_emulator.survey.monitor import PAGE, RECORD
 from stellar_emulator.system.lock import locked
 
 STARS = 7
@@ -280,3 +281,34 @@ def test_a_kill_between_stars_leaves_each_with_one_row(tmp_path: Path, monkeypat
     (tmp_path / "survey" / "part-000001.parquet").unlink()
     assert run(place, tmp_path / "survey") == 0
     assert rows(tmp_path / "survey").column("source_id").to_pylist() == [2**62 + 1, 2**62 + 3, 2**62 + 5]
+
+
+def test_the_monitor_counts_what_the_rows_say(tmp_path: Path) -> None:
+    assert run(dataset(tmp_path / "stars.parquet"), tmp_path / "survey") == 0
+    told = json.loads((tmp_path / "survey" / RECORD).read_text())
+    flags = rows(tmp_path / "survey").column("flags").to_numpy()
+    assert told["stars"] == STARS
+    assert told["flag.NOT_FITTED"] == np.mean((flags & Flag.NOT_FITTED) != 0)
+    assert 0.8 < told["median_reduced_chi_square"] < 1.2
+    page = (tmp_path / "survey" / PAGE).read_text()
+    assert page.count("<img") == 2
+    assert "NOT_FITTED" in page
+
+
+def test_a_survey_is_a_run_of_mlflow_and_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    place = dataset(tmp_path / "stars.parquet", 2)
+    for _ in range(2):
+        assert run(place, tmp_path / "survey", "--track", "yes") == 0
+    found = mlflow.MlflowClient().search_runs(["0"])
+    assert len(found) == 1
+    told = json.loads((tmp_path / "survey" / fill.MANIFEST).read_text())
+    assert found[0].data.tags["model"] == told["model"]
+    assert found[0].data.metrics["stars"] == 2
+    assert found[0].data.params["cfg.treatment.degree"] == "3"
+    assert found[0].inputs.dataset_inputs[0].tags[-1].value == told["dataset"]
+    names = {item.path for item in mlflow.MlflowClient().list_artifacts(found[0].info.run_id, "survey")}
+    assert f"survey/{PAGE}" in names

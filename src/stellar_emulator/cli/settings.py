@@ -446,6 +446,9 @@ class Fit(Observations, Labelled):
     figures: Path | None = option(
         "none", values.or_none("none", values.path), "folder for a PNG of each spectrum and its fit"
     )
+    track: bool = option(
+        "no", values.yes_or_no, "'yes': log a survey as a run of MLflow, with its monitor, if --output is a folder"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

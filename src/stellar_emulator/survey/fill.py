@@ -6,9 +6,10 @@ alone writes to the folder, so that a chunk whose file exists is done, whatever 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
-from stellar_emulator.fitting.epochs import fit_stars
+from stellar_emulator.fitting.epochs import StarFit, fit_stars
 from stellar_emulator.fitting.estimate import Pair, fit_all
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
@@ -26,8 +27,10 @@ from stellar_emulator.observed.readers.formats import Choice
 from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import Chunk, Dataset
-from stellar_emulator.survey.flags import Flag, counts, meanings
+from stellar_emulator.survey.flags import Flag, meanings
+from stellar_emulator.survey.monitor import Monitored, monitored, write_monitor
 from stellar_emulator.survey.read import Part, read_chunk, together
+from stellar_emulator.survey.residuals import METADATA, Residuals, nothing, residuals_of
 from stellar_emulator.survey.rows import survey_rows
 from stellar_emulator.survey.star_rows import Epochs, star_rows, stars_of
 from stellar_emulator.system.cluster import Work, client_of, computed
@@ -75,17 +78,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a call of `fill` has done: chunks in all, and those that it fitted; the folder's rows.
+    """What a call of `fill` has done: chunks in all, and those that it fitted; what the folder holds.
 
-    flags: how many rows have each flag, without those that none has; refused: why the first unusable spectrum is so.
+    refused: why the first unusable spectrum is so; drawn: whether there is a page of the monitor.
     """
 
     folder: Path
     chunks: int
     fitted: int
-    rows: int
-    flags: dict[str, int]
+    found: Monitored
     refused: str
+    drawn: bool
+
+    @property
+    def rows(self) -> int:
+        return self.found.rows
 
 
 def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, scheduler: str | None = None) -> Filled:
@@ -124,26 +131,30 @@ def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
     pair = _pair(job.model, job.validator, job.contract)
     choice = Choice(job.form, None if job.select is None else parse_selection(job.select))
     parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice)
-    tables = [_fitted(job, pair, part) for part in together(parts, max(MOST_AT_ONCE, chunk.stop - chunk.first))]
-    return pa.concat_tables(tables, promote_options="permissive")
+    made = [_fitted(job, pair, part) for part in together(parts, max(MOST_AT_ONCE, chunk.stop - chunk.first))]
+    whole = pa.concat_tables([table for table, _ in made], promote_options="permissive")
+    residuals = sum((one for _, one in made), nothing(pair.emulator.contract))
+    return whole.replace_schema_metadata({METADATA: residuals.to_text()})
 
 
-def _fitted(job: Job, pair: Pair, part: Part) -> "pa.Table":
-    """The rows of some spectra, or of the stars whose epochs they are."""
+def _fitted(job: Job, pair: Pair, part: Part) -> "tuple[pa.Table, Residuals]":
+    """The rows of some spectra, or of the stars whose epochs they are, and the sums of their residuals."""
     stars = stars_of(part) if job.together else None
     if stars is not None:
         return _fitted_stars(job, pair, part, stars)
     used = [one for one in part.seen if isinstance(one, ObservedSpectrum)]
     fits = iter(fit_all(used, pair, job.treatment, job.known, job.priors))
     found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in part.seen]
-    return survey_rows(pair.emulator.contract, part.seen, found, part.passed)
+    contract = pair.emulator.contract
+    return survey_rows(contract, part.seen, found, part.passed), residuals_of(contract, found)
 
 
-def _fitted_stars(job: Job, pair: Pair, part: Part, stars: list[Epochs]) -> "pa.Table":
+def _fitted_stars(job: Job, pair: Pair, part: Part, stars: list[Epochs]) -> "tuple[pa.Table, Residuals]":
     usable = [(star.name, star.used) for star in stars if star.used]
     fits = iter(fit_stars(usable, pair, job.treatment, job.known, job.priors))
     found = [star.unusable or next(fits) for star in stars]
-    return star_rows(pair.emulator.contract, part, stars, found)
+    contract, means = pair.emulator.contract, [one.fitted for one in found if isinstance(one, StarFit)]
+    return star_rows(contract, part, stars, found), residuals_of(contract, means)
 
 
 @lru_cache(maxsize=2)
@@ -188,19 +199,25 @@ def _write(path: Path, table: "pa.Table", job: Job, model: str) -> None:
 
 
 def _filled(folder: Path, dataset: Dataset, contract: Contract, fitted: int) -> Filled:
+    """What the folder holds now; its monitor is written where figures can be drawn."""
+    files = [folder / chunk.name for chunk in dataset.chunks]
+    found = monitored(contract, files)
+    drawn = find_spec("matplotlib") is not None
+    if drawn:
+        write_monitor(contract, folder, found, read_json(folder / MANIFEST))
+    refused = _first_refusal(files) if Flag.NOT_FITTED.name in found.flags else ""
+    return Filled(folder, len(files), fitted, found, refused, drawn)
+
+
+def _first_refusal(files: Iterable[Path]) -> str:
     import pyarrow.parquet as pq
 
-    rows, refused = 0, ""
-    found: dict[str, int] = {}
-    for chunk in dataset.chunks:
-        table = pq.read_table(folder / chunk.name, columns=["flags", "warning"])
-        flags = table.column("flags").to_numpy()
-        rows += len(flags)
-        found = {name: found.get(name, 0) + number for name, number in counts(flags, contract).items()}
-        unusable = np.flatnonzero(flags & Flag.NOT_FITTED)
-        if len(unusable) and not refused:
-            refused = str(table.column("warning")[int(unusable[0])])
-    return Filled(folder, len(dataset.chunks), fitted, rows, {name: one for name, one in found.items() if one}, refused)
+    for path in files:
+        table = pq.read_table(path, columns=["flags", "warning"])
+        unusable = np.flatnonzero(table.column("flags").to_numpy() & Flag.NOT_FITTED)
+        if len(unusable):
+            return str(table.column("warning")[int(unusable[0])])
+    return ""
 
 
 def _tables(
