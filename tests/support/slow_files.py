@@ -39,6 +39,7 @@ SLOW = {
     "serving/test_malformed.py",
     "shipped/test_wheel.py",
     "survey/test_fill.py",
+    "survey/test_kills.py",
     "test_imports.py",
     "test_setup.py",
     "training/test_few_runs.py",
