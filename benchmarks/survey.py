@@ -7,8 +7,6 @@ independent; the error of the pair's physics may be drawn into the spectra, as l
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.machine import Row, table
+from benchmarks.usage import measured
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.cli.evaluate import unseen_rows
 from stellar_emulator.contract.contract import Contract
@@ -29,6 +28,7 @@ from stellar_emulator.evaluation.evaluation import read_part
 from stellar_emulator.fitting.interpolation import interpolation_on
 from stellar_emulator.fitting.model_error import model_error_of
 from stellar_emulator.grid.source import open_source
+from stellar_emulator.grid.store import Rows
 from stellar_emulator.observed.gaia_archive import DETECTOR
 from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.survey.flags import counts
@@ -66,26 +66,33 @@ def main() -> None:
         words = [sys.executable, "-m", "stellar_emulator", "fit", str(stars), "--output", str(output)]
         words += ["--model", options.model, "--workers", str(options.workers)]
         words += ["--model_error", options.model_error, *(["--detector", "0"] if options.noise == "white" else [])]
-        began, before = time.perf_counter(), _children()
-        done = subprocess.run(words, check=False, capture_output=True, text=True)
-        seconds, cpu = time.perf_counter() - began, _children() - before
-        if done.returncode:
-            sys.exit(done.stderr)
+        began = time.perf_counter()
+        used = measured(words)
+        seconds = time.perf_counter() - began
         found = pq.read_table(sorted(output.glob("part-*.parquet")))
     rows: list[Row] = [
         ("rate, Parquet to Parquet, start included", f"{options.stars / seconds:.1f} spectra/s", ">= 150"),
-        ("CPU of the command and its workers, start included", f"{1e3 * cpu / options.stars:.1f} ms a spectrum", ""),
+        (
+            "CPU of the command and its workers, start included",
+            f"{1e3 * used.cpu / options.stars:.1f} ms a spectrum",
+            "",
+        ),
         ("workers", f"{options.workers}", ""),
+        *used.rows(),
     ]
     rows += judged(contract, found)
     how = f"{options.noise} noise, model error {options.model_error}{', drawn' if options.drawn else ''}"
     print(table(f"A survey of {options.stars:,} simulated stars, {options.model}, {how}", rows))
 
 
-def _children() -> float:
-    """CPU seconds of processes that this one started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def unseen_spectra(model: str, stars: int, seed: int) -> tuple[Contract, Rows]:
+    """Computed spectra of runs that neither model has seen, as many as there are or are wanted."""
+    emulator, validator = Emulator.load(model), Validator.load(model)
+    contract = emulator.contract
+    grid = open_source("embedded", contract, Path("output/survey")).grid
+    unseen = unseen_rows(grid, contract, emulator, validator)
+    chosen = np.sort(np.random.default_rng(seed).choice(unseen, min(stars, len(unseen)), replace=False))
+    return contract, read_part(grid, chosen, seed)
 
 
 def simulate(path: Path, model: str, stars: int, seed: int, noise: str = "dr3", drawn: bool = False) -> Contract:
@@ -93,18 +100,13 @@ def simulate(path: Path, model: str, stars: int, seed: int, noise: str = "dr3", 
 
     noise: ``dr3`` or ``white``; drawn: whether the error of the pair's physics is drawn into the spectra.
     """
-    emulator, validator = Emulator.load(model), Validator.load(model)
-    contract = emulator.contract
-    grid = open_source("embedded", contract, Path("output/survey")).grid
+    contract, part = unseen_spectra(model, stars, seed)
     random = np.random.default_rng(seed)
-    unseen = unseen_rows(grid, contract, emulator, validator)
-    chosen = np.sort(random.choice(unseen, min(stars, len(unseen)), replace=False))
-    part = read_part(grid, chosen, seed)
     axis = contract.wavelength.pixels
     writer = None
     for first in range(0, stars, ROWS_AT_ONCE):
         rows = np.arange(first, min(first + ROWS_AT_ONCE, stars))
-        own = rows % len(chosen)
+        own = rows % len(part.flux)
         ratio, velocity = random.choice(RATIOS, len(rows)), random.normal(0.0, VELOCITY_SPREAD, len(rows))
         matrix = interpolation_on(contract.wavelength).matrix(at_rest(axis, velocity[:, None]))
         made = part.flux[own].astype(np.float64)

@@ -1,5 +1,6 @@
 """The verb ``fit``: labels of observed spectra by least squares through the emulator, with their covariance."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,15 +23,23 @@ from stellar_emulator.cli.observations import (
     values_of,
 )
 from stellar_emulator.cli.settings import Fit
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.figures.fitted import fitted_spectrum
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit_all
 from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.survey.chunks import dataset_of
-from stellar_emulator.survey.fill import Job, fill
+from stellar_emulator.survey.fill import MANIFEST, Filled, Job, fill
+from stellar_emulator.survey.flags import Flag
+from stellar_emulator.survey.monitor import PAGE, RECORD
 from stellar_emulator.system.extras import named_extras
+from stellar_emulator.system.files import read_json, write_file
+from stellar_emulator.system.lock import locked
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
+
+RUN = "_run.json"
+"""In a survey's folder: its run of MLflow."""
 
 
 def run(options: Fit) -> None:
@@ -68,15 +77,43 @@ def _fill(options: Fit) -> None:
         treatment(options, contract),
         stated(options),
         options.form,
+        options.select,
+        options.epochs == "together",
         known_labels(options.given, contract),
         parse_priors(options.prior, contract),
     )
-    dataset = dataset_of(listed_files(options.files), options.chunk)
+    dataset = dataset_of(listed_files(options.files), options.chunk, job.together)
     scheduler = None if options.scheduler == "local" else options.scheduler
     with named_extras():
         done = fill(dataset, job, options.output, options.workers, scheduler)
     spectra, files = ("spectrum" if done.rows == 1 else "spectra"), ("file" if done.chunks == 1 else "files")
     print(f"{done.folder}: {done.rows:,} {spectra} in {done.chunks:,} {files}, {done.fitted:,} written now")
+    for name, number in done.found.flags.items():
+        print(f"  {name}: {number:,}" + (f", the first: {done.refused}" if name == Flag.NOT_FITTED.name else ""))
+    print(f"monitor: {done.folder / PAGE}" if done.drawn else "no monitor: its figures need the extra figures")
+    if options.track:
+        _track(options, job, done, contract)
+    if done.found.flags.get(str(Flag.NOT_FITTED.name)) == done.rows:
+        raise InputError(f"none of {done.rows:,} {spectra} could be used; the first: {done.refused}")
+
+
+def _track(options: Fit, job: Job, done: Filled, contract: Contract) -> None:
+    """Log a whole survey as a run of MLflow; the same folder's run is taken up again."""
+    with named_extras():
+        from stellar_emulator.registry import tracking
+
+    earlier = read_json(done.folder / RUN)
+    with locked(done.folder), tracking.start_job("fit", done.folder, (earlier or {}).get("run_id")) as run:
+        write_file(done.folder / RUN, json.dumps({"run_id": run.run_id}))
+        told = read_json(done.folder / MANIFEST)
+        run.set_tags({"model": str(told["model"]), "settings": job.digest, "contract": contract.name})
+        run.log_settings({"model": options.model, "chunk": options.chunk, **told["job"]})
+        run.log_metrics(done.found.figures())
+        run.log_dataset(contract.name, str(told["dataset"]), Path(options.files[0]), "survey")
+        for name in (MANIFEST, PAGE, RECORD):
+            if (done.folder / name).exists():
+                run.log_file(done.folder / name, "survey")
+    print(f"run {run.run_id}")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:

@@ -35,6 +35,9 @@ Observed = ObservedSpectrum | InputError
 TOGETHER = 64
 """Spectra that are answered together."""
 
+LIST = "@"
+"""Before the name of a text that names files, as in IRAF."""
+
 SHOWN = 20
 """Number of spectra that a command prints; its table contains all."""
 
@@ -86,11 +89,35 @@ def observations(options: Observations, contract: Contract) -> Iterator[Observed
 
 
 def listed_files(files: Iterable[Path]) -> list[Path]:
-    """Files by name; a word that is not a file may be a list of files, separated by spaces or commas.
+    """Files by name; ``@LIST`` means the files that a text names, one a line. A word that is not a file may be a list
+    of files itself, separated by spaces or commas.
 
-    A parameter of `mlflow run` is one word, whatever its content. In a list, names with spaces or commas are quoted.
+    A parameter of `mlflow run` is one word, whatever its content. In such a word, names with spaces or commas are
+    quoted.
+
+    Raises
+    ------
+    InputError
+        If a text can't be read, or names no file.
     """
-    return [path for name in files for path in (_listed(name) or [name])]
+    return [path for name in files for path in (_of_text(name) or _listed(name) or [name])]
+
+
+def _of_text(name: Path) -> list[Path]:
+    """The files that a text names, which are looked for from the current folder, as on the command line; none if the
+    word means no text. Lines that begin with # are comments."""
+    if not str(name).startswith(LIST) or name.exists():
+        return []
+    place = Path(str(name).removeprefix(LIST))
+    try:
+        lines = [line.strip() for line in place.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"{place}, a list of files after {LIST}, can't be read: {reason}") from error
+    found = [Path(line) for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise InputError(f"{place}, a list of files after {LIST}, names none: give one a line")
+    return found
 
 
 def _listed(name: Path) -> list[Path]:

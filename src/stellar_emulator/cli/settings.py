@@ -456,6 +456,12 @@ class Fit(Observations, Labelled):
         values.either("keep", "mask"),
         "'mask': leave out the Earth's water lines below 8550 A, at rest on Earth",
     )
+    epochs: str = option(
+        "together",
+        values.either("together", "apart"),
+        "of stars with several spectra, told by source_id and transit_id: 'together' in one fit, or 'apart', if "
+        "--output is a folder",
+    )
     chunk: int = option("512", values.count, "spectra that are fitted and kept at once, if --output is a folder")
     workers: int | None = option(
         "cores", values.or_none("cores", values.count), "worker processes of a local cluster, if --output is a folder"
@@ -465,6 +471,9 @@ class Fit(Observations, Labelled):
     )
     figures: Path | None = option(
         "none", values.or_none("none", values.path), "folder for a PNG of each spectrum and its fit"
+    )
+    track: bool = option(
+        "no", values.yes_or_no, "'yes': log a survey as a run of MLflow, with its monitor, if --output is a folder"
     )
 
 

@@ -119,9 +119,9 @@ def fit_all(
     contract = pair.emulator.contract
     priors = priors or {}
     begun = begin_all(spectra, contract, pair.library, replace(treatment, velocity=None), FIT_SHARE, NEAREST)
-    fixed = [_fixed(one, contract, treatment, known) for one in begun]
-    task = _Task(pair, priors, treatment)
-    found = _solved(begun, fixed, task, True)
+    fixed = [fixed_labels(one, contract, treatment, known) for one in begun]
+    task = Task(pair, priors, treatment)
+    found = solved(begun, fixed, task, True)
     expected = treatment.velocity
     told = [
         warn.about_velocity(contract.wavelength, one.parameters.velocity, one.velocity_error, expected) if one else []
@@ -134,7 +134,7 @@ def fit_all(
                 begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST), strict=True
             )
         ]
-        found = _solved(begun, fixed, task, False, [one.parameters.labels if one else None for one in found])
+        found = solved(begun, fixed, task, False, [one.parameters.labels if one else None for one in found])
     return [
         _told(first, one, warnings, contract, np.isnan(held))
         for first, one, warnings, held in zip(begun, found, told, fixed, strict=True)
@@ -159,7 +159,7 @@ def _told(
     return Fitted(solution, spectrum, (*warnings, *labels, *warn.about_fit(solution, rejected)), rejected)
 
 
-def _fixed(
+def fixed_labels(
     begun: Beginning | InputError, contract: Contract, treatment: Treatment, known: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Labels that are held, (labels,), NaN for those to fit; broadened spectra have the model's largest resolution."""
@@ -171,7 +171,7 @@ def _fixed(
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """What all fits of a call have in common."""
 
     pair: Pair
@@ -183,10 +183,10 @@ class _Task:
         return fit_batch(starts, emulator, self.priors, free_velocity, treated.error, treated.stretched)
 
 
-def _solved(
+def solved(
     begun: Sequence[Beginning | InputError],
     fixed: Sequence[NDArray[np.float64]],
-    task: _Task,
+    task: Task,
     free_velocity: bool,
     further: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> list[Solution | None]:

@@ -143,7 +143,7 @@ class Forward:
         parameters, between = self.unpack(vectors), self._between
         velocity = self.velocity(parameters)
         rest = at_rest(self.wavelength, velocity)
-        made = self._made(parameters.labels)
+        made = self.made(parameters.labels)
         channels = made.shape[2]
         shifted = (between.matrix(rest) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
         scale = (self.continuum(vectors) * weight).astype(np.float32)
@@ -188,7 +188,7 @@ class Forward:
     def _between(self) -> Interpolation:
         return interpolation_on(self.emulator.contract.wavelength)
 
-    def _made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+    def made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
         """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (n, model's
         pixels, 2 + labels or 2).
 

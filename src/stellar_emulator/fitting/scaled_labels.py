@@ -39,6 +39,11 @@ class ScaledLabels:
         found = np.where(linear, raised, np.abs(raised) ** (1.0 / self.power))
         return np.clip(found, self.lower, self.upper)
 
+    def beyond(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Labels at coordinates, also outside their bounds: there a power goes on as on the other side of 0."""
+        raised = self._raised(self.lower) + coordinates * self.span
+        return np.asarray(np.where(self.power == 1.0, raised, np.sign(raised) * np.abs(raised) ** (1.0 / self.power)))
+
     def slopes(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivatives of labels by their coordinates, (..., labels)."""
         linear = self.power == 1.0

@@ -29,10 +29,10 @@ class Solution:
     parameters: the best ones; lower, upper: ends of the labels' 68 % intervals, (labels,); covariance: of the labels
     inside the box, (labels, labels), 0 for fixed ones; velocity_error: in km/s, 0 if fixed; chi_square, with its
     degrees of freedom, and the number of independent pixels that would scatter it as much; model: predicted flux,
-    (pixels,); stretch, stretch_error: of the wavelength scale, in km/s per 100 Angstrom: the fitted one, or what one
-    step towards it would make it; detector: width in Angstrom of the pixels that share noise; rejected: pixels that
-    count for nothing since they are spikes, (pixels,); other_velocity: in km/s, of another minimum that is hardly
-    worse, NaN if there is none.
+    (pixels,); raw: labels where chi-square would be least without the box, (labels,); stretch, stretch_error: of the
+    wavelength scale, in km/s per 100 Angstrom: the fitted one, or what one step towards it would make it; detector:
+    width in Angstrom of the pixels that share noise; rejected: pixels that count for nothing since they are spikes,
+    (pixels,); other_velocity: in km/s, of another minimum that is hardly worse, NaN if there is none.
     """
 
     parameters: Parameters
@@ -43,6 +43,7 @@ class Solution:
     chi_square: float
     degrees_of_freedom: int
     model: NDArray[np.float64]
+    raw: NDArray[np.float64]
     independent: float
     stretch: float
     stretch_error: float
@@ -91,6 +92,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
     peaks = (vectors - np.linalg.solve(matrix[:, own, own], gradient[:, own, None])[..., 0])[:, labels]
     parameters = forward.unpack(vectors)
+    raw = np.where(problem.free[:, labels], forward.coordinates.beyond(peaks), parameters.labels)
     wide = inverse[:, : len(labels), : len(labels)]
     found = intervals_of(forward.coordinates, peaks, wide, problem.free[:, labels], parameters.labels)
     spread = np.sqrt(inverse[:, len(labels), len(labels)]) * forward.VELOCITY_UNIT
@@ -108,6 +110,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
             float(chi_square[i]),
             int(known[i]),
             model[i],
+            raw[i],
             float(independent[i]),
             float(stretch[0][i]),
             float(stretch[1][i]),
@@ -160,7 +163,7 @@ def _shared(
     labels = slice(0, forward.label_count)
     for one in parts:
         pulls = slopes * (one.deviation * weight).astype(np.float32)[..., None]
-        whole = _correlated(rest, pulls, one.length)
+        whole = correlated(rest, pulls, one.length)
         added = added + whole - pulls.transpose(0, 2, 1) @ pulls
         added[:, labels, labels] += (one.factor**2 - 1.0) * whole[:, labels, labels]
     return added
@@ -241,7 +244,7 @@ def _prior(problem: Problem, parameters: ParameterRows) -> tuple[NDArray[np.floa
     return (parameters.labels - problem.priors.value) / problem.priors.error * slope, slope**2
 
 
-def _correlated(rest: NDArray[np.float64], pulls: NDArray[np.float32], length: float) -> NDArray[np.float64]:
+def correlated(rest: NDArray[np.float64], pulls: NDArray[np.float32], length: float) -> NDArray[np.float64]:
     """The gradients' covariance by a part of the model's error, (n, parameters, parameters).
 
     ``pulls`` (n, pixels, parameters): effect of one standard deviation of that error in each pixel; ``rest``: pixels'

@@ -1,34 +1,18 @@
-"""The page for people: one HTML file with its figures inside, which needs no network."""
+"""The page for people of a decision."""
 
-import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.flux_residuals import residual_map
 from stellar_emulator.figures.gate import error_densities, ratio_intervals
+from stellar_emulator.figures.html import document, image, table
 from stellar_emulator.gate.decision import SECTIONS, Criterion, Decision
 from stellar_emulator.gate.measured_spectra import Measured, Spectra
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DPI = 110
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1.promoted { color: #00694d; } h1.refused { color: #a33c00; }
-table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; }
-th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child, td.text { text-align: left; }
-tr.refused td { background: #fde8dc; font-weight: 600; } tr.counts-not td { color: #777; }
-img { max-width: 100%; } pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; }
-"""
 
 _BLURBS = {
     "evidence": "Enough spectra of runs that no model saw, one contract, grids that passed their checks.",
@@ -53,11 +37,9 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
     evaluation = str(record.get("evaluation") or "")
     kind = "evaluation only, " if evaluation else ""
     facts = f"Attempt {decision.attempts_before + 1} on this gate set (spectra {spectra.digest}). "
-    return "\n".join(
+    return document(
+        f"{contract.name}: {kind}{promoted}",
         [
-            "<!doctype html>",
-            f'<html lang="en"><head><meta charset="utf-8"><title>{contract.name}: {kind}{promoted}</title>',
-            f"<style>{_STYLE}</style></head><body>",
             f'<h1 class="{promoted}">{escape(contract.name)}: {kind}{promoted}</h1>',
             f"<p>{facts}The strict ratio on every label, reported and not counted, is {strict}.</p>",
             *([f"<p>An evaluation moves no champion: {escape(evaluation)}.</p>"] if evaluation else []),
@@ -70,8 +52,7 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
             _coverage(decision),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
-            "</body></html>",
-        ]
+        ],
     )
 
 
@@ -106,7 +87,7 @@ def _accuracies(decision: Decision) -> str:
         for row in decision.tables.get("labels", ())
     ]
     note = "<p>In brackets: the paper's Table 5, measured on another grid; one-sided bounds of the ratio.</p>"
-    return _table(head, rows) + note
+    return table(head, rows) + note
 
 
 def _with_paper(value: float, paper: float | None) -> str:
@@ -127,7 +108,7 @@ def _section(section: str, criteria: Iterable[Criterion]) -> str:
     ]
     classes = [{"refused": "refused", "not counted": "counts-not"}.get(row.verdict, "") for row in rows]
     body = (
-        _table(("criterion", "figure", "bound", "verdict", "note"), cells, classes) if rows else "<p>Not examined.</p>"
+        table(("criterion", "figure", "bound", "verdict", "note"), cells, classes) if rows else "<p>Not examined.</p>"
     )
     return f"<h2>{section.capitalize()}</h2><p>{escape(_BLURBS[section])}</p>{body}"
 
@@ -139,15 +120,6 @@ def _coverage(decision: Decision) -> str:
     return f"<h2>Cells without a gate run</h2><p>{told}</p><ul>{cells}</ul>" if cells else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str] = ()) -> str:
-    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = []
-    for i, row in enumerate(rows):
-        kind = f' class="{classes[i]}"' if classes and classes[i] else ""
-        lines.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
-    return f"<table><tr>{titles}</tr>{''.join(lines)}</table>"
-
-
 def _figures(contract: Contract, decision: Decision) -> list[str]:
     measured = decision.measured
     if measured is None or not _drawable(measured):
@@ -157,21 +129,14 @@ def _figures(contract: Contract, decision: Decision) -> list[str]:
     across = contract.first_binned
     values = measured.labels[measured.shown, contract.label_names.index(across)]
     return [
-        _image(ratio_intervals(contract, rows), "Ratios of RMSE against their margins"),
-        _image(error_densities(contract, measured.test, measured.generated, measured.weight), "Error densities"),
-        _image(residual_map(contract, values, measured.residual, across), "Residuals by wavelength and label"),
+        image(ratio_intervals(contract, rows), "Ratios of RMSE against their margins"),
+        image(error_densities(contract, measured.test, measured.generated, measured.weight), "Error densities"),
+        image(residual_map(contract, values, measured.residual, across), "Residuals by wavelength and label"),
     ]
 
 
 def _drawable(measured: Measured) -> bool:
     return bool(len(measured.shown) and all(np.isfinite(a).all() for a in (measured.generated, measured.residual)))
-
-
-def _image(figure: "Figure", title: str) -> str:
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    content = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{escape(title)}" src="data:image/png;base64,{content}">'
 
 
 def _without_tables(record: Mapping[str, Any]) -> str:

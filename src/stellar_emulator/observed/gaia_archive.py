@@ -25,6 +25,7 @@ DETECTOR = 0.245
 """Width in Angstrom of the instrument's pixels along the spectrum (Cropper et al. 2018), from which all of the
 archive's spectra are interpolated: their neighbouring pixels share noise."""
 
+SOURCE = "source_id"
 EPOCH = ("transit_id", "rvs_transit_id", "transitid")
 """Columns that tell apart the epochs of one source."""
 

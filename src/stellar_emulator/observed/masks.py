@@ -47,8 +47,8 @@ def parse_masks(contract: Contract, text: str) -> list[tuple[float, float]]:
 
 
 def masked(rest: NDArray[np.float64], ranges: list[tuple[float, float]]) -> NDArray[np.bool_]:
-    """Pixels, given by their wavelengths at rest, that lie in any of the ranges, shape (pixels,)."""
-    inside = np.zeros(len(rest), dtype=bool)
+    """Pixels, given by their wavelengths at rest, that lie in any of the ranges; both of any shape."""
+    inside = np.zeros(rest.shape, dtype=bool)
     for lower, upper in ranges:
         inside |= (rest >= lower) & (rest <= upper)
     return inside

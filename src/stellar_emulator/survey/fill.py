@@ -6,26 +6,34 @@ alone writes to the folder, so that a chunk whose file exists is done, whatever 
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
+import numpy as np
+
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.epochs import StarFit, fit_stars
 from stellar_emulator.fitting.estimate import Pair, fit_all
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.observed.interpret import Stated
-from stellar_emulator.observed.orders import spectra_in
-from stellar_emulator.observed.readers.formats import Choice, read_tables
-from stellar_emulator.observed.readers.parquet_rows import read_rows
+from stellar_emulator.observed.readers.formats import Choice
+from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import Chunk, Dataset
-from stellar_emulator.survey.flags import meanings
+from stellar_emulator.survey.flags import Flag, meanings
+from stellar_emulator.survey.monitor import Monitored, monitored, write_monitor
+from stellar_emulator.survey.read import Part, read_chunk, together
+from stellar_emulator.survey.residuals import METADATA, Residuals, nothing, residuals_of
 from stellar_emulator.survey.rows import survey_rows
-from stellar_emulator.system.cluster import client_of
+from stellar_emulator.survey.star_rows import Epochs, star_rows, stars_of
+from stellar_emulator.system.cluster import Work, client_of, computed
 from stellar_emulator.system.files import new_file, read_json, write_file
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
@@ -37,13 +45,19 @@ CONNECTION_SECONDS = 60
 CHUNKS_PER_WORKER = 2
 """Chunks submitted in advance for each worker: enough that none waits for the command."""
 
+MOST_AT_ONCE = 512
+"""Spectra of other files than Parquet that are fitted at once, however many a file holds."""
+
 MANIFEST = "_survey.json"
 """What reads a folder of Parquet as one dataset passes over names that begin with an underscore."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that decides a survey's rows besides its spectra."""
+    """Everything that decides a survey's rows besides its spectra.
+
+    together: whether a star's epochs are one fit.
+    """
 
     model: str
     validator: str
@@ -51,6 +65,8 @@ class Job:
     treatment: Treatment
     stated: Stated
     form: str | None
+    select: str | None = None
+    together: bool = True
     known: dict[str, float] = field(default_factory=dict)
     priors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -62,12 +78,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a call of `fill` has done: chunks in all, and those that it fitted; rows of the folder."""
+    """What a call of `fill` has done: chunks in all, and those that it fitted; what the folder holds.
+
+    refused: why the first unusable spectrum is so; drawn: whether there is a page of the monitor.
+    """
 
     folder: Path
     chunks: int
     fitted: int
-    rows: int
+    found: Monitored
+    refused: str
+    drawn: bool
+
+    @property
+    def rows(self) -> int:
+        return self.found.rows
 
 
 def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, scheduler: str | None = None) -> Filled:
@@ -91,38 +116,45 @@ def fill(dataset: Dataset, job: Job, folder: Path, workers: int | None = None, s
         digest = str(getattr(pair.emulator, "digest", pair.emulator.version))
         _claimed(folder, dataset, job, digest, meanings(pair.emulator.contract))
         todo = [chunk for chunk in dataset.chunks if not (folder / chunk.name).exists()]
-        done = len(dataset.chunks) - len(todo)
-        rows = 0
-        with tqdm(total=len(dataset.chunks), initial=done, unit="chunk", desc="fit", mininterval=1.0) as progress:
+        whole, left = (sum(chunk.size for chunk in chunks) for chunks in (dataset.chunks, todo))
+        with tqdm(total=whole, initial=whole - left, unit=dataset.unit, desc="fit", mininterval=1.0) as progress:
             for chunk, table in _tables(todo, job, workers, scheduler):
                 _write(folder / chunk.name, table, job, digest)
-                rows += table.num_rows
-                rate = progress.format_dict["elapsed"] or 1e-9
-                progress.set_postfix_str(f"{rows / rate:.0f} spectra/s")
-                progress.update()
-        return Filled(folder, len(dataset.chunks), len(todo), _rows_in(folder, dataset))
+                progress.update(chunk.size)
+        return _filled(folder, dataset, pair.emulator.contract, len(todo))
 
 
 def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
-    """The rows of one chunk, (spectra,)."""
+    """The rows of one chunk."""
+    import pyarrow as pa
+
     pair = _pair(job.model, job.validator, job.contract)
-    seen: list[ObservedSpectrum | InputError] = []
-    passed: pa.Table | None = None
-    if chunk.stop:
-        raw, passed = read_rows(chunk.paths[0], chunk.first, chunk.stop)
-        seen = list(spectra_in([raw], pair.emulator.contract.wavelength, job.stated))
-        if len(seen) != passed.num_rows:
-            passed = None
-    else:
-        for path in chunk.paths:
-            try:
-                seen += spectra_in(read_tables(path, Choice(job.form)), pair.emulator.contract.wavelength, job.stated)
-            except InputError as error:
-                seen.append(error)
-    used = [one for one in seen if isinstance(one, ObservedSpectrum)]
+    choice = Choice(job.form, None if job.select is None else parse_selection(job.select))
+    parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice)
+    made = [_fitted(job, pair, part) for part in together(parts, max(MOST_AT_ONCE, chunk.stop - chunk.first))]
+    whole = pa.concat_tables([table for table, _ in made], promote_options="permissive")
+    residuals = sum((one for _, one in made), nothing(pair.emulator.contract))
+    return whole.replace_schema_metadata({METADATA: residuals.to_text()})
+
+
+def _fitted(job: Job, pair: Pair, part: Part) -> "tuple[pa.Table, Residuals]":
+    """The rows of some spectra, or of the stars whose epochs they are, and the sums of their residuals."""
+    stars = stars_of(part) if job.together else None
+    if stars is not None:
+        return _fitted_stars(job, pair, part, stars)
+    used = [one for one in part.seen if isinstance(one, ObservedSpectrum)]
     fits = iter(fit_all(used, pair, job.treatment, job.known, job.priors))
-    found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in seen]
-    return survey_rows(pair.emulator.contract, seen, found, passed)
+    found = [next(fits) if isinstance(one, ObservedSpectrum) else one for one in part.seen]
+    contract = pair.emulator.contract
+    return survey_rows(contract, part.seen, found, part.passed), residuals_of(contract, found)
+
+
+def _fitted_stars(job: Job, pair: Pair, part: Part, stars: list[Epochs]) -> "tuple[pa.Table, Residuals]":
+    usable = [(star.name, star.used) for star in stars if star.used]
+    fits = iter(fit_stars(usable, pair, job.treatment, job.known, job.priors))
+    found = [star.unusable or next(fits) for star in stars]
+    contract, means = pair.emulator.contract, [one.fitted for one in found if isinstance(one, StarFit)]
+    return star_rows(contract, part, stars, found), residuals_of(contract, means)
 
 
 @lru_cache(maxsize=2)
@@ -155,17 +187,37 @@ def _differing(noted: Any, asked: dict[str, Any]) -> str:
 
 
 def _write(path: Path, table: "pa.Table", job: Job, model: str) -> None:
+    """Write a chunk's rows, each with the digests of model and settings, which take no room in Parquet."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    for name, value in (("model", model), ("settings", job.digest)):
+        own = f"survey_{name}" if name in table.column_names else name
+        table = table.append_column(own, pa.repeat(pa.scalar(value), table.num_rows).dictionary_encode())
     with new_file(path) as partial:
-        noted = {**(table.schema.metadata or {}), b"model": model.encode(), b"settings": job.digest.encode()}
-        pq.write_table(table.replace_schema_metadata(noted), partial)
+        pq.write_table(table, partial)
 
 
-def _rows_in(folder: Path, dataset: Dataset) -> int:
+def _filled(folder: Path, dataset: Dataset, contract: Contract, fitted: int) -> Filled:
+    """What the folder holds now; its monitor is written where figures can be drawn."""
+    files = [folder / chunk.name for chunk in dataset.chunks]
+    found = monitored(contract, files)
+    drawn = find_spec("matplotlib") is not None
+    if drawn:
+        write_monitor(contract, folder, found, read_json(folder / MANIFEST))
+    refused = _first_refusal(files) if Flag.NOT_FITTED.name in found.flags else ""
+    return Filled(folder, len(files), fitted, found, refused, drawn)
+
+
+def _first_refusal(files: Iterable[Path]) -> str:
     import pyarrow.parquet as pq
 
-    return sum(int(pq.read_metadata(folder / chunk.name).num_rows) for chunk in dataset.chunks)
+    for path in files:
+        table = pq.read_table(path, columns=["flags", "warning"])
+        unusable = np.flatnonzero(table.column("flags").to_numpy() & Flag.NOT_FITTED)
+        if len(unusable):
+            return str(table.column("warning")[int(unusable[0])])
+    return ""
 
 
 def _tables(
@@ -176,35 +228,6 @@ def _tables(
         for chunk in todo:
             yield chunk, fitted_chunk(job, chunk)
     elif todo:
+        work = Work(partial(fitted_chunk, job), lambda chunk: f"chunk {chunk.number}", "chunks", CHUNKS_PER_WORKER)
         with client_of(workers, scheduler, CONNECTION_SECONDS) as client:
-            yield from _from_workers(client, todo, job)
-
-
-def _from_workers(client: Any, todo: list[Chunk], job: Job) -> "Iterator[tuple[Chunk, pa.Table]]":
-    from distributed import as_completed
-
-    waiting, completed = iter(todo), as_completed()
-    running: dict[Any, Chunk] = {}
-
-    def refill() -> None:
-        threads = max(1, sum(client.nthreads().values()))
-        while len(running) < CHUNKS_PER_WORKER * threads and (chunk := next(waiting, None)) is not None:
-            future = client.submit(fitted_chunk, job, chunk, pure=False)
-            running[future.key] = chunk
-            completed.add(future)
-
-    refill()
-    for future in completed:
-        chunk = running.pop(future.key)
-        try:
-            table = future.result()
-        except StellarEmulatorError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise SetupError(
-                f"a Dask worker could not fit chunk {chunk.number} ({reason}): each worker needs this version of "
-                "stellar-emulator and the files; finished chunks are kept, start again to go on"
-            ) from error
-        yield chunk, table
-        refill()
+            yield from computed(client, work, todo)

@@ -15,6 +15,9 @@ from stellar_emulator.fitting.warn import CERTAIN_STRETCH, LEAST_STRETCH, MANY_S
 LOW_SNR, FEW = 10.0, 0.5
 """Signal-to-noise ratio of a pixel, and share of the model's axis, below which a row has a flag."""
 
+SURE = 1e-3
+"""Probability that a star of one velocity has such velocities, below which a row has a flag."""
+
 FILLED, CERTAIN = 0.05, 5.0
 """Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled. Computed
 cores of quiet stars are wrong by less."""
@@ -41,6 +44,8 @@ class Flag(IntFlag):
     EMISSION = 1 << 9
     NORMALISATION = 1 << 10
     SPIKES = 1 << 11
+    VELOCITY_VARIES = 1 << 12
+    DOUBLE_LINED = 1 << 13
 
 
 MEANING = {
@@ -60,6 +65,8 @@ MEANING = {
     Flag.EMISSION: f"flux rises above the continuum by more than {ABOVE:.0%} over an Angstrom",
     Flag.NORMALISATION: f"flux departs from the fit by more than {BENT:.0%} over 30 Angstrom: the continuum is bent",
     Flag.SPIKES: f"more than {MANY_SPIKES:.0%} of the pixels were left out, since they stand out as spikes do",
+    Flag.VELOCITY_VARIES: f"a star of one velocity has such velocities of its epochs by a chance below {SURE:g}",
+    Flag.DOUBLE_LINED: "epochs show lines of a second star that move against the first's",
 }
 
 FIRST_EDGE = 16

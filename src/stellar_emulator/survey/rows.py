@@ -55,12 +55,12 @@ def _row(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
     count = len(contract.labels)
     if isinstance(one, InputError):
         nothing = np.full(count, np.nan)
-        row = _label_columns(contract, nothing, nothing, nothing, np.full((count, count), np.nan))
+        row = _label_columns(contract, nothing, nothing, nothing, nothing, np.full((count, count), np.nan))
         rest = dict.fromkeys(_MEASURES, float("nan")) | {"pixels": 0, "rejected": 0, "degrees_of_freedom": 0}
         return {**row, **rest, "flags": int(Flag.NOT_FITTED), "warning": str(one)}
     solution, spectrum = one.solution, one.spectrum
     labels = solution.parameters.labels
-    row = _label_columns(contract, labels, solution.lower, solution.upper, solution.covariance)
+    row = _label_columns(contract, labels, solution.raw, solution.lower, solution.upper, solution.covariance)
     usable = spectrum.usable
     cores = _calcium(contract, at_rest(spectrum.wavelength, solution.parameters.velocity)) & usable
     share = np.where(usable, (spectrum.flux - solution.model) / np.where(usable, spectrum.error, 1.0), 0.0)
@@ -103,6 +103,7 @@ _MEASURES = (
 def _label_columns(
     contract: Contract,
     labels: NDArray[np.float64],
+    raw: NDArray[np.float64],
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
     covariance: NDArray[np.float64],
@@ -110,7 +111,8 @@ def _label_columns(
     row: dict[str, Any] = {}
     for i, name in enumerate(contract.label_names):
         ends = {f"{name}_lower": float(lower[i]), f"{name}_upper": float(upper[i])}
-        row |= {name: float(labels[i]), f"{name}_error": float(upper[i] - lower[i]) / 2.0, **ends}
+        values = {name: float(labels[i]), f"{name}_raw": float(raw[i])}
+        row |= {**values, f"{name}_error": float(upper[i] - lower[i]) / 2.0, **ends}
     for i, j in combinations_with_replacement(range(len(labels)), 2):
         row[f"covariance_{contract.label_names[i]}_{contract.label_names[j]}"] = float(covariance[i, j])
     return row

@@ -4,32 +4,31 @@ Each finished run goes into a journal at once, and from there, a shard at a time
 this machine or on any cluster: they receive labels, return a spectrum and never access the folder.
 """
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dask.typing import Key
-from distributed import Client, Future, as_completed
-from distributed.client import FutureCancelledError
-from distributed.scheduler import KilledWorker
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import drawn_within
-from stellar_emulator.errors import InputError, SetupError, StellarEmulatorError
+from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.grid import sampling, shards
 from stellar_emulator.grid.engines.base import Engine, RunFailedError, require_served, synthesised
 from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
 from stellar_emulator.grid.engines.journal import FailedRun, Journal
 from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
-from stellar_emulator.system.cluster import client_of
+from stellar_emulator.system.cluster import Work, client_of, computed
 from stellar_emulator.system.lock import locked, make_folder
 from stellar_emulator.version import VERSION
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 TASKS_PER_THREAD = 3
 """Runs submitted in advance for each worker thread: enough that none waits for the journal."""
@@ -37,7 +36,8 @@ TASKS_PER_THREAD = 3
 CONNECTION_SECONDS = 60
 """Seconds to wait for a scheduler, and for its first worker."""
 
-SCHEDULER_LOST = "the Dask scheduler was lost; finished runs are kept, start again to go on"
+Task = tuple[int, NDArray[np.float64]]
+"""Number and labels of a run, (run labels,)."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def synthesize_runs(
             labels = sampling.run_labels(contract, seed, 0, runs)
             progress = tqdm(total=runs, initial=runs - len(todo), unit="run", desc=engine.name, mininterval=1.0)
             with client_of(workers, scheduler, CONNECTION_SECONDS) as client, progress:
-                for number, outcome in _outcomes(client, engine, contract, iter([(n, labels[n]) for n in todo])):
-                    grid.record(number, labels[number], outcome)
+                for (number, own), outcome in _computed(client, engine, contract, [(n, labels[n]) for n in todo]):
+                    grid.record(number, own, outcome)
                     progress.update()
         grid.end()
         return Synthesis(folder, grid.runs, len(todo), grid.failed())
@@ -310,51 +310,17 @@ def compute_runs(
     """
     engine.install(require_served(engine, contract))
     with client_of(workers, None, CONNECTION_SECONDS) as client:
-        found = dict(_outcomes(client, engine, contract, iter(list(enumerate(labels)))))
+        found = {number: outcome for (number, _), outcome in _computed(client, engine, contract, enumerate(labels))}
     return [found[number] for number in range(len(labels))]
 
 
-def _outcomes(
-    client: Client, engine: Engine, contract: Contract, todo: Iterator[tuple[int, NDArray[np.float64]]]
-) -> Iterator[tuple[int, IntrinsicSpectrum | FailedRun]]:
-    """Compute the runs (number, labels) of ``todo``, a few at a time for each worker; yield them as they finish."""
-    running: dict[Key, int] = {}
-    completed = as_completed()
-
-    def refill() -> None:
-        try:
-            threads = max(1, sum(client.nthreads().values()))
-        except OSError as error:
-            raise SetupError(SCHEDULER_LOST) from error
-        for number, labels in itertools.islice(todo, max(0, TASKS_PER_THREAD * threads - len(running))):
-            future = client.submit(compute_run, engine, contract, labels, pure=False)
-            running[future.key] = number
-            completed.add(future)
-
-    refill()
-    for batch in completed.batches():
-        for future in batch:
-            number = running.pop(future.key)
-            yield number, _outcome(future, number)
-        refill()
+def _computed(
+    client: "Client", engine: Engine, contract: Contract, todo: Iterable[Task]
+) -> Iterator[tuple[Task, IntrinsicSpectrum | FailedRun]]:
+    """Compute runs on workers; yield them as they finish."""
+    function = partial(_computed_task, engine, contract)
+    return computed(client, Work(function, lambda task: f"run {task[0]}", "runs", TASKS_PER_THREAD), todo)
 
 
-def _outcome(future: "Future[IntrinsicSpectrum | FailedRun]", number: int) -> IntrinsicSpectrum | FailedRun:
-    try:
-        outcome = future.result()
-    except StellarEmulatorError:
-        raise
-    except FutureCancelledError as error:
-        raise SetupError(SCHEDULER_LOST) from error
-    except KilledWorker as error:
-        raise SetupError(
-            f"run {number} was given up after {error.allowed_failures + 1} workers died computing it (memory?); "
-            "finished runs are kept, start again to go on"
-        ) from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SetupError(
-            f"a Dask worker could not compute run {number} ({reason}): each worker needs this "
-            "version of stellar-emulator; finished runs are kept, start again to go on"
-        ) from error
-    return outcome
+def _computed_task(engine: Engine, contract: Contract, task: Task) -> IntrinsicSpectrum | FailedRun:
+    return compute_run(engine, contract, task[1])

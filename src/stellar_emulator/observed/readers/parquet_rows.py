@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stellar_emulator.errors import InputError
+from stellar_emulator.observed import gaia_archive
 from stellar_emulator.observed.raw import RawTable
 
 if TYPE_CHECKING:
@@ -17,13 +20,49 @@ if TYPE_CHECKING:
 BATCH_ROWS = 512
 """Rows that are unpacked at once."""
 
+ID_ROWS = 2**20
+"""Rows whose identifiers are unpacked at once."""
 
-def count_rows(path: Path) -> int:
-    """Number of rows of a file. Raises `InputError` if it can't be read."""
+
+@dataclass(frozen=True)
+class Layout:
+    """Of a file with a spectrum in each row.
+
+    starts: first row of each run of rows that are epochs of one source, None if rows aren't epochs; sources: the runs'.
+    """
+
+    rows: int
+    starts: NDArray[np.int64] | None
+    sources: NDArray[np.int64]
+
+
+def layout_of(path: str) -> Layout | None:
+    """What the rows of a file are; None if it can't be read as Parquet, or no row can hold a spectrum."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _readable(path):
-        return int(pq.read_metadata(path).num_rows)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, int(file.metadata.num_rows)
+            if not any(pa.types.is_nested(field.type) for field in schema):
+                return None
+            by_name = {name.lower(): name for name in schema.names}
+            source = by_name.get(gaia_archive.SOURCE)
+            epochs = any(name in by_name for name in gaia_archive.EPOCH)
+            if not epochs or source is None or not pa.types.is_integer(schema.field(source).type):
+                return Layout(rows, None, np.empty(0, np.int64))
+            ids = _ids(file, source)
+    except (OSError, pa.ArrowException):
+        return None
+    starts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1)) if len(ids) else np.empty(0, np.int64)
+    return Layout(rows, starts, ids[starts])
+
+
+def _ids(file: Any, source: str) -> NDArray[np.int64]:
+    """The sources of all rows, -1 where there is none."""
+    batches = file.iter_batches(columns=[source], batch_size=ID_ROWS)
+    parts = [batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) for batch in batches]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 @contextmanager

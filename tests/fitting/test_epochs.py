@@ -1,0 +1,126 @@
+"""Joint fits of epochs: labels, velocities, their errors and tests, on spectra of the little emulator."""
+
+import numpy as np
+import pytest
+
+from stars import ARCHIVE, pair_of, star
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
+from stellar_emulator.errors import InputError
+from stellar_emulator.fitting.epoch_stack import mean_at_rest, stacked
+from stellar_emulator.fitting.epochs import StarFit, fit_stars
+from stellar_emulator.fitting.joint_errors import constancy, shared_noise
+from stellar_emulator.fitting.preparation import Treatment
+from stellar_emulator.observed.gaia_archive import EPOCHS
+from stellar_emulator.observed.spectrum import ObservedSpectrum
+
+AXIS = EPOCHS.wavelengths() * 10.0
+FREE = Treatment(None, 3)
+
+
+def line_flux(velocity: float, **labels: float) -> np.ndarray:
+    flux = pair_of(ARCHIVE).emulator.flux(star(ARCHIVE, **labels))[0].astype(float)
+    return np.interp(AXIS / (1.0 + velocity / SPEED_OF_LIGHT), ARCHIVE.wavelength.pixels, flux)
+
+
+def epochs(
+    velocities: list[float], snr: float, seed: int = 0, second: list[float] | None = None, **labels: float
+) -> list[ObservedSpectrum]:
+    """Epochs of a star, each on a level and with a slope of its own; second: velocities of a companion as bright."""
+    random, found = np.random.default_rng(seed), []
+    for number, velocity in enumerate(velocities):
+        flux = line_flux(velocity, **labels)
+        if second is not None:
+            flux = (flux + line_flux(second[number], **labels)) / 2.0
+        level = (1.0 + number) * (1.0 + 0.02 * random.standard_normal() * np.linspace(-1.0, 1.0, len(AXIS)))
+        error = level / snr
+        flux = flux * level + error * random.standard_normal(len(AXIS))
+        error[: 3 + number] = np.inf
+        found.append(ObservedSpectrum(f"star {number}", AXIS, "vacuum", np.where(np.isfinite(error), flux, 0.0), error))
+    return found
+
+
+def fitted(spectra: list[ObservedSpectrum], **known: float) -> StarFit:
+    (found,) = fit_stars([("star", spectra)], pair_of(ARCHIVE), FREE, known)
+    assert isinstance(found, StarFit)
+    return found
+
+
+def test_all_epochs_make_one_set_of_labels_and_a_velocity_each() -> None:
+    velocities = [-180.0, 40.0, 44.0, 120.0, 47.0, 41.0]
+    one = fitted(epochs(velocities, 40.0))
+    solution = one.fitted.solution
+    off = (solution.parameters.labels - star(ARCHIVE)[0]) / np.maximum(solution.error, 1e-9)
+    assert np.abs(off).max() < 4.0
+    pulls = (one.velocity - velocities) / one.velocity_error
+    assert np.abs(pulls).max() < 4.0
+    assert one.velocity_error.max() < 2.0
+    assert one.constancy.p_value < 1e-6
+    assert abs(solution.chi_square / solution.degrees_of_freedom - 1.0) < 0.1
+    assert one.pixels.tolist() == [len(AXIS) - 3 - number for number in range(6)]
+
+
+def test_more_epochs_give_smaller_errors() -> None:
+    few, many = (fitted(epochs([10.0] * count, 30.0, 1), resolution=11500.0) for count in (2, 8))
+    ratio = few.fitted.solution.error[0] / many.fitted.solution.error[0]  # Teff, far from all bounds
+    assert 1.3 < ratio < 3.0
+    assert few.fitted.solution.velocity_error > many.fitted.solution.velocity_error
+
+
+def test_constant_velocities_pass_and_their_errors_are_right() -> None:
+    found = [fitted(epochs([25.0] * 6, 15.0, seed)) for seed in range(5)]
+    pulls = np.concatenate([(one.velocity - 25.0) / one.velocity_error for one in found])
+    assert 0.6 < np.std(pulls) < 1.5
+    assert min(one.constancy.p_value for one in found) > 1e-3
+    assert not any(one.double_lined for one in found)
+
+
+def test_lines_of_a_second_star_are_seen() -> None:
+    velocities = [-90.0, 80.0, -60.0, 95.0, 20.0, -85.0]
+    assert fitted(epochs(velocities, 60.0, 2, [-one for one in velocities], teff=5000.0)).double_lined
+    assert not fitted(epochs(velocities, 60.0, 2, teff=5000.0)).double_lined
+
+
+def test_fixed_labels_stay_and_priors_weigh() -> None:
+    spectra = epochs([5.0, 8.0, 3.0], 20.0)
+    held = fitted(spectra, logg=4.0).fitted.solution
+    place = ARCHIVE.label_names.index("logg")
+    assert (held.parameters.labels[place], held.lower[place], held.upper[place]) == (4.0, 4.0, 4.0)
+    (found,) = fit_stars([("star", spectra)], pair_of(ARCHIVE), FREE, {}, {"logg": (4.1, 0.001)})
+    assert isinstance(found, StarFit)
+    assert found.fitted.solution.parameters.labels[place] == pytest.approx(4.1, abs=0.01)
+
+
+def test_a_star_without_flux_is_refused_and_the_others_stay_in_order() -> None:
+    bad = [ObservedSpectrum("bad", AXIS, "vacuum", np.full(len(AXIS), -1.0), np.full(len(AXIS), 0.1))]
+    good = epochs([5.0, 8.0], 40.0)
+    found = fit_stars([("bad", bad), ("good", [*good, *bad]), ("worse", bad)], pair_of(ARCHIVE), FREE, {})
+    assert [isinstance(one, InputError) for one in found] == [True, False, True]
+    assert "bad: none of its 1 epochs has a flux above 0" in str(found[0])
+    assert isinstance(found[1], StarFit)
+    assert np.isnan(found[1].velocity).tolist() == [False, False, True]
+    assert "1 of 3 epochs have no flux above 0" in found[1].fitted.spectrum.notes[-1]
+
+
+def test_the_mean_at_rest_takes_each_epoch_by_its_weight() -> None:
+    spectra = [
+        ObservedSpectrum("a", AXIS, "vacuum", np.full(len(AXIS), value), np.full(len(AXIS), error))
+        for value, error in ((1.0, 0.1), (2.0, 0.4))
+    ]
+    stack = stacked(spectra, "a", ARCHIVE.wavelength, 1)
+    mean = mean_at_rest(stack, np.zeros(2), np.ones(stack.flux.shape), AXIS)
+    np.testing.assert_allclose(mean.flux, 1.0)  # both are in units of their medians
+    np.testing.assert_allclose(mean.error, (0.1**-2 + 0.2**-2) ** -0.5)
+
+
+def test_noise_that_neighbours_share_enlarges_variances() -> None:
+    white = np.random.default_rng(0).standard_normal((20, 1001))
+    everywhere = np.ones((20, 1000), dtype=bool)
+    assert shared_noise(white[:, 1:], everywhere) == pytest.approx(1.0, abs=0.03)
+    # Of the mean of two neighbours half the variance is shared: 1 + 2 * 0.5.
+    assert shared_noise((white[:, 1:] + white[:, :-1]) / 2.0, everywhere) == pytest.approx(2.0, abs=0.08)
+
+
+def test_one_velocity_has_no_test() -> None:
+    one = constancy(np.array([7.0]), np.array([2.0]), 0.0)
+    assert (one.mean, one.error, one.degrees_of_freedom) == (7.0, 2.0, 0)
+    assert np.isnan(one.p_value)
