@@ -293,7 +293,8 @@ def test_the_monitor_counts_what_the_rows_say(tmp_path: Path) -> None:
     flags = rows(tmp_path / "survey").column("flags").to_numpy()
     assert told["stars"] == STARS
     assert told["flag.NOT_FITTED"] == np.mean((flags & Flag.NOT_FITTED) != 0)
-    assert 0.8 < told["median_reduced_chi_square"] < 1.2
+    # The error of the physics counts, and these computed spectra have none.
+    assert 0.5 < told["median_reduced_chi_square"] < 1.0
     page = (tmp_path / "survey" / PAGE).read_text()
     assert page.count("<img") == 2
     assert "NOT_FITTED" in page

@@ -9,6 +9,7 @@ from scipy.stats import qmc
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.fitting.sharpness import largest_resolution
+from stellar_emulator.grid.sampling import even_places
 from stellar_emulator.observed.velocity import Library
 
 LIBRARY_SPECTRA = 4096
@@ -44,9 +45,10 @@ class ValidatorLike(Protocol):
 
 
 def library(emulator: EmulatorLike, spectra: int = LIBRARY_SPECTRA) -> Library:
-    """Generate spectra evenly over the label box, from which fits begin."""
+    """Generate spectra evenly over the label box, or the hull of draws in it, from which fits begin."""
     contract = emulator.contract
-    unit = qmc.Sobol(len(contract.labels), scramble=True, rng=np.random.default_rng(0)).random(spectra)
+    sequence = qmc.Sobol(len(contract.labels), scramble=True, rng=np.random.default_rng(0))
+    unit = even_places(contract, contract.labels, sequence, spectra)
     labels = np.clip(qmc.scale(unit, contract.lower, contract.upper), contract.lower, contract.upper)
     sharpest = largest_resolution(contract)
     width = SPEED_OF_LIGHT / sharpest / POINTS_PER_LINE if sharpest else 0.0
