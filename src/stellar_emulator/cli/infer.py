@@ -20,6 +20,8 @@ from stellar_emulator.fitting.estimate import Inferred, Pair, infer
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
+ADVICE = "the validator learned from computed spectra: the errors of real stars are larger; fit heeds how they differ"
+
 
 def run(options: Infer) -> None:
     """Write a table of labels, one row per spectrum; spectra that can't be used have empty rows with the reason.
@@ -40,6 +42,7 @@ def run(options: Infer) -> None:
     if len(refused) < len(rows):
         _write(options, pair, rows)
         report(rows, [_line(pair, row.found) for row in rows], options.output)
+        print(ADVICE)
     require_some(refused, len(rows))
 
 

@@ -24,9 +24,9 @@ UNLIKELY = 2.0
 """Reduced chi-square above which a fit has a warning: flux errors are wrong by four tenths, or the model is wrong.
 Archives state errors that are too small by a third."""
 
-MISSED = 3.0
+MISSED = 2.0
 """Reduced chi-square of the spectrum generated at inferred labels, above which they are not the star's: the validator's
-own errors leave less down to noise of 0.005."""
+own errors leave less at the noise of most surveys."""
 
 LOOSE = 0.2
 """Error of a label, over its range, above which the spectrum hardly tells it: its edge says nothing."""
