@@ -1,9 +1,9 @@
 """The verb ``fit``: labels of observed spectra by least squares through the emulator, with their covariance."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -23,23 +23,17 @@ from stellar_emulator.cli.observations import (
     values_of,
 )
 from stellar_emulator.cli.settings import Fit
-from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.figures.fitted import fitted_spectrum
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit_all
 from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.survey.chunks import dataset_of
-from stellar_emulator.survey.fill import MANIFEST, Filled, Job, fill
+from stellar_emulator.survey.fill import Job, fill
 from stellar_emulator.survey.flags import Flag
-from stellar_emulator.survey.monitor import PAGE, RECORD
+from stellar_emulator.survey.monitor import PAGE
 from stellar_emulator.system.extras import named_extras
-from stellar_emulator.system.files import read_json, write_file
-from stellar_emulator.system.lock import locked
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
-
-RUN = "_run.json"
-"""In a survey's folder: its run of MLflow."""
 
 
 def run(options: Fit) -> None:
@@ -92,28 +86,11 @@ def _fill(options: Fit) -> None:
         print(f"  {name}: {number:,}" + (f", the first: {done.refused}" if name == Flag.NOT_FITTED.name else ""))
     print(f"monitor: {done.folder / PAGE}" if done.drawn else "no monitor: its figures need the extra figures")
     if options.track:
-        _track(options, job, done, contract)
+        with named_extras():
+            module = import_module("stellar_emulator.survey.track")
+        print(f"run {module.log_survey(done, contract, options.files[0], {'chunk': options.chunk})}")
     if done.found.flags.get(str(Flag.NOT_FITTED.name)) == done.rows:
         raise InputError(f"none of {done.rows:,} {spectra} could be used; the first: {done.refused}")
-
-
-def _track(options: Fit, job: Job, done: Filled, contract: Contract) -> None:
-    """Log a whole survey as a run of MLflow; the same folder's run is taken up again."""
-    with named_extras():
-        from stellar_emulator.registry import tracking
-
-    earlier = read_json(done.folder / RUN)
-    with locked(done.folder), tracking.start_job("fit", done.folder, (earlier or {}).get("run_id")) as run:
-        write_file(done.folder / RUN, json.dumps({"run_id": run.run_id}))
-        told = read_json(done.folder / MANIFEST)
-        run.set_tags({"model": str(told["model"]), "settings": job.digest, "contract": contract.name})
-        run.log_settings({"model": options.model, "chunk": options.chunk, **told["job"]})
-        run.log_metrics(done.found.figures())
-        run.log_dataset(contract.name, str(told["dataset"]), Path(options.files[0]), "survey")
-        for name in (MANIFEST, PAGE, RECORD):
-            if (done.folder / name).exists():
-                run.log_file(done.folder / name, "survey")
-    print(f"run {run.run_id}")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
