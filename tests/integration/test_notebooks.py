@@ -34,6 +34,12 @@ assert row["mae"] < 0.01
 assert decision["outcome"] == "promoted"
 assert decision["before"]["champion"] == {"emulator": 1, "validator": 1}
 """,
+    "5_a_survey": """
+assert list(found["source_id"]) == list(truth["source_id"])
+assert (pulls < 2.0).all()
+assert (moves & truth.binary).sum() > 0.6 * truth.binary.sum()
+assert (moves & ~truth.binary).sum() <= 0.1 * STARS
+""",
 }
 """Run after the last cell, with the names that the notebook has left."""
 
@@ -48,6 +54,7 @@ SMALLER = {
         "np.arange(300)": "np.arange(150)",
         "epochs: 40, patience: 40": "epochs: 20, patience: 20",
     },
+    "5_a_survey": {"STARS = 1000": "STARS = 40"},
 }
 """What is smaller where a test executes a notebook; with the sizes that it states, `make notebooks` has."""
 
@@ -89,6 +96,11 @@ SAID = {
         "(line core too shallow)",
         "4 decisions, each as it was written",
         "its decision.json was changed",
+    ],
+    "5_a_survey": [
+        "monitor: labels/_monitor.html",
+        "median_reduced_chi_square",
+        "scatter over the stated errors (1 is right)",
     ],
 }
 """Lines that a notebook prints, as it stands in the repository and when it is executed."""
