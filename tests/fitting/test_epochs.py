@@ -1,5 +1,7 @@
 """Joint fits of epochs: labels, velocities, their errors and tests, on spectra of the little emulator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.epoch_stack import mean_at_rest, stacked
 from stellar_emulator.fitting.epochs import StarFit, fit_stars
 from stellar_emulator.fitting.joint_errors import constancy, shared_noise
+from stellar_emulator.fitting.model_error import ModelError, PhysicsError
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.observed.gaia_archive import EPOCHS
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -64,6 +67,22 @@ def test_more_epochs_give_smaller_errors() -> None:
     ratio = few.fitted.solution.error[0] / many.fitted.solution.error[0]  # Teff, far from all bounds
     assert 1.3 < ratio < 3.0
     assert few.fitted.solution.velocity_error > many.fitted.solution.velocity_error
+
+
+def test_what_the_physics_lacks_is_the_same_in_all_epochs() -> None:
+    heeded = replace(FREE, error=ModelError(True, PhysicsError(0.005, 0.05, 0.8, 2.0)))
+    errors = {}
+    for count in (2, 16):
+        spectra = epochs([10.0] * count, 60.0, 1)
+        for how in (FREE, heeded):
+            (found,) = fit_stars([("star", spectra)], pair_of(ARCHIVE), how, {"resolution": 11500.0})
+            assert isinstance(found, StarFit)
+            errors[count, how is heeded] = found.fitted.solution.error[0]
+    assert errors[2, True] > 1.5 * errors[2, False]
+    assert errors[2, False] / errors[16, False] > 2.0
+    # Eight times the epochs leave it as it is.
+    assert 0.8 < errors[2, True] / errors[16, True] < 1.6
+    assert errors[16, True] > 3.0 * errors[16, False]
 
 
 def test_constant_velocities_pass_and_their_errors_are_right() -> None:

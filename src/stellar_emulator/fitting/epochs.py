@@ -26,6 +26,7 @@ from stellar_emulator.fitting.joint_errors import (
     velocity_errors,
     weighted_mean,
 )
+from stellar_emulator.fitting.model_error import Part
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin_all
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.continuum import chebyshev_basis
@@ -113,14 +114,15 @@ class _Batch:
         out: list[StarFit | InputError] = [one for one in drafts if isinstance(one, InputError)]
         if not own:
             return out
-        joint = Joint(self.pair.emulator)
+        joint = Joint(self.pair.emulator, self.treatment.error)
         begun = self._begun(own, joint)
         joint.fit(begun)
         self._shrunk(joint, begun)
         joint.released(begun)
         labels = joint.coordinates.labels(np.stack([star.place.labels for star in begun]))
-        errors, flux = self.pair.emulator.error(labels), self.pair.emulator.flux(labels)
-        fits = iter([self._told(joint, *one) for one in zip(begun, own, labels, errors, flux, strict=True)])
+        flux = self.pair.emulator.flux(labels)
+        parts = joint.parts(labels, flux)
+        fits = iter([self._told(joint, *one) for one in zip(begun, own, labels, parts, flux, strict=True)])
         return [next(fits) if place in places else drafts[place] for place in range(len(drafts))]  # type: ignore[misc]
 
     def _shrunk(self, joint: Joint, stars: Sequence[Star]) -> None:
@@ -219,13 +221,13 @@ class _Batch:
         star: Star,
         draft: _Draft,
         labels: NDArray[np.float64],
-        error: NDArray[np.floating],
+        parts: Sequence[Part],
         flux: NDArray[np.floating],
     ) -> StarFit:
         """The star's fit with its errors and tests."""
         stack, equations, place = star.stack, star.equations, star.place
         assert equations is not None
-        errors = joint_errors(joint, star, error)
+        errors = joint_errors(joint, star, parts)
         held = np.where(star.known.free, labels, draft.fixed)
         used = stack.used
         common, _ = weighted_mean(place.velocity[used], errors.velocity[used])

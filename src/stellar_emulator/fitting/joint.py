@@ -23,6 +23,7 @@ from stellar_emulator.fitting.least_squares import (
     Normal,
     bounded_step,
 )
+from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError, Part, parts_of
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.scaled_labels import ScaledLabels
 from stellar_emulator.observed.velocity import at_rest
@@ -38,7 +39,7 @@ EXACT = 1e-3
 
 MOST_STEPS = 12
 ROUNDS = 2
-"""Successive fits, since the emulator's own error depends on the fitted labels."""
+"""Successive fits, since the model's error depends on the fitted labels."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,10 @@ class Star:
 
 @dataclass(frozen=True)
 class Joint:
-    """Fits of stars through one emulator."""
+    """Fits of stars through one emulator; model_error: what counts besides flux errors."""
 
     emulator: EmulatorLike
+    model_error: ModelError = EMULATOR_ALONE
     _forward: Forward = field(init=False, repr=False)
 
     VELOCITY_UNIT = Forward.VELOCITY_UNIT
@@ -143,13 +145,21 @@ class Joint:
         return float(one.equations.normal.chi_square[0])
 
     def weigh(self, stars: Sequence[Star]) -> None:
-        """Set the weights by flux errors and the emulator's error at the stars' labels."""
+        """Set the weights by flux errors and the model's error at the stars' labels."""
         labels = self.coordinates.labels(np.stack([star.place.labels for star in stars]))
-        for star, own in zip(stars, self.emulator.error(labels), strict=True):
-            star.weight = 1.0 / np.hypot(star.stack.error, self.own_error(star, own))
+        for star, parts in zip(stars, self.parts(labels, self.emulator.flux(labels)), strict=True):
+            whole = np.sqrt(sum((one.deviation**2 for one in parts), np.zeros(len(self.between.nodes))))
+            star.weight = 1.0 / np.hypot(star.stack.error, self.own_error(star, whole))
+
+    def parts(self, labels: NDArray[np.float64], flux: NDArray[np.floating]) -> list[list[Part]]:
+        """The parts of the model's error at labels (stars, labels) whose flux is (stars, pixels): each star's, with
+        deviations on the model's axis, (pixels,). Those of the physics are the same in all epochs of a star."""
+        nodes = np.broadcast_to(self.between.nodes, flux.shape)
+        found = parts_of(self.model_error, self.emulator, labels, nodes, flux)
+        return [[replace(one, deviation=one.deviation[star]) for one in found] for star in range(len(labels))]
 
     def own_error(self, star: Star, error: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The emulator's error, (pixels of its axis,), at a star's pixels, (epochs, pixels)."""
+        """The model's error, (pixels of its axis,), at a star's pixels, (epochs, pixels)."""
         rest = at_rest(star.stack.wavelength, star.place.velocity[:, None])
         own = np.interp(rest.ravel(), self.between.nodes, error).reshape(rest.shape)
         return np.asarray(own * np.abs(continuum_of(star.stack, star.place)))

@@ -1,5 +1,6 @@
 """Errors of a joint fit of epochs: the labels' intervals, the velocities' errors, and the test that these are one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.stats import chi2
 
 from stellar_emulator.fitting.intervals import intervals_of
 from stellar_emulator.fitting.joint import Equations, Joint, Star
-from stellar_emulator.fitting.model_error import EMULATOR_LENGTH
+from stellar_emulator.fitting.model_error import Part
 from stellar_emulator.fitting.solution import WEAKEST, correlated
 from stellar_emulator.observed.spectrum import NORMAL_DEVIATION
 from stellar_emulator.observed.velocity import at_rest
@@ -98,8 +99,8 @@ def shared_noise(residual: NDArray[np.floating], usable: NDArray[np.bool_]) -> f
     return float(np.clip(found, 1.0, MOST_SHARED))
 
 
-def joint_errors(joint: Joint, star: Star, emulator_error: NDArray[np.floating]) -> JointErrors:
-    """Errors of a star's fit where it is; ``emulator_error``: at its labels, (pixels of the emulator's axis,)."""
+def joint_errors(joint: Joint, star: Star, parts: Sequence[Part]) -> JointErrors:
+    """Errors of a star's fit where it is; parts: of the model's error at its labels, see `Joint.parts`."""
     equations, known, place = star.equations, star.known, star.place
     assert equations is not None
     free = known.free
@@ -109,11 +110,16 @@ def joint_errors(joint: Joint, star: Star, emulator_error: NDArray[np.floating])
     matrix[~free], matrix[:, ~free] = 0.0, 0.0
     matrix[~free, ~free], gradient = 1.0, gradient * free
     inverse = np.linalg.inv(matrix)
-    pulls = _pulls(joint, star, equations, emulator_error) * free
     rest = at_rest(star.stack.wavelength, place.velocity[:, None]).ravel()
     order = np.argsort(rest)
+    shared = np.zeros_like(inverse)
+    for one in parts:
+        pulls = (_pulls(joint, star, equations, one.deviation) * free)[order]
+        # What each pixel has alone is in the normal matrix. Pixels of all epochs lie beside each other here, so that
+        # what is wrong at a wavelength is wrong in all of them.
+        shared += one.factor**2 * correlated(rest[order][None], pulls[None], one.length)[0] - pulls.T @ pulls
     # In units of the noise that neighbours share too.
-    shared = correlated(rest[order][None], pulls[order][None], EMULATOR_LENGTH)[0] / noise**2
+    shared /= noise**2
     covariance = inverse + inverse @ shared @ inverse
     covariance = (covariance + covariance.T) / 2.0
     peak = place.labels - inverse @ gradient
@@ -142,10 +148,12 @@ def velocity_errors(joint: Joint, star: Star) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.linalg.inv(star.equations.own)[:, 0, 0]) * joint.VELOCITY_UNIT)
 
 
-def _pulls(joint: Joint, star: Star, equations: Equations, emulator_error: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Effect of one standard deviation of the emulator's error in each pixel on the labels' gradient, (all pixels,
-    labels), after velocities and continua have taken their part."""
+def _pulls(joint: Joint, star: Star, equations: Equations, error: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Effect of one standard deviation of a part of the model's error in each pixel on the labels' gradient.
+
+    Its shape is (all pixels, labels); velocities and continua have taken their part.
+    """
     own = equations.own.shape[1]
     slopes = equations.slopes[..., own:] - equations.slopes[..., :own] @ equations.coupled.astype(np.float32)
-    size = (joint.own_error(star, emulator_error) * star.weight).astype(np.float32)
+    size = (joint.own_error(star, error) * star.weight).astype(np.float32)
     return (slopes * size[..., None]).reshape(-1, slopes.shape[2])
