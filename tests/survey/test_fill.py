@@ -212,7 +212,7 @@ def test_a_survey_of_which_nothing_can_be_used_ends_with_the_reason(
 ) -> None:
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
     assert run(tmp_path / "torn.parquet", tmp_path / "survey") == 2
-    assert "none of 1 spectrum could be used; the first:" in capsys.readouterr().err
+    assert "none of 1 row could be used; the first:" in capsys.readouterr().err
     assert rows(tmp_path / "survey").num_rows == 1
 
 

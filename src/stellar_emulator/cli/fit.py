@@ -80,8 +80,9 @@ def _fill(options: Fit) -> None:
     scheduler = None if options.scheduler == "local" else options.scheduler
     with named_extras():
         done = fill(dataset, job, options.output, options.workers, scheduler)
-    spectra, files = ("spectrum" if done.rows == 1 else "spectra"), ("file" if done.chunks == 1 else "files")
-    print(f"{done.folder}: {done.rows:,} {spectra} in {done.chunks:,} {files}, {done.fitted:,} written now")
+    rows = f"{done.rows:,} row{'s' * (done.rows != 1)}"
+    files = f"{done.chunks:,} file{'s' * (done.chunks != 1)}"
+    print(f"{done.folder}: {rows} in {files}, {done.fitted:,} written now")
     for name, number in done.found.flags.items():
         print(f"  {name}: {number:,}" + (f", the first: {done.refused}" if name == Flag.NOT_FITTED.name else ""))
     print(f"monitor: {done.folder / PAGE}" if done.drawn else "no monitor: its figures need the extra figures")
@@ -90,7 +91,7 @@ def _fill(options: Fit) -> None:
             module = import_module("stellar_emulator.survey.track")
         print(f"run {module.log_survey(done, contract, options.files[0], {'chunk': options.chunk})}")
     if done.found.flags.get(str(Flag.NOT_FITTED.name)) == done.rows:
-        raise InputError(f"none of {done.rows:,} {spectra} could be used; the first: {done.refused}")
+        raise InputError(f"none of {rows} could be used; the first: {done.refused}")
 
 
 def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
