@@ -303,14 +303,26 @@ def test_the_monitor_counts_what_the_rows_say(tmp_path: Path) -> None:
 def test_a_survey_is_a_run_of_mlflow_and_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
-    place = dataset(tmp_path / "stars.parquet", 2)
-    for _ in range(2):
-        assert run(place, tmp_path / "survey", "--track", "yes") == 0
+    place, survey = dataset(tmp_path / "stars.parquet", 2), tmp_path / "survey"
+    # What tests before this one left stands above the environment.
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else ""
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    try:
+        for _ in range(2):
+            assert run(place, survey, "--track", "yes") == 0
+        _look(survey)
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _look(survey: Path) -> None:
+    """Look at the one run of a survey's folder."""
+    import mlflow
+
     found = mlflow.MlflowClient().search_runs(["0"])
     assert len(found) == 1
-    told = json.loads((tmp_path / "survey" / fill.MANIFEST).read_text())
+    told = json.loads((survey / fill.MANIFEST).read_text())
     assert found[0].data.tags["model"] == told["model"]
     assert found[0].data.metrics["stars"] == 2
     assert found[0].data.params["cfg.treatment.degree"] == "3"
