@@ -80,6 +80,14 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
     return Stack(name, wavelength, flux / scale, error, basis, used, notes)
 
 
+def nearest_pixels(
+    wavelength: NDArray[np.float64], grid: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The pixel of ascending wavelengths (pixels,) that is nearest to each place of a grid, and places within them."""
+    nearest = np.searchsorted((wavelength[1:] + wavelength[:-1]) / 2.0, grid)
+    return nearest, (grid >= wavelength[0]) & (grid <= wavelength[-1])
+
+
 def _medians(flux: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Median flux of each epoch's usable pixels, and their number, (epochs,) each; 0 of none."""
     count = usable.sum(axis=1)
@@ -105,8 +113,7 @@ def mean_at_rest(
     rest = at_rest(stack.wavelength, velocities[:, None])
     sums = np.zeros((3, len(grid)))
     for row in np.flatnonzero(stack.used):
-        nearest = np.searchsorted((rest[row, 1:] + rest[row, :-1]) / 2.0, grid)
-        inside = (grid >= rest[row, 0]) & (grid <= rest[row, -1])
+        nearest, inside = nearest_pixels(rest[row], grid)
         own = np.where(inside, weight[row, nearest], 0.0)
         sums[0] += own
         sums[1] += np.where(inside, weighted[row, nearest], 0.0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
-from stellar_emulator.fitting.epoch_stack import Stack
+from stellar_emulator.fitting.epoch_stack import Stack, nearest_pixels
 from stellar_emulator.observed.velocity import FASTEST
 
 STEP = 4.0
@@ -61,8 +61,7 @@ class Template:
         found = [np.zeros((len(stack.flux), len(self.grid))) for _ in values]
         for row in np.flatnonzero(stack.used):
             own = stack.wavelength[row]
-            nearest = np.searchsorted((own[1:] + own[:-1]) / 2.0, self.grid)
-            inside = (self.grid >= own[0]) & (self.grid <= own[-1])
+            nearest, inside = nearest_pixels(own, self.grid)
             pixels = int(((own >= self.grid[0]) & (own <= self.grid[-1])).sum())
             share = inside * (pixels / max(int(inside.sum()), 1))
             for one, value in zip(found, values, strict=True):
