@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from benchmarks.machine import Row
 
@@ -32,15 +33,17 @@ class Usage:
 def measured(words: list[str]) -> Usage:
     """Run a command to its end; if it fails, end this process with what it said."""
     before = _cpu()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=-1)
     command, workers = 0, 0
-    while process.poll() is None:
-        command = max(command, _largest(process.pid))
-        workers = max([workers, *(_largest(child) for child in _children(process.pid))])
-        time.sleep(POLL)
-    told = process.stdout.read() if process.stdout else ""
-    if process.returncode:
-        sys.exit(told)
+    # Not a pipe: nobody reads it before the end, and long progress would fill it.
+    with TemporaryFile("w+") as told:
+        process = subprocess.Popen(words, stdout=told, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            command = max(command, _largest(process.pid))
+            workers = max([workers, *(_largest(child) for child in _children(process.pid))])
+            time.sleep(POLL)
+        if process.returncode:
+            told.seek(0)
+            sys.exit(told.read())
     return Usage(_cpu() - before, command, workers)
 
 
@@ -61,9 +64,11 @@ def _largest(process: int) -> int:
 
 
 def _children(process: int) -> list[int]:
-    """All processes that a process has started, and theirs."""
-    try:
-        own = [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
+    """All processes that a process has started, from any of its threads, and theirs."""
+    own = []
+    for thread in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            own += [int(word) for word in thread.read_text().split()]
+        except OSError:
+            continue
     return own + [other for child in own for other in _children(child)]
