@@ -62,7 +62,7 @@ def hull_distance(contract: Contract, labels: NDArray[np.floating]) -> NDArray[n
     if contract.hull is None:
         return np.zeros(len(labels))
     bounded = hull_labels(contract)
-    lower, upper = (np.array([getattr(label, end) for label in bounded]) for end in ("lower", "upper"))
+    lower, upper = _ranges(bounded)
     places = (labels[:, contract.columns(bounded)].astype(np.float64) - lower) / (upper - lower)
     facets = _facets(_scaled_corners(contract))
     return np.asarray((places @ facets[:, :-1].T + facets[:, -1]).max(axis=1))
@@ -98,10 +98,24 @@ def hull_bounds(contract: Contract, first: NDArray[np.floating]) -> tuple[NDArra
     return other.lower + span * np.clip(lowest, 0.0, 1.0), other.lower + span * np.clip(highest, 0.0, 1.0)
 
 
+def into_bounds(contract: Contract, first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values of the second of two labels of a hull, (n,), moved from its whole range between its bounds at the first's.
+
+    They keep their share of the way from bound to bound.
+    """
+    _, other = hull_labels(contract)
+    lower, upper = hull_bounds(contract, first)
+    return np.asarray(lower + (upper - lower) / (other.upper - other.lower) * (second - other.lower))
+
+
+def _ranges(labels: tuple[Label, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds of labels, (labels,) each."""
+    return np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
+
+
 def _scaled_corners(contract: Contract) -> tuple[tuple[float, ...], ...]:
     assert contract.hull is not None
-    bounded = hull_labels(contract)
-    lower, upper = (np.array([getattr(label, end) for label in bounded]) for end in ("lower", "upper"))
+    lower, upper = _ranges(hull_labels(contract))
     return tuple(tuple(((np.array(corner) - lower) / (upper - lower)).tolist()) for corner in contract.hull.corners)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.hull import drawn_within, hull_bounds
+from stellar_emulator.contract.hull import drawn_within, into_bounds
 from stellar_emulator.figures.style import (
     BLUE,
     COMPUTED,
@@ -102,8 +102,7 @@ def _cells(panel: "Axes", contract: Contract, pair: PairCoverage) -> None:
     share = np.ma.masked_equal(pair.counts, 0) / due
     x, y = np.meshgrid(pair.horizontal_edges, pair.vertical_edges)
     if drawn_within(contract) == (pair.horizontal, pair.vertical):
-        lower, upper = hull_bounds(contract, pair.horizontal_edges)
-        y = lower + (upper - lower) * (y - pair.vertical.lower) / (pair.vertical.upper - pair.vertical.lower)
+        y = into_bounds(contract, x.ravel(), y.ravel()).reshape(y.shape)
     panel.pcolormesh(x, y, share, vmin=0.0, vmax=MOST_SHADED, cmap=densities())
     for row, column in np.argwhere(pair.voids):
         corners = [(row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column)]

@@ -4,7 +4,6 @@ A run's labels depend only on the seed and the run's number, so a longer grid ex
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.stats import qmc
 
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.hull import drawn_within, hull_bounds
+from stellar_emulator.contract.hull import drawn_within, hull_bounds, into_bounds
 from stellar_emulator.contract.label import Label
 
 DECIMALS = 4
@@ -45,10 +44,13 @@ def placed(contract: Contract, unit: NDArray[np.float64]) -> NDArray[np.float64]
 
 def into_hull(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of run labels (n, run labels) of the whole box, moved into the hull of draws: inverse of `boxed`."""
-    labels = labels.copy()
-    for second, lower, share in _hull_shares(contract, labels):
-        labels[:, second] = lower + share * (labels[:, second] - contract.run_labels[second].lower)
-    return labels
+    within = drawn_within(contract)
+    if within is None:
+        return labels
+    first, second = (contract.run_labels.index(label) for label in within)
+    moved = labels.copy()
+    moved[:, second] = into_bounds(contract, labels[:, first], labels[:, second])
+    return moved
 
 
 def boxed(contract: Contract, labels: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -56,12 +58,15 @@ def boxed(contract: Contract, labels: NDArray[np.floating]) -> tuple[NDArray[np.
 
     With them comes, (n,), by how much the uniform density over the hull exceeds that over the box there.
     """
-    spread, denser = labels.astype(np.float64), np.ones(len(labels))
-    for second, lower, share in _hull_shares(contract, spread):
-        box = contract.run_labels[second]
-        spread[:, second] = box.lower + (spread[:, second] - lower) / share
-        denser = share / _mean_share(contract)
-    return spread, denser
+    spread, within = labels.astype(np.float64), drawn_within(contract)
+    if within is None:
+        return spread, np.ones(len(labels))
+    first, second = (contract.run_labels.index(label) for label in within)
+    lower, share = _shares(contract, within, spread[:, first])
+    spread[:, second] = within[1].lower + (spread[:, second] - lower) / share
+    middles = (np.arange(_STEPS) + 0.5) / _STEPS
+    _, everywhere = _shares(contract, within, within[0].lower + middles * (within[0].upper - within[0].lower))
+    return spread, share / everywhere.mean()
 
 
 def unit_places(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -70,16 +75,13 @@ def unit_places(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
     return np.stack([unwarped(label, spread[:, column]) for column, label in enumerate(contract.run_labels)], axis=1)
 
 
-def _hull_shares(
-    contract: Contract, labels: NDArray[np.float64]
-) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Column of the label that a hull bounds, its lower bound at each row, (n,), and the share of its range there."""
-    within = drawn_within(contract)
-    if within is not None:
-        first, second = (contract.run_labels.index(label) for label in within)
-        lower, upper = hull_bounds(contract, labels[:, first])
-        box = contract.run_labels[second]
-        yield second, lower, np.maximum(upper - lower, _NARROWEST * (box.upper - box.lower)) / (box.upper - box.lower)
+def _shares(
+    contract: Contract, within: tuple[Label, Label], first: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower bound of the second of two labels at values of the first, (n,), and the share of its range above it."""
+    lower, upper = hull_bounds(contract, first)
+    span = within[1].upper - within[1].lower
+    return lower, np.maximum(upper - lower, _NARROWEST * span) / span
 
 
 def broadening_labels(contract: Contract, seed: int, runs: NDArray[np.int64], realisations: int) -> NDArray[np.float64]:
@@ -157,17 +159,6 @@ def weights(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float
             share = (spread[:, column] - label.lower) / (label.upper - label.lower)
             weight *= -np.expm1(-rate) / rate * np.exp(rate * share)
     return weight
-
-
-def _mean_share(contract: Contract) -> float:
-    """Share of the two labels' box that their hull fills."""
-    within = drawn_within(contract)
-    assert within is not None
-    first = contract.run_labels.index(within[0])
-    rows = np.tile(contract.lower[contract.columns(contract.run_labels)], (_STEPS, 1))
-    box = contract.run_labels[first]
-    rows[:, first] = box.lower + (np.arange(_STEPS) + 0.5) / _STEPS * (box.upper - box.lower)
-    return float(np.mean([share for _, _, share in _hull_shares(contract, rows)]))
 
 
 def _rate(label: Label) -> float:
