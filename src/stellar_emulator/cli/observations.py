@@ -110,7 +110,7 @@ def _of_text(name: Path) -> list[Path]:
         return []
     place = Path(str(name).removeprefix(LIST))
     try:
-        lines = [line.strip() for line in place.read_text().splitlines()]
+        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"{place}, a list of files after {LIST}, can't be read: {reason}") from error

@@ -16,7 +16,7 @@ def run(options: settings.Precision) -> None:
     Raises
     ------
     InputError
-        If a label is missing, unknown, out of bounds or too far beyond the hull of the grid's nodes.
+        If a label is missing, unknown, out of bounds or too far beyond the hull of the grid's runs.
     """
     emulator = Emulator.load(options.model, options.contract)
     contract = emulator.contract

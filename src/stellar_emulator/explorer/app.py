@@ -97,7 +97,7 @@ class Explorer:
         """Flux of each pixel, labels that the validator infers from it, and their errors: little-endian float32.
 
         Labels and errors are NaN if the validator refuses the flux, which is drawn nevertheless. The header `WARNING`
-        says that the labels lie beyond the hull of the grid's nodes, if the contract does not refuse them.
+        says that the labels lie beyond the hull of the grid's runs, if the contract does not refuse them.
         """
         labels = self._labels(request)
         (flux,) = self.emulator.flux(labels)

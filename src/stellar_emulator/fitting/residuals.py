@@ -15,9 +15,6 @@ NEAREST, FARTHEST = 60.0, 400.0
 EMISSION_WIDTH, BENT_WIDTH = 1.0, 30.0
 """Angstrom over which emission, and a difference of the continuum, are averaged."""
 
-TOP = 0.95
-"""Quantile of the fitted flux that stands for the continuum."""
-
 
 @dataclass(frozen=True)
 class Companion:
@@ -47,7 +44,7 @@ class _Left:
 
 
 def _left(spectrum: ObservedSpectrum, solution: Solution) -> _Left:
-    level = float(np.quantile(np.abs(solution.model), TOP))
+    level = solution.level
     usable = spectrum.usable
     residual = np.where(usable, spectrum.flux - solution.model, 0.0) / level
     # Errors as large as the residuals scatter: what physics lacks counts too.

@@ -18,6 +18,9 @@ coordinate finite that the spectrum does not constrain."""
 CELLS = 5.0
 """Pieces of a spectrum that count as fully correlated, in the length over which the model's error is correlated."""
 
+TOP = 0.95
+"""Quantile of the fitted flux that stands for the continuum."""
+
 FACE = 1e-6
 """Distance in coordinates from a face of the box within which a label lies on it."""
 
@@ -50,6 +53,11 @@ class Solution:
     detector: float
     rejected: NDArray[np.bool_]
     other_velocity: float = float("nan")
+
+    @property
+    def level(self) -> float:
+        """The continuum's level, as the fitted flux shows it."""
+        return float(np.quantile(np.abs(self.model), TOP))
 
     @property
     def error(self) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ MEANING = {
     Flag.LOW_SNR: f"signal-to-noise ratio by pixel below {LOW_SNR:g}",
     Flag.CA_II_FILLED: f"the Ca II cores are shallower than the model's, by more than {CERTAIN:g} errors and "
     f"{FILLED:.0%} of the continuum",
-    Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's nodes: atmospheres are extrapolated there",
+    Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's runs: atmospheres are extrapolated there",
     Flag.VELOCITY_AMBIGUOUS: "another velocity fits nearly as well",
     Flag.WAVELENGTH_SCALE: f"the wavelength scale is stretched by more than {LEAST_STRETCH:g} km/s per 100 Angstrom "
     f"and {CERTAIN_STRETCH:g} errors: lines are blurred as by rotation",

@@ -16,9 +16,6 @@ from stellar_emulator.observed.velocity import at_rest
 PLACES = 200
 """Bins of wavelength."""
 
-UPPER = 0.95
-"""Quantile of the fitted flux that is taken for the continuum's level."""
-
 METADATA = b"residuals"
 """Key under which a chunk's file keeps them."""
 
@@ -75,7 +72,7 @@ def residuals_of(contract: Contract, found: Sequence[Fitted | InputError]) -> Re
         if not used.any():
             continue
         bins = np.searchsorted(edges, rest[used]) - 1
-        level = float(np.quantile(np.abs(solution.model), UPPER))
+        level = solution.level
         apart, error = (spectrum.flux - solution.model)[used], spectrum.error[used]
         weight = (level / error) ** 2
         for row, values in enumerate((weight * apart / level, weight, (apart / error) ** 2, np.ones(len(apart)))):

@@ -132,7 +132,7 @@ def _excess(spectrum: ObservedSpectrum, one: Fitted, cores: NDArray[np.bool_]) -
     """Mean of observed minus fitted flux over the Ca II cores in units of the model's upper flux, and its error."""
     if not cores.any():
         return float("nan"), float("nan")
-    scale = float(np.quantile(np.abs(one.solution.model), 0.95))
+    scale = one.solution.level
     count = int(cores.sum())
     error = float(np.sqrt(np.sum(spectrum.error[cores] ** 2))) / count
     return float(np.mean((spectrum.flux - one.solution.model)[cores])) / scale, error / scale
