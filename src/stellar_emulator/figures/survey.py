@@ -63,7 +63,7 @@ def reduced_chi_squares(
     figure = new_figure("How well the fits fit", height=3.4)
     axes = figure.subplots()
     axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.6, label="this survey")
-    axes.stairs(expected, edges, color=COMPUTED, label="if flux errors and the pair's test errors were all there is")
+    axes.stairs(expected, edges, color=COMPUTED, label="if the errors that the fits heed were right")
     axes.set(xscale="log", xlabel="Chi-square over degrees of freedom", ylabel="Stars")
     axes.legend()
     return figure

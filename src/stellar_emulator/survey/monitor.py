@@ -139,8 +139,8 @@ def page(contract: Contract, found: Monitored, record: dict[str, Any]) -> str:
             "<h2>Flags</h2>",
             table(("flag", "stars", "share", "meaning"), flags) if flags else "<p>No star has any.</p>",
             "<h2>How well the fits fit</h2>",
-            f"<p>Median of reduced chi-square: {found.median:.3f}. It is 1 where the flux errors and the errors that "
-            "the pair made on its own test spectra are all there is; noise that neighbours share widens it.</p>",
+            f"<p>Median of reduced chi-square: {found.median:.3f}. It is 1 where the errors that the fits heed "
+            "(--model_error) are right; noise that neighbours share widens the distribution.</p>",
             image(reduced_chi_squares(found.chi_square, CHI_EDGES, found.expected), "Reduced chi-squares"),
             "<h2>Where they err</h2>",
             "<p>Mean residual at rest, weighted by the flux errors: what stands out here is in many stars, and so a "
