@@ -28,38 +28,11 @@ from stellar_emulator.grid.engines.synspec.line_data import (
     TITANIUM_OXIDE,
     LineData,
 )
+from stellar_emulator.grid.engines.synspec.source_changes import SOURCE_CHANGES
 from stellar_emulator.system.cache import cache_folder, filled
 
 # -O3 was 2.7 times slower; -fno-automatic and -mcmodel=medium are what the code's own makefile needs.
 COMPILER_FLAGS = ("-O2", "-march=native", "-fno-automatic", "-mcmodel=medium", "-std=legacy", "-w")
-
-SOURCE_CHANGES = (
-    # PJ(40) is indexed up to 50: an optimised build then returns NaN flux.
-    ("DIMENSION PJ(40)", "DIMENSION PJ(80)"),
-    # Molecular lines were looked at from 20 A on either side of a block of wavelengths; beyond 3 A none changes the
-    # flux by 1e-5, and passing over them took a sixth of a cool star's time.
-    ("CUTOFF=CUTOF0*0.2\n", "CUTOFF=CUTOF0*0.03\n"),
-    # Places in the tables of Stark profiles were searched from the first entry on, for each wavelength and line: they
-    # are neighbours.
-    (
-        """               DO IWL=1,NWL-1
-                  IW0=IWL
-                  IF(AL.LE.WLHYD(ILINE,IWL+1)) GO TO 40
-               END DO
-   40          IW1=IW0+1
-""",
-        """               IW0=MAX(1,MIN(IW0,NWL-1))
-               DO WHILE(IW0.GT.1.AND.AL.LE.WLHYD(ILINE,IW0))
-                  IW0=IW0-1
-               END DO
-               DO WHILE(IW0.LT.NWL-1.AND.AL.GT.WLHYD(ILINE,IW0+1))
-                  IW0=IW0+1
-               END DO
-               IW1=IW0+1
-""",
-    ),
-)
-"""Parts of SYNSPEC's source and what replaces them before it is compiled."""
 
 SETTINGS = {
     "imode": 0,
