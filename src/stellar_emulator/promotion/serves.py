@@ -20,6 +20,7 @@ import mlflow
 import numpy as np
 
 from stellar_emulator.contract.contract import ModelNames
+from stellar_emulator.contract.hull import middle
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.promotion import fresh_process
@@ -80,7 +81,7 @@ def _difference(found: Any, own: np.ndarray) -> str:
 
 def _by_server(server: "Server", emulator: Emulator, log: Path) -> list[Criterion]:
     contract = emulator.contract
-    good = (contract.lower + contract.upper) / 2
+    good = middle(contract)
     bad = contract.upper + (contract.upper - contract.lower)
     names = ("request answered by a server", "bad request refused by a server")
     if not server.answers():
