@@ -73,7 +73,7 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
     used = (level > 0) & (known >= FEWEST)
     if not used.any():
         raise InputError(f"{name}: none of its {len(moved)} epochs has a flux above 0")
-    notes = tuple(dict.fromkeys(note for one in moved for note in one.notes if "hold no flux" not in note))
+    notes = tuple(dict.fromkeys(note for one in moved for note in one.notes if "no flux and" not in note))
     if not used.all():
         notes = (*notes, f"{int((~used).sum())} of {len(moved)} epochs have no flux above 0 and are left out")
     scale = np.where(used, level, 1.0)[:, None] if degree is not None else np.ones((len(moved), 1))
