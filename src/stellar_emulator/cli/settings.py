@@ -284,7 +284,10 @@ class Promote(Settings):
         "paired", values.words, "validator, named likewise, or 'paired': the one that the emulator names"
     )
     grid: str = option(
-        "gate", values.words, "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train"
+        "gate",
+        values.words,
+        "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train; without a gate "
+        "in the contract, the grid that the pair was trained on",
     )
     dry_run: bool = option("no", values.yes_or_no, "'yes': decide and record the decision, but change nothing else")
     fresh_runs: int | None = option(
