@@ -7,6 +7,7 @@ from pathlib import Path
 import foreign
 import pytest
 
+from stellar_emulator.cli import main
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.importing.darkening import read_darkening
 from stellar_emulator.grid.readers.find import BROKEN, FORMATS, find_members, reason_of
@@ -93,3 +94,21 @@ def test_a_table_of_limb_darkening_wants_labels_in_each_row(tmp_path: Path) -> N
     table.write_text("teff,u\n5000,0.6\nnan,0.5\n")
     with pytest.raises(InputError, match="has a label that is no number"):
         read_darkening(str(table))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for number, folder in enumerate(("first", "second")):
+        foreign.turbospectrum(tmp_path / "grid" / folder, foreign.NODES[: number + 1])
+    found = find_members([tmp_path / "grid"], "turbospectrum", label_source(None))
+    name = "5000g3.00z+0.00a+0.00t01-x_xit1.0.spec"
+    assert [one.key for one in found.members][:2] == [f"first/{name}", f"second/{name}"]
+    assert [one.key for one in found.members][2:] == ["5000g4.00z+0.00a+0.00t01-x_xit1.0.spec"]
+
+
+def test_an_import_leaves_its_sources_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = foreign.turbospectrum(tmp_path / "grid")
+    before = sorted(folder.iterdir())
+    for output in (folder, folder / "imported"):
+        assert main(["import", str(folder), "--output", str(output)]) == 2
+        assert "whose files are read: choose a folder beside it" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before

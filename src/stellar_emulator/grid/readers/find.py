@@ -2,8 +2,9 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stellar_emulator.errors import InputError
@@ -66,18 +67,21 @@ def find_members(sources: Sequence[Path], name: str | None, labels: LabelSource)
     form = format_called(name) if name is not None else recognised(paths)
     members: list[Member] = []
     broken: dict[str, str] = {}
+    counts = Counter(path.name for path in paths)
     for path in paths:
         before = len(members)
+        # Files of one name in several folders are told apart by these.
+        folder = f"{path.parent.name}/" if counts[path.name] > 1 else ""
         try:
             with warnings.catch_warnings():
                 # Of a file that ends early; what is missing is found when it is read.
                 warnings.simplefilter("ignore")
-                members += form.members(path, labels)
+                members += (replace(one, key=folder + one.key) for one in form.members(path, labels))
         except BROKEN as error:
-            broken[path.name] = reason_of(error)
+            broken[folder + path.name] = reason_of(error)
         else:
             if len(members) == before and not (form.beside and path.match(form.beside)):
-                broken[path.name] = f"holds no spectrum of format {form.name}"
+                broken[folder + path.name] = f"holds no spectrum of format {form.name}"
     members = [member for member in members if not _unlabelled(member, broken)]
     missing = set(labels.listed) - {path.name for path in paths} if isinstance(labels, LabelTable) else set()
     broken |= dict.fromkeys(sorted(missing), "listed in the table of labels, and not there")
