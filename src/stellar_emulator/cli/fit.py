@@ -96,6 +96,8 @@ def _fill(options: Fit) -> None:
     """Fit a survey into a folder, which the same command goes on filling after a kill."""
     if options.figures is not None:
         raise InputError("--figures are drawn of single tables: give --output a file, such as labels.parquet")
+    if joined_by_file(options):
+        require_velocities_free(options)
     contract = load_pair(options.model, options.validator, options.contract)[0].contract
     job = Job(
         options.model,
