@@ -16,6 +16,7 @@ from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.models.pair import find_model
+from stellar_emulator.models.rough import RoughEmulator, rough_emulator
 from stellar_emulator.networks.inference import ValidatorNetwork
 from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
@@ -110,6 +111,14 @@ class Emulator(LoadedModel):
         """
         return self._jacobian(self._checked(labels))
 
+    def rough(self, pixels: int) -> RoughEmulator:
+        """A rough emulator at every so many pixels; it is kept, as making it takes a second."""
+        if pixels not in self._rough:
+            network = read_network(self.bundle)
+            assert not isinstance(network, ValidatorNetwork)
+            self._rough[pixels] = rough_emulator(network, self.contract, pixels)
+        return self._rough[pixels]
+
     def error(self, labels: ArrayLike) -> NDArray[np.float32]:
         """Measured error of the flux, (n, pixels), at labels (n, labels).
 
@@ -142,6 +151,10 @@ class Emulator(LoadedModel):
         graph = jacobian_onnx(network).SerializeToString()
         shape = len(self.contract.labels), self.contract.wavelength.count
         return open_network(graph, *shape)
+
+    @cached_property
+    def _rough(self) -> dict[int, RoughEmulator]:
+        return {}
 
     @cached_property
     def _measured(self) -> Mapping[str, NDArray[Any]]:
