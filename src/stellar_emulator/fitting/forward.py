@@ -146,7 +146,7 @@ class Forward:
         rest = at_rest(self.wavelength, velocity)
         made = self.made(parameters.labels)
         channels = made.shape[2]
-        shifted = (between.matrix(rest) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
+        shifted = (between.matrix(rest, by_pixel=True) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
         scale = (self.continuum(vectors) * weight).astype(np.float32)
         slopes = np.zeros((*rest.shape, self.parameters), dtype=np.float32)
         count = self.label_count
@@ -194,22 +194,26 @@ class Forward:
         return interpolation_on(self._generator.contract.wavelength)
 
     def made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (n, model's
-        pixels, 2 + labels or 2).
+        """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (model's pixels,
+        n, 2 + labels or 2).
 
         It is kept while labels stay, as they do where all of them are fixed.
         """
         key = labels.tobytes()
         if key not in self._last:
-            flux = self._generator.flux(labels)
-            made = np.empty((*flux.shape, 2 + self.label_count * self.labelled), dtype=np.float32)
-            made[..., 0] = flux
-            made[..., 1] = (self._between.slopes @ flux.T).T
-            if self.labelled:
-                inside = self.coordinates.inside(labels)
-                by_coordinate = self.coordinates.slopes(inside).astype(np.float32)
-                slopes = self._generator.jacobian(inside).transpose(0, 2, 1)
-                np.multiply(slopes, by_coordinate[:, None, :], out=made[..., 2:])
             self._last.clear()
-            self._last[key] = made
+            self._last[key] = self._made(labels)
         return self._last[key]
+
+    def _made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+        if self.labelled:
+            inside = self.coordinates.inside(labels)
+            linear = self._generator.linear(inside)
+        else:
+            linear = self._generator.flux(labels).T[..., None]
+        made = np.empty((*linear.shape[:2], linear.shape[2] + 1), dtype=np.float32)
+        made[..., 0] = linear[..., 0]
+        made[..., 1] = self._between.slopes @ linear[..., 0]
+        if self.labelled:
+            np.multiply(linear[..., 1:], self.coordinates.slopes(inside).astype(np.float32), out=made[..., 2:])
+        return made

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stellar_emulator.fitting.least_squares import Problem
 from stellar_emulator.fitting.sharpness import largest_resolution
 
-POINTS = 2.5
+POINTS = 2.4
 """Pixels on the full width of the sharpest line that are enough."""
 
 WIDEST = 1.5

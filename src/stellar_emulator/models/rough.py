@@ -1,18 +1,16 @@
 """An emulator at few pixels, with which fits search for the place from which the whole one goes on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.onnx.export import emulator_onnx
-from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
+from stellar_emulator.networks.onnx.jacobian import linear_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
 from stellar_emulator.networks.other_axis import at_every
-
-if TYPE_CHECKING:
-    import onnx
 
 
 @dataclass(frozen=True)
@@ -21,17 +19,15 @@ class RoughEmulator:
 
     contract: Contract
     flux: OnnxNetwork
-    jacobian: OnnxNetwork
+    both: OnnxNetwork
+
+    def linear(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+        """As `Emulator.linear`."""
+        return self.both.at_once(labels)
 
 
 def rough_emulator(network: EmulatorNetwork | ExactEmulatorNetwork, contract: Contract, pixels: int) -> RoughEmulator:
     """The emulator of a network at every so many pixels of a contract's axis."""
     few, own = at_every(network, contract, pixels)
-    count = own.wavelength.count
-
-    def opened(
-        graph: "Callable[[EmulatorNetwork | ExactEmulatorNetwork], onnx.ModelProto]", *shape: int
-    ) -> OnnxNetwork:
-        return open_network(graph(few).SerializeToString(), *shape)
-
-    return RoughEmulator(own, opened(emulator_onnx, count), opened(jacobian_onnx, len(own.labels), count))
+    flux = open_network(emulator_onnx(few).SerializeToString(), own.wavelength.count)
+    return RoughEmulator(own, flux, open_network(linear_onnx(few).SerializeToString()))
