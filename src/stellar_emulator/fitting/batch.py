@@ -16,7 +16,7 @@ from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
 from stellar_emulator.observed.velocity import APART
 
-MOST_ROWS = 128
+MOST_ROWS = 256
 """Spectra that are fitted side by side."""
 
 FILLED = 0.7
@@ -24,6 +24,9 @@ FILLED = 0.7
 
 ROUNDS = ((2, 2.0), (2, 1.2), (8, 1.0))
 """Steps from all starts, and the factor by which a start may then be worse than the best of its spectrum and go on."""
+
+FIRST_STEPS = 3
+"""Steps after which a try from inside the box must be as good as others."""
 
 FEW = 20.0
 """Chi-square by which a start may be worse in any case."""
@@ -43,6 +46,9 @@ SAME = 4.0
 INSIDE = 0.2
 """Coordinate from which a label that ended on the upper face of the box is tried again; from the lower one, 1 less it.
 """
+
+BESIDE = 0.03
+"""Coordinate within which a label counts as on a face."""
 
 AMBIGUOUS = 20.0
 """Chi-square, as of independent pixels, by which a fit at another velocity may be worse and still be the right one."""
@@ -242,13 +248,13 @@ def _better(state: State, rows: NDArray[np.int64], other: State) -> State:
 
 
 def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
-    """Vectors of the best fits, (n, parameters): those that ended on a face of the box try once more from inside it.
+    """Vectors of the best fits, (n, parameters): those that ended on a face of the box, or beside it, try once more.
 
     A label that tells little, such as microturbulence, may have a second minimum beyond its middle.
     """
     labels = slice(0, problem.forward.label_count)
     own = state.vectors[:, labels]
-    on_face = problem.free[:, labels] & ((own <= 0.0) | (own >= 1.0))
+    on_face = problem.free[:, labels] & ((own <= BESIDE) | (own >= 1.0 - BESIDE))
     rows = np.flatnonzero(on_face.any(axis=1))
     if not len(rows):
         return state.vectors
@@ -256,9 +262,12 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     told = np.einsum("ijj->ij", state.normal.matrix)[rows, labels]
     weakest = np.where(on_face[rows], told, np.inf).argmin(axis=1)
     inside = state.vectors[rows]
-    inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= 0.0, 1.0 - INSIDE, INSIDE)
+    inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= BESIDE, 1.0 - INSIDE, INSIDE)
     part = problem.rows(rows)
-    return _better(state, rows, advanced(part, begun(part, inside), settled=ENOUGH)).vectors
+    again = advanced(part, begun(part, inside), FIRST_STEPS, ENOUGH)
+    kept = np.flatnonzero(again.normal.chi_square < state.normal.chi_square[rows] + FEW)
+    again = advanced(part.rows(kept), again.rows(kept), settled=ENOUGH)
+    return _better(state, rows[kept], again).vectors
 
 
 def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:
