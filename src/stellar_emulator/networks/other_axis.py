@@ -47,7 +47,7 @@ def on_axis(
     return served
 
 
-ROUGH_TRANSFER = 1e-2
+ROUGH_TRANSFER = 5e-2
 """Of the sharpest instrument, below which a rough emulator has no modes."""
 
 
