@@ -85,10 +85,11 @@ class Interpolation:
             (weights.ravel(), places.ravel(), np.arange(0, places.size + 1, self.points)), shape=(count, count)
         )
 
-    def matrix(self, wanted: NDArray[np.float64]) -> csr_array:
-        """Matrix from values of n spectra at the pixels, one below the other, to values at ``wanted`` (n, places).
+    def matrix(self, wanted: NDArray[np.float64], by_pixel: bool = False) -> csr_array:
+        """Matrix from values of n spectra at the pixels to values at ``wanted`` (n, places).
 
-        Wavelengths beyond the ends count as the end's. Shape (n places, n pixels), single precision.
+        The spectra are one below the other, or interleaved if ``by_pixel``: all first pixels, all second ones and so
+        on. Wavelengths beyond the ends count as the end's. Shape (n places, n pixels), single precision.
         """
         count, points = len(self.nodes), self.points
         inside = np.clip(wanted, self.nodes[0], self.nodes[-1])
@@ -105,8 +106,9 @@ class Interpolation:
         for point in reversed(range(points)):
             weights[..., point] = before[point] * after * inverse[own, point]
             after *= apart[point]
-        rows = first + count * np.arange(len(wanted))[:, None]
-        places = rows.astype(np.int32)[..., None] + np.arange(points, dtype=np.int32)
+        step, apart_rows = (len(wanted), 1) if by_pixel else (1, count)
+        rows = step * first + apart_rows * np.arange(len(wanted))[:, None]
+        places = rows.astype(np.int32)[..., None] + step * np.arange(points, dtype=np.int32)
         pointers = np.arange(0, places.size + 1, points, dtype=np.int32)
         return csr_array((weights.ravel(), places.ravel(), pointers), shape=(wanted.size, count * len(wanted)))
 

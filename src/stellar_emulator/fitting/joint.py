@@ -210,7 +210,7 @@ class Joint:
         made = self._forward.made(labels)
         return [
             self._equations(star, place, one, own)
-            for star, place, one, own in zip(stars, places, made, labels, strict=True)
+            for star, place, one, own in zip(stars, places, made.transpose(1, 0, 2), labels, strict=True)
         ]
 
     def _equations(self, star: Star, place: Place, made: NDArray[np.float32], labels: NDArray[np.float64]) -> Equations:

@@ -1,5 +1,6 @@
 """Errors of a fit: the covariance at its best parameters and the labels' 68 % intervals inside the box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +93,10 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     free = np.ones((len(vectors), slopes.shape[2]), dtype=bool)
     free[:, : problem.free.shape[1]] = problem.free
     matrix, gradient = _normal(problem, vectors, slopes, residual, free)
-    detector = np.where(np.isnan(detector), _told(forward.wavelength, residual, weight), detector)
-    added = _shared(problem, vectors, slopes, detector)
+    if np.isnan(detector).any():
+        detector = np.where(np.isnan(detector), _told(forward.wavelength, residual, weight), detector)
+    parts = forward.parts(vectors)
+    added = _shared(problem, vectors, slopes, detector, parts)
     own = slice(0, vectors.shape[1])
     inverse = _covariance(matrix[:, own, own], added[:, own, own])
     labels = np.arange(forward.label_count)
@@ -109,7 +112,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     chi_square = np.sum(residual.astype(np.float64) ** 2, axis=1)
     known = (weight > 0).sum(axis=1) - problem.free.sum(axis=1)
     model = forward.flux(vectors)
-    independent = _independent(forward.wavelength, weight, forward.parts(vectors), detector)
+    independent = _independent(forward.wavelength, weight, parts, detector)
     return [
         Solution(
             parameters.row(i),
@@ -138,7 +141,7 @@ def _normal(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The normal matrix (n, parameters, parameters), regular, and half of chi-square's gradient (n, parameters)."""
     matrix = (slopes.transpose(0, 2, 1) @ slopes).astype(np.float64)
-    gradient = np.einsum("ijk,ij->ik", slopes, residual)
+    gradient = (slopes.transpose(0, 2, 1) @ residual[..., None].astype(np.float32))[..., 0].astype(np.float64)
     labels = np.arange(problem.forward.label_count)
     pull, precision = _prior(problem, problem.forward.unpack(vectors))
     gradient[:, labels] += pull + WEAKEST * (vectors[:, labels] - 0.5)
@@ -156,14 +159,17 @@ def _covariance(matrix: NDArray[np.float64], added: NDArray[np.float64]) -> NDAr
 
 
 def _shared(
-    problem: Problem, vectors: NDArray[np.float64], slopes: NDArray[np.float32], detector: NDArray[np.float64]
+    problem: Problem,
+    vectors: NDArray[np.float64],
+    slopes: NDArray[np.float32],
+    detector: NDArray[np.float64],
+    parts: Sequence[Part],
 ) -> NDArray[np.float64]:
     """What errors that pixels share, noise and the model's, add to the gradients' covariance.
 
     The part that each pixel has alone is already in the normal matrix.
     """
     forward, weight = problem.forward, problem.weight
-    parts = forward.parts(vectors)
     share = sum(((one.deviation * weight) ** 2 for one in parts), np.zeros(weight.shape))
     noise = np.sqrt(np.maximum(np.where(weight > 0, 1.0 - share, 0.0), 0.0)).astype(np.float32)
     added = shared(slopes * noise[..., None], forward.wavelength, detector)
