@@ -14,6 +14,7 @@ from stellar_emulator.fitting.interpolation import Interpolation, interpolation_
 from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError, Part, parts_of
 from stellar_emulator.fitting.protocols import EmulatorLike, Generator
 from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinates
+from stellar_emulator.fitting.sharpness import largest_resolution
 from stellar_emulator.observed.velocity import at_rest
 
 
@@ -141,7 +142,7 @@ class Forward:
 
         Beyond the ends of the model's axis the end pixel's flux is repeated.
         """
-        parameters, between = self.unpack(vectors), self._between
+        parameters, between = self.unpack(vectors), self.between
         velocity = self.velocity(parameters)
         rest = at_rest(self.wavelength, velocity)
         made = self.made(parameters.labels)
@@ -182,16 +183,18 @@ class Forward:
         return np.sqrt(sum(squares, np.zeros(self.wavelength.shape)))
 
     def _normalised(self, labels: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.floating]:
-        matrix = self._between.matrix(rest)
+        matrix = self.between.matrix(rest)
         return np.asarray((matrix @ self._generator.flux(labels).ravel()).reshape(rest.shape))
 
     @property
     def _generator(self) -> Generator:
         return self.emulator if self.rough is None else self.rough
 
-    @property
-    def _between(self) -> Interpolation:
-        return interpolation_on(self._generator.contract.wavelength)
+    @cached_property
+    def between(self) -> Interpolation:
+        """The interpolation between the model's pixels."""
+        contract = self._generator.contract
+        return interpolation_on(contract.wavelength, largest_resolution(contract))
 
     def made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
         """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (model's pixels,
@@ -213,7 +216,7 @@ class Forward:
             linear = self._generator.flux(labels).T[..., None]
         made = np.empty((*linear.shape[:2], linear.shape[2] + 1), dtype=np.float32)
         made[..., 0] = linear[..., 0]
-        made[..., 1] = self._between.slopes @ linear[..., 0]
+        made[..., 1] = self.between.slopes @ linear[..., 0]
         if self.labelled:
             np.multiply(linear[..., 1:], self.coordinates.slopes(inside).astype(np.float32), out=made[..., 2:])
         return made

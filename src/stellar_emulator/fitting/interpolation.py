@@ -16,6 +16,9 @@ from stellar_emulator.contract.axis import WavelengthAxis
 POINTS = 8
 """Pixels through which each polynomial goes."""
 
+FINE, FINE_POINTS = 5.0, 6
+"""Pixels on the full width of the sharpest line from which so many points leave errors below 1e-4 of its depth."""
+
 GAP = 3.0
 """A step so many times wider than the median one is a gap in the axis; no polynomial reaches across it."""
 
@@ -26,13 +29,15 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Interpolates between ascending ``nodes`` (pixels,), of which there are `POINTS` or more."""
+    """Interpolates between ascending ``nodes`` (pixels,), by polynomials through ``most_points`` or as many as there
+    are."""
 
     nodes: NDArray[np.float64]
+    most_points: int = POINTS
 
     @property
     def points(self) -> int:
-        return min(POINTS, len(self.nodes))
+        return min(self.most_points, len(self.nodes))
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -121,10 +126,12 @@ class Interpolation:
 
 
 @lru_cache(maxsize=4)
-def _of(nodes: bytes) -> Interpolation:
-    return Interpolation(np.frombuffer(nodes))
+def _of(nodes: bytes, points: int) -> Interpolation:
+    return Interpolation(np.frombuffer(nodes), points)
 
 
-def interpolation_on(axis: WavelengthAxis) -> Interpolation:
-    """The interpolation between the pixels of an axis; it is kept, as every batch needs the same one."""
-    return _of(axis.pixels.tobytes())
+def interpolation_on(axis: WavelengthAxis, sharpest: float | None = None) -> Interpolation:
+    """The interpolation between the pixels of an axis of spectra whose largest resolution is ``sharpest``, None if
+    unknown; it is kept, as every batch needs the same one."""
+    width = (axis.start + axis.stop) / 2.0 / sharpest / axis.width if sharpest else 0.0
+    return _of(axis.pixels.tobytes(), FINE_POINTS if width >= FINE else POINTS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.fitting.covariance import covariance_of, inverse_of
 from stellar_emulator.fitting.forward import ParameterRows, Parameters
 from stellar_emulator.fitting.intervals import Intervals, intervals_of
 from stellar_emulator.fitting.least_squares import Problem, blocks
@@ -98,10 +99,10 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     parts = forward.parts(vectors)
     added = _shared(problem, vectors, slopes, detector, parts)
     own = slice(0, vectors.shape[1])
-    inverse = _covariance(matrix[:, own, own], added[:, own, own])
+    inverse = covariance_of(matrix[:, own, own], added[:, own, own])
     labels = np.arange(forward.label_count)
     # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
-    peaks = (vectors - np.linalg.solve(matrix[:, own, own], gradient[:, own, None])[..., 0])[:, labels]
+    peaks = (vectors - (inverse_of(matrix[:, own, own]) @ gradient[:, own, None])[..., 0])[:, labels]
     parameters = forward.unpack(vectors)
     raw = np.where(problem.free[:, labels], forward.coordinates.beyond(peaks), parameters.labels)
     wide = inverse[:, : len(labels), : len(labels)]
@@ -151,13 +152,6 @@ def _normal(
     return matrix, gradient * free
 
 
-def _covariance(matrix: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance of parameters that weigh pixels as if their errors were independent, which add so much to the
-    gradients' covariance: (n, parameters, parameters) each."""
-    inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    return inverse + inverse @ added @ inverse
-
-
 def _shared(
     problem: Problem,
     vectors: NDArray[np.float64],
@@ -201,10 +195,10 @@ def _stretch(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The stretch and its error in km/s per 100 Angstrom, (n,) each: as fitted, or after one Newton step."""
     unit = problem.forward.VELOCITY_UNIT
-    error = np.sqrt(_covariance(matrix, added)[:, -1, -1]) * unit
+    error = np.sqrt(covariance_of(matrix, added)[:, -1, -1]) * unit
     if problem.forward.stretched:
         return np.asarray(vectors[:, -1] * unit), np.where(problem.free[:, -1], error, 0.0)
-    step = np.linalg.solve(matrix, gradient[..., None])[:, -1, 0]
+    step = (inverse_of(matrix) @ gradient[..., None])[:, -1, 0]
     return np.asarray(-step * unit, dtype=np.float64), error
 
 

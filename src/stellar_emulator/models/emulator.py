@@ -16,7 +16,7 @@ from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.models.pair import find_model
-from stellar_emulator.models.rough import RoughEmulator, rough_emulator
+from stellar_emulator.models.rough_emulator import RoughEmulator, rough_emulator
 from stellar_emulator.networks.inference import ValidatorNetwork
 from stellar_emulator.networks.onnx.jacobian import jacobian_onnx, linear_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
