@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from arena import SERVED
+from arena import ARENA, SERVED
 
 from stellar_emulator.gate.decision import Decision
 from stellar_emulator.gate.page import page_without_gate
@@ -62,8 +62,8 @@ def test_a_good_pair_is_promoted_and_nothing_pretends_to_be_the_gate() -> None:
     table = {(row["of"], row["where"]): row for row in record["tables"]["held_out"]}
     assert table["emulator", "inner runs"]["spectra"] == 32
     assert table["cubic RBF", "all runs"]["mae"] == pytest.approx(2.0 * table["emulator", "all runs"]["mae"])
-    page = page_without_gate("mine", decision, {**record, "who": "<me>"})
-    assert "mine: promoted without a gate" in page
+    page = page_without_gate(ARENA, decision, {**record, "who": "<me>"})
+    assert "arena: promoted without a gate" in page
     assert "Judged by 5-fold cross-validation over 20 runs." in page
     assert "&lt;me&gt;" in page
 

@@ -67,13 +67,13 @@ GENERATED = Criterion("fresh", "generated grid (not checked in this test)", None
 _CENTRES, _WIDTH, _DEPTH, _BEND = np.array([12.0, 30.0, 48.0]), 3.0, 0.1, 0.5
 
 
-def good_network(ripple: float = 0.0) -> EmulatorNetwork:
-    """The formula; ``ripple`` adds a fixed pattern of that size to all spectra."""
+def good_network(ripple: float = 0.0, moved: float = 0.0) -> EmulatorNetwork:
+    """The formula; ``ripple`` adds a fixed pattern of that size to all spectra, ``moved`` so many kelvin to Teff."""
     pixels = np.arange(ARENA.wavelength.count)
     profiles = np.exp(-0.5 * ((pixels - _CENTRES[:, None]) / _WIDTH) ** 2)
     width = ARENA.upper - ARENA.lower
     bent = DenseChain((DenseLayer((_BEND * np.eye(3)).astype(np.float32), np.zeros(3, np.float32), "tanh"),))
-    scaled = scale_inputs(bent, 2.0 / width, -(ARENA.upper + ARENA.lower) / width)
+    scaled = scale_inputs(bent, 2.0 / width, (2.0 * moved * (np.arange(3) == 0) - ARENA.upper - ARENA.lower) / width)
     return EmulatorNetwork(scaled + linear_map(-_DEPTH / _BEND * profiles, 0.7 + ripple * (-1.0) ** pixels))
 
 
@@ -113,6 +113,7 @@ class Arena:
 
     folder: Path
     store: str
+    contract: Contract = ARENA
 
     @property
     def client(self) -> mlflow.MlflowClient:
@@ -120,7 +121,7 @@ class Arena:
 
     def build(self) -> None:
         """Write contract and gate set, and make the registry if it is a file."""
-        (self.folder / "contract.yaml").write_text(ARENA.source)
+        (self.folder / "contract.yaml").write_text(self.contract.source)
         write_rows(self.folder / "gate.parquet", gate_rows(), ARENA)
         if self.store.startswith("sqlite:"):
             fresh_store(self.folder)
@@ -128,7 +129,9 @@ class Arena:
     def entered(self) -> contextlib.AbstractContextManager[None]:
         return working_in(self.folder, self.store)
 
-    def register(self, ripple: float = 5e-4, preset: str = "default", seen: list[str] | None = None) -> PairVersions:
+    def register(
+        self, ripple: float = 5e-4, preset: str = "default", seen: list[str] | None = None, moved: float = 0.0
+    ) -> PairVersions:
         """Register a pair trained on a grid that was checked; by default a good one that a better one can beat."""
         with self.entered():
             validation = self.validation_run("trained on this")
@@ -140,9 +143,9 @@ class Arena:
                 "test_runs": ["1" * 16],
             }
             folders = [self.folder / "bundles" / name for name in ("emulator", "validator", "judge_2", "judge_3")]
-            save_emulator(folders[0], good_network(ripple), ARENA, metadata)
+            save_emulator(folders[0], good_network(ripple, moved), self.contract, metadata)
             for seed, folder in enumerate(folders[1:]):
-                save_validator(folder, judge_network(seed), ARENA, metadata)
+                save_validator(folder, judge_network(seed), self.contract, metadata)
             tags = {"validation_run_id": validation}
             validator = register.register_validator(folders[1], tags, folders[2:])
             tags["validator_version"] = str(validator.version)
@@ -163,7 +166,7 @@ class Arena:
     def validation_run(self, grid_digest: str) -> str:
         """A run that says of a grid that it passed, as ``train`` and ``validate`` leave it."""
         with tracking.start_run("grid validation") as run:
-            run.set_tags({"grid_digest": grid_digest, "contract": ARENA.digest, "passed": "true"})
+            run.set_tags({"grid_digest": grid_digest, "contract": self.contract.digest, "passed": "true"})
         return run.run_id
 
     def run(self, *arguments: str | Path) -> Ended:

@@ -293,6 +293,11 @@ class Promote(Settings):
     fresh_runs: int | None = option(
         "none", values.or_none("none", values.count), "further runs of the gate's sequence, computed now with SYNSPEC"
     )
+    observed: Path | None = option(
+        "none",
+        values.or_none("none", values.path),
+        "observed spectra, a folder or files as for fit: how far labels move on them from champion to challenger",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

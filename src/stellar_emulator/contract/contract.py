@@ -19,7 +19,7 @@ from pydantic import (
 
 from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
-from stellar_emulator.contract.gate_limits import GateLimits
+from stellar_emulator.contract.gate_limits import VELOCITY, GateLimits
 from stellar_emulator.contract.label import Label, Name
 from stellar_emulator.contract.medium import converted
 from stellar_emulator.contract.plain_text import LineName, ModelName, Sentence
@@ -269,6 +269,11 @@ class Contract(_Frozen):
         for field, limits in self.gate.by_label.items() if self.gate else ():
             if set(limits) != gated:
                 raise ValueError(f"gate.{field}: give every accuracy label and no other: {', '.join(sorted(gated))}")
+        if self.gate and self.gate.observed:
+            foreign = sorted(set(self.gate.observed.shift) - {*names, VELOCITY})
+            if foreign:
+                known = ", ".join([*names, VELOCITY])
+                raise ValueError(f"gate.observed.shift: {', '.join(foreign)} is none of {known}")
         return self
 
     @model_serializer(mode="wrap")

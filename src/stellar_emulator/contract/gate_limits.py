@@ -1,11 +1,14 @@
 """The contract's section ``gate``: the limits that a pair of models must meet on the gate set to serve as champion."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Positive = Annotated[float, Field(gt=0)]
 ByLabel = dict[str, Positive]
+
+VELOCITY = "radial_velocity"
+"""Stands among the labels where shifts on observed spectra are limited."""
 
 
 class _Frozen(BaseModel):
@@ -83,6 +86,17 @@ class FreshLimits(_Frozen):
     pixel_jump: Positive = Field(default=0.05, description="Largest break of any pixel's flux along a label.")
 
 
+class ObservedLimits(_Frozen):
+    """How far a challenger may move what the champion finds in observed spectra, which `promote --observed` fits."""
+
+    shift: ByLabel = Field(
+        min_length=1,
+        description="Largest median shift, up or down, of any labels of the contract and of `radial_velocity`, in "
+        "units of the champion's errors of the fits.",
+    )
+    spectra: int = Field(default=100, ge=1, description="Smallest number of spectra that both pairs fit.")
+
+
 class GateLimits(_Frozen):
     """Limits and margins; those by label are given for every accuracy label, in its unit if it has one."""
 
@@ -115,6 +129,14 @@ class GateLimits(_Frozen):
     )
     pixels: PixelLimits = Field(default_factory=PixelLimits, description="Largest errors of single pixels and lines.")
     fresh: FreshLimits = Field(default_factory=FreshLimits, description="At labels drawn after training.")
+    observed: ObservedLimits | None = Field(
+        default=None, description="Shifts on observed spectra; absent: they are reported and don't count."
+    )
+
+    @model_serializer(mode="wrap")
+    def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the limits on observed spectra, which earlier versions did not have, where there are none."""
+        return {name: value for name, value in handler(self).items() if name != "observed" or value is not None}
 
     @property
     def by_label(self) -> dict[str, ByLabel]:

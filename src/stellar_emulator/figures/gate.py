@@ -1,4 +1,4 @@
-"""Figures of the gate's page: densities of the errors of inferred labels, and ratios against their margins."""
+"""Figures of the gate's page: errors of inferred labels, ratios against their margins, shifts on observed spectra."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,7 @@ def error_densities(
     weights = np.tile(weight, len(test))
     for i, (panel, label) in enumerate(zip(panels, labels, strict=False)):
         errors = {name: values[..., i].ravel() for name, values in (("Computed", test), ("Generated", generated))}
-        low, high = np.nanquantile(np.concatenate(list(errors.values())), (TAIL, 1.0 - TAIL))
-        edges = np.linspace(low, high, BINS) if low < high else np.linspace(low - 1.0, low + 1.0, BINS)
+        edges = _edges(np.concatenate(list(errors.values())))
         for (name, values), colour in zip(errors.items(), (COMPUTED, GENERATED), strict=True):
             share, _ = np.histogram(values, edges, weights=weights)
             panel.stairs(share / (weights.sum() * np.diff(edges)), edges, color=colour, label=name)
@@ -59,6 +58,12 @@ def error_densities(
         panel.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
+
+
+def _edges(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of the bins of a panel, which leaves `TAIL` of the values beyond either side."""
+    low, high = np.nanquantile(values, (TAIL, 1.0 - TAIL))
+    return np.linspace(low, high, BINS) if low < high else np.linspace(low - 1.0, low + 1.0, BINS)
 
 
 @styled
@@ -78,4 +83,28 @@ def ratio_intervals(contract: Contract, rows: Sequence[Mapping[str, Any]]) -> "F
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("RMSE from generated / RMSE from computed spectra")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return figure
+
+
+@styled
+def observed_shifts(contract: Contract, shifts: NDArray[np.floating]) -> "Figure":
+    """Draw how many observed spectra have which shift of each label, and of the velocity, in units of its error.
+
+    ``shifts`` (n, labels + 1), challenger less champion, NaN where there is none; every column holds a number.
+    """
+    names = [*(formula(label.symbol) for label in contract.labels), "velocity"]
+    lines = math.ceil(len(names) / COLUMNS)
+    figure = new_figure("Shifts on observed spectra, challenger less champion", height=1.0 + 2.0 * lines)
+    panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for panel, name, column in zip(panels, names, shifts.T, strict=False):
+        values = column[np.isfinite(column)]
+        edges = _edges(values)
+        # What lies beyond either end counts in the last bin.
+        panel.hist(np.clip(values, edges[0], edges[-1]), edges, color=BLUE, alpha=0.6)
+        panel.axvline(float(np.median(values)), color=GENERATED, label="Median")
+        panel.axvline(0.0, color=GREY, linestyle=":", linewidth=0.9)
+        panel.set(xlabel=f"Shift of {name} (errors)", ylabel="Spectra")
+    for panel in panels[len(names) :]:
+        panel.remove()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right")
     return figure

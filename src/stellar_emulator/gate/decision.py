@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stellar_emulator.gate.measured_spectra import Measured
 
 GATE = "gate"
@@ -72,7 +75,7 @@ class Decision:
     this gate set before this one. settings: seeds, digests, sizes and limits. tables: rows by table name, in JSON's
     types. measured: the arrays behind all figures, for the page; no part of the record. sections: what had to be
     examined. basis: what the decision rests on where the contract has no gate, such as 5-fold cross-validation; empty
-    for the gate.
+    for the gate. observed: shifts of labels and velocity on observed spectra in errors, (n, quantities), for the page.
     """
 
     criteria: tuple[Criterion, ...]
@@ -84,6 +87,7 @@ class Decision:
     measured: Measured | None = field(default=None, repr=False, compare=False)
     sections: tuple[str, ...] = SECTIONS
     basis: str = ""
+    observed: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     @property
     def refusals(self) -> tuple[Criterion, ...]:

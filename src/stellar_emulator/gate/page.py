@@ -9,10 +9,11 @@ import numpy as np
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.figures.flux_residuals import residual_map
-from stellar_emulator.figures.gate import error_densities, ratio_intervals
+from stellar_emulator.figures.gate import error_densities, observed_shifts, ratio_intervals
 from stellar_emulator.figures.html import document, image, table
 from stellar_emulator.gate.decision import SECTIONS, Criterion, Decision
 from stellar_emulator.gate.measured_spectra import Measured, Spectra
+from stellar_emulator.gate.observed import TABLE, TOTALS, told
 
 _BLURBS = {
     "evidence": "Enough spectra of runs that no model saw, one contract, grids that passed their checks.",
@@ -30,6 +31,8 @@ _BLURBS = {
     "nodes": "Flux at runs that a training did not see, against interpolation between the others by cubic radial basis "
     "functions (SciPy) of scaled labels.",
 }
+
+_SHIFTS = ("shift", "rms", "shift_in_errors", "rms_in_errors")
 
 
 def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mapping[str, Any]) -> str:
@@ -51,6 +54,7 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
             _accuracies(decision),
             *_figures(contract, decision),
             *(_section(section, decision.criteria) for section in SECTIONS),
+            *_observed(contract, decision),
             _coverage(decision),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
@@ -58,10 +62,10 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
     )
 
 
-def page_without_gate(name: str, decision: Decision, record: Mapping[str, Any]) -> str:
+def page_without_gate(contract: Contract, decision: Decision, record: Mapping[str, Any]) -> str:
     """HTML of a decision on a contract without a gate; arguments as of `page`."""
     promoted = "promoted" if decision.promoted else "refused"
-    head = f"{name}: {promoted} without a gate"
+    head = f"{contract.name}: {promoted} without a gate"
     attempt = f"Attempt {decision.attempts_before + 1} without a gate. Judged by {decision.basis}."
     errors = [
         (row["of"], row["where"], f"{row['mae']:.3g}", f"{row['rms']:.3g}", f"{row['spectra']:,}")
@@ -77,6 +81,7 @@ def page_without_gate(name: str, decision: Decision, record: Mapping[str, Any]) 
             "<h2>Errors of flux at runs held out</h2>",
             table(("of", "where", "MAE", "RMS", "spectra"), errors),
             *(_section(section, decision.criteria) for section in decision.sections),
+            *_observed(contract, decision),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
         ],
@@ -145,6 +150,34 @@ def _coverage(decision: Decision) -> str:
     cells = "".join(f"<li>{escape(row['cell'])}</li>" for row in decision.tables.get("coverage", ()))
     told = "No computed spectrum says what the flux should be there; promote --fresh_runs N computes some first there."
     return f"<h2>Cells without a gate run</h2><p>{told}</p><ul>{cells}</ul>" if cells else ""
+
+
+def _observed(contract: Contract, decision: Decision) -> list[str]:
+    """How far labels move on observed spectra from the champion to the challenger; nothing without any."""
+    facts = decision.settings.get(TABLE)
+    if facts is None:
+        return []
+    (totals,) = decision.tables[TOTALS]
+    found = f"Chi-square per degree of freedom, by flux errors alone: {totals['chi_square']:.4g} (median)"
+    if "champion" in totals:
+        found += (
+            f"; the champion's is {totals['champion']:.4g}, and {100 * totals['worse']:.3g} % of the spectra are "
+            "fitted worse than by the champion"
+        )
+    rows = [
+        (
+            f"{row['label']} ({row['unit']})" if row["unit"] else row["label"],
+            *(f"{row[name]:+.3g}" if name.startswith("shift") else f"{row[name]:.3g}" for name in _SHIFTS),
+        )
+        for row in decision.tables[TABLE]
+    ]
+    head = ("challenger - champion", "median", "RMS", "median in errors", "RMS in errors")
+    parts = ["<h2>Observed spectra</h2>", f"<p>{escape(told(facts))}. {escape(found)}.</p>"]
+    parts += [table(head, rows)] if rows else []
+    if rows and decision.observed is not None and np.isfinite(decision.observed).any(axis=0).all():
+        figure = observed_shifts(contract, decision.observed)
+        parts.append(image(figure, "Shifts of labels on observed spectra, in errors"))
+    return parts
 
 
 def _figures(contract: Contract, decision: Decision) -> list[str]:

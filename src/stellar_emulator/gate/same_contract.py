@@ -34,6 +34,8 @@ def departures(ours: Contract, champions: Contract) -> list[str]:
             label.pop("symbol")
     found = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
     found += [f"gate.{name} ({value})" for name, value in _looser(_limits(ours), _limits(champions)).items()]
+    if ours.gate:
+        found += [f"gate.{name} (left out)" for name in sorted({*_limits(champions)} - {*_limits(ours)})]
     if ours.gate and champions.gate and ours.gate.grid != champions.gate.grid:
         found.append("gate.grid")
     if champions.gate and not ours.gate:
