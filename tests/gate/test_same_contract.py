@@ -2,6 +2,7 @@ import pytest
 from world import CONTRACT, LIMITS, decided, refused_sections
 
 from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
+from stellar_emulator.contract.gate_limits import ObservedLimits
 from stellar_emulator.gate.same_contract import departures
 
 
@@ -41,6 +42,15 @@ def test_the_contract_that_a_champion_keeps_is_that_of_the_next_challenger(name:
 def test_looser_limits_are_another_contract(changes: dict[str, object], named: str) -> None:
     (found,) = departures(limits(**changes), CONTRACT)
     assert found.startswith(named)
+
+
+def test_limits_on_observed_spectra_may_be_added_and_neither_loosened_nor_left_out() -> None:
+    strict, loose = (limits(observed=ObservedLimits(shift={"teff": bound})) for bound in (0.5, 0.6))
+    assert departures(strict, CONTRACT) == []
+    assert departures(strict, loose) == []
+    assert departures(loose, strict) == ["gate.observed.shift.teff (0.6, the champion's contract has 0.5)"]
+    left_out = ["gate.observed.shift.teff (left out)", "gate.observed.spectra (left out)"]
+    assert departures(CONTRACT, strict) == left_out
 
 
 def test_other_regions_and_bounds_are_another_contract() -> None:
