@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +87,24 @@ def test_without_a_champion_and_without_a_usable_spectrum(tmp_path: Path) -> Non
     (tmp_path / "notes.csv").write_text("no,spectrum\n1,2\n")
     with pytest.raises(InputError, match=r"--observed n: none of 1 spectrum can be used .* the first: .*notes\.csv"):
         observed_shift(dataset_of([tmp_path / "notes.csv"], 512, False), "n", pair(), None)
+
+
+class Broken:
+    """An emulator that answers what is no number; loading refuses one that does so everywhere."""
+
+    contract = ARCHIVE
+
+    def flux(self, labels: np.ndarray) -> np.ndarray:
+        return np.full((len(labels), ARCHIVE.wavelength.count), np.nan, np.float32)
+
+    def error(self, labels: np.ndarray) -> np.ndarray:
+        return 0.0 * self.flux(labels)
+
+
+def test_models_that_answer_no_number_are_named(tmp_path: Path) -> None:
+    dataset = dataset_of([stars(tmp_path / "s.parquet", 2)], 512, False)
+    with pytest.raises(InputError, match="emulator 2 with validator 1 answers what is no number"):
+        observed_shift(dataset, "s", pair(2, cast(Emulator, Broken())), pair())
 
 
 def test_the_command_reads_no_more_than_it_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

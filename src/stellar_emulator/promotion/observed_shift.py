@@ -49,14 +49,14 @@ def observed_shift(
     Raises
     ------
     InputError
-        If none can be used.
+        If none can be used, or a pair answers what is no number.
     """
     from tqdm import tqdm
 
     seen, taken = _spectra(dataset, challenger.emulator.contract.wavelength)
     rivals = [challenger] if champion is None else [challenger, champion]
     treated = Treatment(None, DEGREE, error=ModelError(all(map(_states_errors, rivals))))
-    pairs = [Pair(one.emulator, one.judges[0], library(one.emulator)) for one in rivals]
+    pairs = [_ready(one) for one in rivals]
     if champion is not None and champion.pair == challenger.pair:
         pairs = pairs[:1]
     spectra = [one for one in seen if isinstance(one, ObservedSpectrum)]
@@ -85,6 +85,18 @@ def observed_shift(
         "model_error": "emulator" if treated.error.emulator else "none",
     }
     return Observed(tuple(fits), settings, champion is None)
+
+
+def _ready(registered: RegisteredPair) -> Pair:
+    """A pair that can fit. Raises `InputError` if its models answer what is no number, which ends least squares."""
+    pair = Pair(registered.emulator, registered.judges[0], library(registered.emulator))
+    flux = pair.library.flux
+    if not (np.isfinite(flux).all() and np.isfinite(registered.judges[0].network(flux[:TOGETHER])).all()):
+        raise InputError(
+            f"{registered.pair} answers what is no number, and fits no observed spectrum: without --observed, the "
+            "decision says where"
+        )
+    return pair
 
 
 def twice_fitted(
