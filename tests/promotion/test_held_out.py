@@ -3,10 +3,15 @@
 import json
 
 import foreign
+import numpy as np
 import pytest
 from arena import SERVED
 from fresh_store import fresh_store
 from workplace import Ended, Workplace
+
+from stellar_emulator.gate.observed import FittedTwice, Observed
+from stellar_emulator.promotion.candidates import RegisteredPair
+from stellar_emulator.survey.chunks import Dataset
 
 PRESET = """
 name: swift
@@ -69,15 +74,29 @@ def test_a_drafted_contract_is_promoted_by_what_its_grid_allows(place: Workplace
     assert "promoted (no gate)" in told.out
 
 
-def test_the_same_training_is_no_worse_than_the_champion(place: Workplace) -> None:
-    ended = promote(place, "--dry_run", "yes")
+def test_the_same_training_is_no_worse_than_the_champion_and_observed_spectra_are_told(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fits of real pairs are `test_observed_shift`'s.
+    settings = {"place": "stars.csv", "taken": "1 spectrum", "fitted": 1, "unusable": 0, "first_reason": ""}
+
+    def fitted(dataset: Dataset, where: str, challenger: RegisteredPair, champion: RegisteredPair) -> Observed:
+        assert (where, champion.pair) == ("stars.csv", challenger.pair)
+        quantities = len(challenger.emulator.contract.labels) + 1
+        fit = FittedTwice(np.full(quantities, 2.0), np.full(quantities, 4.0), 50.0, 50.0, 50)
+        return Observed((fit,), settings, False)
+
+    monkeypatch.setattr("stellar_emulator.cli.promote.observed_shift", fitted)
+    (place.folder / "stars.csv").write_text("wavelength_vac,flux\n")
+    ended = promote(place, "--dry_run", "yes", "--observed", "stars.csv")
     assert ended.code == 0, ended.err
-    (row,) = [
-        row
-        for row in json.loads((place.folder / "promoted" / "decision.json").read_text())["criteria"]
-        if row["section"] == "champion"
-    ]
+    record = json.loads((place.folder / "promoted" / "decision.json").read_text())
+    row, *shifts = [row for row in record["criteria"] if row["section"] == "champion"]
     assert (row["figure"], row["verdict"]) == (1.0, "passed")
+    assert [row["verdict"] for row in shifts] == ["not counted"] * len(shifts)
+    assert shifts[0]["figure"] == 0.5
+    assert "Observed spectra" in (place.folder / "promoted" / "decision.html").read_text()
+    assert place.client.get_run(record["run_id"]).data.metrics["observed.radial_velocity.shift"] == 2.0
 
 
 def test_without_a_grid_nothing_can_be_judged(place: Workplace) -> None:
