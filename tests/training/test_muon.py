@@ -133,7 +133,7 @@ def test_muon_leaves_the_ends_of_a_network_and_biases_to_adamw() -> None:
             taken = (old - new) / (0.01 * STEP * max(old.shape) ** 0.5)
             assert np.linalg.svd(taken, compute_uv=False) == pytest.approx(1.0, abs=0.3)
             assert np.sum(taken * gradient) > 0
-    assert steps.layers == [1, 2, 0, 3]
+    assert steps.costs == [0, 8 * 7 * 7, 7 * 6 * 6, 0]
 
 
 def test_adamw_is_that_of_keras() -> None:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from stellar_emulator.networks.preset import Loss
 from stellar_emulator.system.cores import cores
-from stellar_emulator.training.muon import Muon
+from stellar_emulator.training.muon import Muon, Product
 from stellar_emulator.training.share import Share, weights_of
 
 Array = NDArray[np.float32]
@@ -142,12 +142,25 @@ class MuonTraining:
         return float(sum(pool.map(lambda share, piece: share.learn(*piece, self.loss, examples), self.shares, pieces)))
 
     def _step(self, rate: float, pool: Executor) -> None:
-        def step(layer: int) -> None:
+        def product(one: Array, other: Array) -> Array:
+            """By all cores, each of which makes some rows."""
+            made = np.empty((len(one), other.shape[1]), np.float32)
+            pieces = (np.array_split(rows, len(self.shares)) for rows in (one, made))
+            list(pool.map(lambda rows, place: np.matmul(rows, other, out=place), *pieces))
+            return made
+
+        def step(layer: int, by: Product = np.matmul) -> None:
             first, *others = self.shares
             for share in others:
                 first.kernels[layer] += share.kernels[layer]
                 first.biases[layer] += share.biases[layer]
-            self.muon.step(layer, first.kernels[layer], first.biases[layer], rate)
+            self.muon.step(layer, first.kernels[layer], first.biases[layer], rate, by)
 
-        list(pool.map(step, self.muon.layers))
+        costs = self.muon.costs
+        layers = sorted(range(len(costs)), key=lambda layer: -costs[layer])
+        # A layer that would keep its core busy longer than all others' share is worked on by all.
+        shared = [layer for layer in layers if costs[layer] * len(self.shares) > sum(costs)]
+        for layer in shared:
+            step(layer, product)
+        list(pool.map(step, layers[len(shared) :]))  # the longest work first
         self.muon.steps += 1

@@ -1,11 +1,15 @@
 """Muon (Jordan 2024): each kernel's step is orthogonalised, so that directions with small gradients are used too."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.training.share import Weights
 
 Array = NDArray[np.float32]
+Product = Callable[[Array, Array], Array]
+"""A product of two matrices."""
 
 POLYNOMIALS = ((8.0936, -23.6226, 17.448), (3.6366, -2.722, 0.5366), (2.6613, -1.9771, 0.4526))
 """Factors of x, x^3 and x^5 of odd polynomials, applied one after the other: each is the one nearest to 1 where its
@@ -38,14 +42,13 @@ class Muon:
         ]
 
     @property
-    def layers(self) -> list[int]:
-        """Layers, those first whose step takes longest: the longest work is best begun first."""
+    def costs(self) -> list[int]:
+        """Of each layer's step, in proportion: multiplications of a product of its kernel with its transpose."""
         kernels = self.weights.kernels
-        cost = [0 if self._is_outer(layer) else one.size * min(one.shape) for layer, one in enumerate(kernels)]
-        return sorted(range(len(kernels)), key=lambda layer: -cost[layer])
+        return [0 if self._is_outer(layer) else one.size * min(one.shape) for layer, one in enumerate(kernels)]
 
     @np.errstate(over="ignore", invalid="ignore")  # a training that diverges is found by its error
-    def step(self, layer: int, kernel: Array, bias: Array, rate: float) -> None:
+    def step(self, layer: int, kernel: Array, bias: Array, rate: float, product: Product = np.matmul) -> None:
         """Step a layer's weights against their gradient; ``steps`` counts the steps before."""
         self._adam(2 * layer + 1, self.weights.biases[layer], bias, rate)
         weights = self.weights.kernels[layer]
@@ -55,7 +58,7 @@ class Muon:
         moment = self.moments[2 * layer]
         moment *= MOMENTUM
         moment += kernel
-        weights -= orthogonal(kernel + MOMENTUM * moment) * (rate * STEP * max(kernel.shape) ** 0.5)
+        weights -= orthogonal(kernel + MOMENTUM * moment, product) * (rate * STEP * max(kernel.shape) ** 0.5)
 
     def _is_outer(self, layer: int) -> bool:
         return layer in (0, len(self.weights.kernels) - 1)
@@ -70,7 +73,7 @@ class Muon:
         )
 
 
-def orthogonal(matrix: Array) -> Array:
+def orthogonal(matrix: Array, product: Product = np.matmul) -> Array:
     """A matrix with the singular vectors of another one and singular values near 1.
 
     Values below a hundredth of the fourth root of the sum of their eighth powers stay smaller in proportion.
@@ -82,8 +85,8 @@ def orthogonal(matrix: Array) -> Array:
         return matrix
     made = made / size
     for number, (first, third, fifth) in enumerate(POLYNOMIALS):
-        square = made @ made.T
-        fourth = square @ square
+        square = product(made, made.T)
+        fourth = product(square, square)
         if number == 0:
             # Its norm bounds the largest singular value closely, and costs nothing besides.
             bound = float(np.linalg.norm(fourth)) ** 0.25
@@ -91,5 +94,5 @@ def orthogonal(matrix: Array) -> Array:
         square *= third
         fourth *= fifth
         square += fourth
-        made = first * made + square @ made
+        made = first * made + product(square, made)
     return made if wide else made.T
