@@ -153,7 +153,7 @@ def test_adamw_is_that_of_keras() -> None:
 
 
 def test_cores_share_a_batch_without_changing_what_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty rows in batches of 16, the last one of 12, on one core and on three."""
+    """Sixty rows in batches of 16, the last one of 12, on one core and on three, which also share the larger steps."""
     inputs = RANDOM.normal(size=(60, 3)).astype(np.float32)
     targets = RANDOM.normal(size=(60, 4)).astype(np.float32)
     monkeypatch.setattr(fit_by_muon, "LEAST_ROWS", 4)
@@ -163,7 +163,7 @@ def test_cores_share_a_batch_without_changing_what_is_learned(monkeypatch: pytes
         training = MuonTraining(model_of(["gelu", "tanh", "silu", "linear"]), "mean_squared_error", 16, None)
         assert len(training.shares) == count
         batches = ArrayBatches(inputs, targets, 16, seed=5)
-        with training.cores() as pool:
+        with training.at_work() as pool:
             made = [training.epoch(batches, lambda step: 0.01, pool) for _ in range(3)]
             errors.append([*made, training.error(batches, pool)])
         assert training.muon.steps == 12

@@ -72,7 +72,7 @@ class MuonTraining:
         self.shares = [Share(self.weights, -(-batch_size // count), seed + number) for number in range(count)]
 
     @contextmanager
-    def cores(self) -> Iterator[Executor]:
+    def at_work(self) -> Iterator[Executor]:
         """Threads for the shares, while each of them computes its products alone."""
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(self.shares)) as pool:
             yield pool
@@ -82,11 +82,42 @@ class MuonTraining:
         error, examples = 0.0, 0
         for number in range(batches.num_batches):
             inputs, targets = batches[number]
-            error += self._learn(inputs, targets, pool)
+            error += self.learn(inputs, targets, pool)
             examples += len(inputs)
-            self._step(rate(self.muon.steps), pool)
+            self.step(rate(self.muon.steps), pool)
         batches.on_epoch_end()
         return error / examples
+
+    def learn(self, inputs: Array, targets: Array, pool: Executor) -> float:
+        """Leave the gradient's parts in the shares; return the sum of the examples' errors."""
+        pieces, examples = self._pieces(inputs, targets), len(inputs)
+        return float(sum(pool.map(lambda share, piece: share.learn(*piece, self.loss, examples), self.shares, pieces)))
+
+    def step(self, rate: float, pool: Executor) -> None:
+        """One step against the gradient that the shares hold."""
+
+        def product(one: Array, other: Array) -> Array:
+            """By all cores, each of which makes some rows."""
+            made = np.empty((len(one), other.shape[1]), np.float32)
+            pieces = (np.array_split(rows, len(self.shares)) for rows in (one, made))
+            list(pool.map(lambda rows, place: np.matmul(rows, other, out=place), *pieces))
+            return made
+
+        def of(layer: int, by: Product = np.matmul) -> None:
+            first, *others = self.shares
+            for share in others:
+                first.kernels[layer] += share.kernels[layer]
+                first.biases[layer] += share.biases[layer]
+            self.muon.step(layer, first.kernels[layer], first.biases[layer], rate, by)
+
+        costs = self.muon.costs
+        layers = sorted(range(len(costs)), key=lambda layer: -costs[layer])
+        # A layer that would keep its core busy longer than all others' share is worked on by all.
+        shared = [layer for layer in layers if costs[layer] * len(self.shares) > sum(costs)]
+        for layer in shared:
+            of(layer, product)
+        list(pool.map(of, layers[len(shared) :]))  # the longest work first
+        self.muon.steps += 1
 
     def error(self, batches: Batches, pool: Executor) -> float:
         """Mean error of examples."""
@@ -135,32 +166,3 @@ class MuonTraining:
     def _pieces(self, inputs: Array, targets: Array) -> Iterator[tuple[Array, Array]]:
         parts = len(self.shares)
         return zip(np.array_split(inputs, parts), np.array_split(targets, parts), strict=True)
-
-    def _learn(self, inputs: Array, targets: Array, pool: Executor) -> float:
-        """Leave the gradient's parts in the shares; return the sum of the examples' errors."""
-        pieces, examples = self._pieces(inputs, targets), len(inputs)
-        return float(sum(pool.map(lambda share, piece: share.learn(*piece, self.loss, examples), self.shares, pieces)))
-
-    def _step(self, rate: float, pool: Executor) -> None:
-        def product(one: Array, other: Array) -> Array:
-            """By all cores, each of which makes some rows."""
-            made = np.empty((len(one), other.shape[1]), np.float32)
-            pieces = (np.array_split(rows, len(self.shares)) for rows in (one, made))
-            list(pool.map(lambda rows, place: np.matmul(rows, other, out=place), *pieces))
-            return made
-
-        def step(layer: int, by: Product = np.matmul) -> None:
-            first, *others = self.shares
-            for share in others:
-                first.kernels[layer] += share.kernels[layer]
-                first.biases[layer] += share.biases[layer]
-            self.muon.step(layer, first.kernels[layer], first.biases[layer], rate, by)
-
-        costs = self.muon.costs
-        layers = sorted(range(len(costs)), key=lambda layer: -costs[layer])
-        # A layer that would keep its core busy longer than all others' share is worked on by all.
-        shared = [layer for layer in layers if costs[layer] * len(self.shares) > sum(costs)]
-        for layer in shared:
-            step(layer, product)
-        list(pool.map(step, layers[len(shared) :]))  # the longest work first
-        self.muon.steps += 1

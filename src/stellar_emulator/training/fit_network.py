@@ -135,7 +135,7 @@ def _by_muon(
     for _ in range(begun):
         examples.on_epoch_end()  # so that a fit that goes on takes the batches of one that was never killed
     record.begin(begun)
-    with state.cores() as pool:
+    with state.at_work() as pool:
         for epoch in range(begun, settings.epochs):
             if record.stopped or (pace is not None and pace.over):
                 break
