@@ -5,7 +5,7 @@ import argparse
 
 from benchmarks.machine import Row, every_product_rate, isolated, spread, table
 
-ROWS = 16384
+ROWS = 8192
 
 _MODEL = """
 import time, numpy as np, keras
@@ -93,7 +93,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     print(table("Training", measured()))
     columns = ("network, rows of a step", "rows", "forward", "backward", "step", "state to disk", "all but the step at")
-    print(table("Seconds of an epoch of 16,384 examples", parts(), columns))
+    print(table("Seconds of an epoch of 8,192 examples", parts(), columns))
 
 
 def measured() -> list[Row]:
