@@ -164,3 +164,13 @@ def test_parquet_is_read_back_as_a_grid_and_as_observed(contract: Contract, tmp_
 def test_an_unknown_field_of_an_axis_is_refused() -> None:
     with pytest.raises(InputError, match=r"wavelength\.pace"):
         parse_contract(TINY.source.replace("step: 0.2", "pace: 0.2"))
+
+
+@ALL
+@pytest.mark.parametrize("pixels", [2, 3])
+def test_every_so_many_pixels_are_an_axis(contract: Contract, pixels: int) -> None:
+    axis = contract.wavelength
+    found = axis.every(pixels)
+    np.testing.assert_allclose(found.pixels, axis.pixels[::pixels], atol=1e-5)
+    assert found.medium == axis.medium
+    assert found.spacing == axis.spacing

@@ -8,7 +8,7 @@ import pytest
 from stars import ARCHIVE, archive_spectrum, star
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit
 from stellar_emulator.fitting.preparation import Treatment
-from stellar_emulator.fitting.residuals import bent, companion, emission
+from stellar_emulator.fitting.residuals import _shifted, bent, companion, emission
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.survey.flags import Flag, flags_of
@@ -54,3 +54,16 @@ def test_emission_and_a_bent_continuum_have_flags(archive_pair: Pair) -> None:
     wave = 0.12 * np.sin(pixels / 12.0)
     other = fit(replace(seen(), flux=seen().flux * (1.0 + wave)), archive_pair, PLAIN, {})
     assert Flag.NORMALISATION in flags(other)
+
+
+def test_sums_over_shifted_lines_are_those_of_shifted_lines() -> None:
+    random = np.random.default_rng(2)
+    own, square, depth = random.standard_normal(200), random.random(200), random.random(200)
+    for sign in (1, -1):
+        lags = sign * np.arange(3, 60)
+        shares, sizes = _shifted(own, square, depth, lags)
+        for lag, share, size in zip(np.abs(lags).tolist(), shares, sizes, strict=True):
+            fixed, moved = (slice(lag, None), slice(None, -lag))[::sign]
+            assert size == pytest.approx(square[fixed] @ depth[moved] ** 2)
+            assert share == pytest.approx(-(own[fixed] @ depth[moved]) / size)
+    assert _shifted(own, np.zeros(200), depth, np.arange(3, 9))[0].tolist() == [0.0] * 6

@@ -29,6 +29,7 @@ SLOW = {
     "promotion/test_crash.py",
     "promotion/test_forged.py",
     "promotion/test_fresh_runs.py",
+    "promotion/test_held_out.py",
     "promotion/test_lease.py",
     "promotion/test_promote.py",
     "promotion/test_store_dies.py",

@@ -129,10 +129,12 @@ def broadening(
     sharpest: float,
     fastest: float | None,
     largest: Mapping[str, float] | None = None,
+    negligible: float = NEGLIGIBLE_TRANSFER,
 ) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
 
-    fastest: None without rotation; largest: values of further labels, by role.
+    fastest: None without rotation; largest: values of further labels, by role; negligible: transfer of the sharpest
+    instrument below which modes are dropped.
 
     Raises
     ------
@@ -147,7 +149,7 @@ def broadening(
         )
     bins, step = len(intrinsic.wavelength), intrinsic.velocity_step
     sigma = float(instrument_sigma(sharpest))
-    highest = np.sqrt(-np.log(NEGLIGIBLE_TRANSFER) / 2.0) / (np.pi * sigma)
+    highest = np.sqrt(-np.log(negligible) / 2.0) / (np.pi * sigma)
     frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
     # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
     twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
@@ -170,7 +172,7 @@ def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> ND
     return np.asarray(np.log(pixels / intrinsic.wavelength[0]) * SPEED_OF_LIGHT)
 
 
-def contract_broadening(contract: Contract) -> Broadening:
+def contract_broadening(contract: Contract, negligible: float = NEGLIGIBLE_TRANSFER) -> Broadening:
     """Broadening for a contract's own axes and resolution bound.
 
     Raises
@@ -188,7 +190,7 @@ def contract_broadening(contract: Contract) -> Broadening:
     largest = {label.role: label.upper for label in contract.broadening_labels if label.role != RESOLUTION}
     fastest = largest.pop(ROTATION, None)
     axes = contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json()
-    return _kept(*axes, sharpest, fastest, tuple(largest.items()))
+    return _kept(*axes, sharpest, fastest, tuple(largest.items()), negligible)
 
 
 def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -198,13 +200,18 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
     return np.asarray(labels[:, contract.column_of(RESOLUTION)], dtype=np.float64)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _kept(
-    intrinsic: str, wavelength: str, sharpest: float, fastest: float | None, largest: tuple[tuple[str, float], ...]
+    intrinsic: str,
+    wavelength: str,
+    sharpest: float,
+    fastest: float | None,
+    largest: tuple[tuple[str, float], ...],
+    negligible: float,
 ) -> Broadening:
     """The same broadening for grid, targets and emulator; its arguments are plain values, which a cache can compare."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
-    return broadening(*axes, sharpest, fastest, dict(largest))
+    return broadening(*axes, sharpest, fastest, dict(largest), negligible)
 
 
 def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -131,6 +131,17 @@ class WavelengthAxis(_Frozen):
         """Width of a pixel in the middle, in the axis's unit; on a linear axis this is the step."""
         return float(np.median(self.widths))
 
+    def every(self, pixels: int) -> "WavelengthAxis":
+        """The axis of every so many pixels of this one, from the first on."""
+        count = (self.count - 1) // pixels + 1
+        changes: dict[str, Any] = {"count": count}
+        if self.wavelengths is not None:
+            changes["wavelengths"] = self.wavelengths[::pixels]
+        for name in ("step", "velocity_step"):
+            if getattr(self, name) is not None:
+                changes[name] = getattr(self, name) * pixels
+        return WavelengthAxis.model_validate({**self.model_dump(), **changes})
+
     @property
     def finest(self) -> float:
         """Width of the narrowest pixel, in the axis's unit."""

@@ -11,21 +11,28 @@ from stellar_emulator.fitting.least_squares import Priors, Problem, State, advan
 from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError
 from stellar_emulator.fitting.preparation import Beginning
 from stellar_emulator.fitting.protocols import EmulatorLike
+from stellar_emulator.fitting.rough import rough
 from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
 from stellar_emulator.observed.velocity import APART
 
-MOST_ROWS = 128
+MOST_ROWS = 256
 """Spectra that are fitted side by side."""
 
 FILLED = 0.7
 """Smallest length of a spectrum over that of the longest one beside it: shorter ones go to another batch."""
 
-ROUNDS = ((2, 3.0), (2, 1.3), (8, 1.0))
+ROUNDS = ((2, 2.0), (2, 1.2), (8, 1.0))
 """Steps from all starts, and the factor by which a start may then be worse than the best of its spectrum and go on."""
+
+FIRST_STEPS = 3
+"""Steps after which a try from inside the box must be as good as others."""
 
 FEW = 20.0
 """Chi-square by which a start may be worse in any case."""
+
+ENOUGH = 0.05
+"""Chi-square that a step of the search must promise; the fit that follows on it goes on."""
 
 NEAR = 1e-3
 """Damping of the first step of fits that are near their best place."""
@@ -39,6 +46,9 @@ SAME = 4.0
 INSIDE = 0.2
 """Coordinate from which a label that ended on the upper face of the box is tried again; from the lower one, 1 less it.
 """
+
+BESIDE = 0.03
+"""Coordinate within which a label counts as on a face."""
 
 AMBIGUOUS = 20.0
 """Chi-square, as of independent pixels, by which a fit at another velocity may be worse and still be the right one."""
@@ -128,12 +138,11 @@ def _fit_alike(starts: Sequence[Start], task: _Task) -> list[Solution]:
     problem = reweighted(problem, noise.error, problem.start)
     others = Others.none(len(starts))
     if len(rows) > len(starts):
-        vectors, others = _best_of(problem, rows, vectors)
+        vectors, others = _best_of(rough(problem), rows, vectors)
     problem = replace(problem, start=vectors)
     noise = sifted(problem, noise, vectors)
     problem = reweighted(problem, noise.error, vectors)
-    state = advanced(problem, begun(problem, vectors, NEAR))
-    vectors = _tried_inside(problem, _rescued(problem, state, starts))
+    vectors = _searched(problem, vectors, starts)
     for _ in range(WEIGHTINGS - 1):
         noise = sifted(problem, noise, vectors)
         problem = reweighted(problem, noise.error, vectors)
@@ -175,7 +184,7 @@ def _best_of(
     state = begun(tried, starts)
     others = Others.none(len(problem.flux))
     for steps, room in ROUNDS:
-        state = advanced(tried, state, steps)
+        state = advanced(tried, state, steps, ENOUGH)
         others = _others(problem, rows, state)
         kept = np.flatnonzero(_promising(rows, state, room))
         rows, tried, state = rows[kept], tried.rows(kept), state.rows(kept)
@@ -197,10 +206,22 @@ def _others(problem: Problem, rows: NDArray[np.int64], state: State) -> Others:
     return found
 
 
-def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
-    """The fits; those that are poor are tried from their other starts too."""
+def _searched(problem: Problem, vectors: NDArray[np.float64], starts: Sequence[Start]) -> NDArray[np.float64]:
+    """Vectors of the best fits, (n, parameters), of the search on few pixels."""
+    few = rough(problem)
+    state = advanced(few, begun(few, vectors, NEAR), settled=ENOUGH)
+    return _tried_inside(few, _rescued(few, state, starts, _poor(problem, state.vectors)))
+
+
+def _poor(problem: Problem, vectors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which spectra chi-square says are not fitted, (n,)."""
+    chi_square = np.sum(((problem.flux - problem.forward.flux(vectors)) * problem.weight) ** 2, axis=1)
     freedom = (problem.weight > 0).sum(axis=1) - problem.free.sum(axis=1)
-    poor = state.normal.chi_square > freedom + UNLIKELY * np.sqrt(2.0 * np.maximum(freedom, 1))
+    return np.asarray(chi_square > freedom + UNLIKELY * np.sqrt(2.0 * np.maximum(freedom, 1)))
+
+
+def _rescued(problem: Problem, state: State, starts: Sequence[Start], poor: NDArray[np.bool_]) -> State:
+    """The fits; those that are poor are tried from their other starts too."""
     rows = np.flatnonzero(poor & np.array([len(one.labels) > one.first for one in starts]))
     if not len(rows):
         return state
@@ -213,7 +234,7 @@ def _rescued(problem: Problem, state: State, starts: Sequence[Start]) -> State:
     stayed = forward.unpack(vectors)
     told = ParameterRows(labels, np.concatenate(velocities), stayed.continuum, stayed.stretch)
     again, _ = _best_of(part, numbers, np.where(free, forward.pack(told), vectors))
-    again_state = advanced(replace(part, start=again), begun(part, again, NEAR))
+    again_state = advanced(replace(part, start=again), begun(part, again, NEAR), settled=ENOUGH)
     return _better(state, rows, again_state)
 
 
@@ -227,13 +248,13 @@ def _better(state: State, rows: NDArray[np.int64], other: State) -> State:
 
 
 def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
-    """Vectors of the best fits, (n, parameters): those that ended on a face of the box try once more from inside it.
+    """Vectors of the best fits, (n, parameters): those that ended on a face of the box, or beside it, try once more.
 
     A label that tells little, such as microturbulence, may have a second minimum beyond its middle.
     """
     labels = slice(0, problem.forward.label_count)
     own = state.vectors[:, labels]
-    on_face = problem.free[:, labels] & ((own <= 0.0) | (own >= 1.0))
+    on_face = problem.free[:, labels] & ((own <= BESIDE) | (own >= 1.0 - BESIDE))
     rows = np.flatnonzero(on_face.any(axis=1))
     if not len(rows):
         return state.vectors
@@ -241,9 +262,12 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     told = np.einsum("ijj->ij", state.normal.matrix)[rows, labels]
     weakest = np.where(on_face[rows], told, np.inf).argmin(axis=1)
     inside = state.vectors[rows]
-    inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= 0.0, 1.0 - INSIDE, INSIDE)
+    inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= BESIDE, 1.0 - INSIDE, INSIDE)
     part = problem.rows(rows)
-    return _better(state, rows, advanced(part, begun(part, inside))).vectors
+    again = advanced(part, begun(part, inside), FIRST_STEPS, ENOUGH)
+    kept = np.flatnonzero(again.normal.chi_square < state.normal.chi_square[rows] + FEW)
+    again = advanced(part.rows(kept), again.rows(kept), settled=ENOUGH)
+    return _better(state, rows[kept], again).vectors
 
 
 def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:

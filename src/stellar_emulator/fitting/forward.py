@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.interpolation import Interpolation, interpolation_on
 from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError, Part, parts_of
-from stellar_emulator.fitting.protocols import EmulatorLike
+from stellar_emulator.fitting.protocols import EmulatorLike, Generator
 from stellar_emulator.fitting.scaled_labels import ScaledLabels, label_coordinates
+from stellar_emulator.fitting.sharpness import largest_resolution
 from stellar_emulator.observed.velocity import at_rest
 
 
@@ -60,7 +61,8 @@ class Forward:
 
     wavelength: observed, (n, pixels), in the medium of the contract; basis: those of the continua, (n, pixels,
     coefficients), without coefficients for normalised spectra; labelled: whether slopes by labels are needed;
-    model_error: what enters `parts`; stretched: whether the wavelength scales may be stretched.
+    model_error: what enters `parts`; stretched: whether the wavelength scales may be stretched; rough: what generates
+    in place of the emulator, for a search.
 
     A vector of parameters is that of `pack`: coordinates of all labels, velocity in `VELOCITY_UNIT`, continuum and, if
     ``stretched``, the stretch in `VELOCITY_UNIT` per `LEVER`.
@@ -72,6 +74,7 @@ class Forward:
     labelled: bool = True
     model_error: ModelError = EMULATOR_ALONE
     stretched: bool = False
+    rough: Generator | None = None
     _last: dict[bytes, NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     VELOCITY_UNIT = 10.0
@@ -95,8 +98,7 @@ class Forward:
 
     def rows(self, chosen: NDArray[np.integer] | slice) -> "Forward":
         """The same for some of the spectra, or for some of them several times."""
-        wavelength, basis = self.wavelength[chosen], self.basis[chosen]
-        return Forward(self.emulator, wavelength, basis, self.labelled, self.model_error, self.stretched)
+        return replace(self, wavelength=self.wavelength[chosen], basis=self.basis[chosen])
 
     @cached_property
     def lever(self) -> NDArray[np.float64]:
@@ -140,12 +142,12 @@ class Forward:
 
         Beyond the ends of the model's axis the end pixel's flux is repeated.
         """
-        parameters, between = self.unpack(vectors), self._between
+        parameters, between = self.unpack(vectors), self.between
         velocity = self.velocity(parameters)
         rest = at_rest(self.wavelength, velocity)
         made = self.made(parameters.labels)
         channels = made.shape[2]
-        shifted = (between.matrix(rest) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
+        shifted = (between.matrix(rest, by_pixel=True) @ made.reshape(-1, channels)).reshape(*rest.shape, channels)
         scale = (self.continuum(vectors) * weight).astype(np.float32)
         slopes = np.zeros((*rest.shape, self.parameters), dtype=np.float32)
         count = self.label_count
@@ -181,30 +183,40 @@ class Forward:
         return np.sqrt(sum(squares, np.zeros(self.wavelength.shape)))
 
     def _normalised(self, labels: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.floating]:
-        matrix = self._between.matrix(rest)
-        return np.asarray((matrix @ self.emulator.flux(labels).ravel()).reshape(rest.shape))
+        matrix = self.between.matrix(rest)
+        return np.asarray((matrix @ self._generator.flux(labels).ravel()).reshape(rest.shape))
 
     @property
-    def _between(self) -> Interpolation:
-        return interpolation_on(self.emulator.contract.wavelength)
+    def _generator(self) -> Generator:
+        return self.emulator if self.rough is None else self.rough
+
+    @cached_property
+    def between(self) -> Interpolation:
+        """The interpolation between the model's pixels."""
+        contract = self._generator.contract
+        return interpolation_on(contract.wavelength, largest_resolution(contract))
 
     def made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (n, model's
-        pixels, 2 + labels or 2).
+        """The emulator's flux, its slope by wavelength, and those by label coordinates, side by side: (model's pixels,
+        n, 2 + labels or 2).
 
         It is kept while labels stay, as they do where all of them are fixed.
         """
         key = labels.tobytes()
         if key not in self._last:
-            flux = self.emulator.flux(labels)
-            made = np.empty((*flux.shape, 2 + self.label_count * self.labelled), dtype=np.float32)
-            made[..., 0] = flux
-            made[..., 1] = (self._between.slopes @ flux.T).T
-            if self.labelled:
-                inside = self.coordinates.inside(labels)
-                by_coordinate = self.coordinates.slopes(inside).astype(np.float32)
-                slopes = self.emulator.jacobian(inside).transpose(0, 2, 1)
-                np.multiply(slopes, by_coordinate[:, None, :], out=made[..., 2:])
             self._last.clear()
-            self._last[key] = made
+            self._last[key] = self._made(labels)
         return self._last[key]
+
+    def _made(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+        if self.labelled:
+            inside = self.coordinates.inside(labels)
+            linear = self._generator.linear(inside)
+        else:
+            linear = self._generator.flux(labels).T[..., None]
+        made = np.empty((*linear.shape[:2], linear.shape[2] + 1), dtype=np.float32)
+        made[..., 0] = linear[..., 0]
+        made[..., 1] = self.between.slopes @ linear[..., 0]
+        if self.labelled:
+            np.multiply(linear[..., 1:], self.coordinates.slopes(inside).astype(np.float32), out=made[..., 2:])
+        return made

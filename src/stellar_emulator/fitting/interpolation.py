@@ -16,6 +16,9 @@ from stellar_emulator.contract.axis import WavelengthAxis
 POINTS = 8
 """Pixels through which each polynomial goes."""
 
+FINE, FINE_POINTS = 5.0, 6
+"""Pixels on the full width of the sharpest line from which so many points leave errors below 1e-4 of its depth."""
+
 GAP = 3.0
 """A step so many times wider than the median one is a gap in the axis; no polynomial reaches across it."""
 
@@ -26,13 +29,15 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Interpolates between ascending ``nodes`` (pixels,), of which there are `POINTS` or more."""
+    """Interpolates between ascending ``nodes`` (pixels,), by polynomials through ``most_points`` or as many as there
+    are."""
 
     nodes: NDArray[np.float64]
+    most_points: int = POINTS
 
     @property
     def points(self) -> int:
-        return min(POINTS, len(self.nodes))
+        return min(self.most_points, len(self.nodes))
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -85,10 +90,11 @@ class Interpolation:
             (weights.ravel(), places.ravel(), np.arange(0, places.size + 1, self.points)), shape=(count, count)
         )
 
-    def matrix(self, wanted: NDArray[np.float64]) -> csr_array:
-        """Matrix from values of n spectra at the pixels, one below the other, to values at ``wanted`` (n, places).
+    def matrix(self, wanted: NDArray[np.float64], by_pixel: bool = False) -> csr_array:
+        """Matrix from values of n spectra at the pixels to values at ``wanted`` (n, places).
 
-        Wavelengths beyond the ends count as the end's. Shape (n places, n pixels), single precision.
+        The spectra are one below the other, or interleaved if ``by_pixel``: all first pixels, all second ones and so
+        on. Wavelengths beyond the ends count as the end's. Shape (n places, n pixels), single precision.
         """
         count, points = len(self.nodes), self.points
         inside = np.clip(wanted, self.nodes[0], self.nodes[-1])
@@ -105,8 +111,9 @@ class Interpolation:
         for point in reversed(range(points)):
             weights[..., point] = before[point] * after * inverse[own, point]
             after *= apart[point]
-        rows = first + count * np.arange(len(wanted))[:, None]
-        places = rows.astype(np.int32)[..., None] + np.arange(points, dtype=np.int32)
+        step, apart_rows = (len(wanted), 1) if by_pixel else (1, count)
+        rows = step * first + apart_rows * np.arange(len(wanted))[:, None]
+        places = rows.astype(np.int32)[..., None] + step * np.arange(points, dtype=np.int32)
         pointers = np.arange(0, places.size + 1, points, dtype=np.int32)
         return csr_array((weights.ravel(), places.ravel(), pointers), shape=(wanted.size, count * len(wanted)))
 
@@ -119,10 +126,12 @@ class Interpolation:
 
 
 @lru_cache(maxsize=4)
-def _of(nodes: bytes) -> Interpolation:
-    return Interpolation(np.frombuffer(nodes))
+def _of(nodes: bytes, points: int) -> Interpolation:
+    return Interpolation(np.frombuffer(nodes), points)
 
 
-def interpolation_on(axis: WavelengthAxis) -> Interpolation:
-    """The interpolation between the pixels of an axis; it is kept, as every batch needs the same one."""
-    return _of(axis.pixels.tobytes())
+def interpolation_on(axis: WavelengthAxis, sharpest: float | None = None) -> Interpolation:
+    """The interpolation between the pixels of an axis of spectra whose largest resolution is ``sharpest``, None if
+    unknown; it is kept, as every batch needs the same one."""
+    width = (axis.start + axis.stop) / 2.0 / sharpest / axis.width if sharpest else 0.0
+    return _of(axis.pixels.tobytes(), FINE_POINTS if width >= FINE else POINTS)

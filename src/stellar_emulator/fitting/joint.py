@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.epoch_stack import Stack
 from stellar_emulator.fitting.forward import Forward
-from stellar_emulator.fitting.interpolation import Interpolation, interpolation_on
+from stellar_emulator.fitting.interpolation import Interpolation
 from stellar_emulator.fitting.least_squares import (
     EASED,
     LEAST_DAMPING,
@@ -36,6 +36,9 @@ SETTLED = 0.02
 
 EXACT = 1e-3
 """km/s: spread of velocities that are one."""
+
+SAME_WEIGHT = 1e-2
+"""Change of weights, over the largest, that moves no label by a tenth of its error."""
 
 MOST_STEPS = 12
 ROUNDS = 2
@@ -81,17 +84,40 @@ class Equations:
     model: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Weighted:
+    """A star's epochs times the weights of their pixels, single precision: flux and weight (epochs, pixels), and the
+    continua's basis (epochs, pixels, coefficients)."""
+
+    flux: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    basis: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, stack: Stack, weight: NDArray[np.float64]) -> "Weighted":
+        single = weight.astype(np.float32)
+        return cls((stack.flux * weight).astype(np.float32), single, stack.basis.astype(np.float32) * single[..., None])
+
+    def continuum(self, place: Place) -> NDArray[np.float32]:
+        """The epochs' weighted continua, (epochs, pixels)."""
+        if not self.basis.shape[2]:
+            return self.weight
+        return np.asarray((self.basis @ place.continuum[:, :, None].astype(np.float32))[..., 0])
+
+
 @dataclass
 class Star:
     """A star on its way: its epochs, what is known, where it is, the weights of its pixels, and its damping.
 
-    nearby: mean and standard deviation in km/s of a normal prior on each velocity.
+    weighted: the epochs times their weights; nearby: mean and standard deviation in km/s of a normal prior on each
+    velocity.
     """
 
     stack: Stack
     known: Known
     place: Place
     weight: NDArray[np.float64]
+    weighted: Weighted | None = None
     equations: Equations | None = None
     nearby: tuple[float, float] | None = None
     damping: float = FIRST_DAMPING
@@ -105,12 +131,14 @@ class Joint:
     emulator: EmulatorLike
     model_error: ModelError = EMULATOR_ALONE
     _forward: Forward = field(init=False, repr=False)
+    _plain: Forward = field(init=False, repr=False)
 
     VELOCITY_UNIT = Forward.VELOCITY_UNIT
 
     def __post_init__(self) -> None:
         nothing = np.empty((0, 0))
-        object.__setattr__(self, "_forward", Forward(self.emulator, nothing, np.empty((0, 0, 0))))
+        for name, labelled in (("_forward", True), ("_plain", False)):
+            object.__setattr__(self, name, Forward(self.emulator, nothing, np.empty((0, 0, 0)), labelled))
 
     @property
     def coordinates(self) -> ScaledLabels:
@@ -118,29 +146,38 @@ class Joint:
 
     @property
     def between(self) -> Interpolation:
-        return interpolation_on(self.emulator.contract.wavelength)
+        return self._forward.between
 
     def fit(self, stars: Sequence[Star], rounds: int = ROUNDS) -> None:
         """Minimise the chi-square of each star from where it is; the stars are changed."""
-        for _ in range(rounds):
+        for number in range(rounds):
+            before = [star.weight for star in stars]
             self.weigh(stars)
-            self.advance(stars)
+            moved = [
+                star
+                for star, old in zip(stars, before, strict=True)
+                if number == 0 or np.abs(star.weight - old).max() > SAME_WEIGHT * old.max()
+            ]
+            if moved:
+                self.advance(moved)
 
     def released(self, stars: Sequence[Star]) -> None:
         """Minimise by velocities and continua alone, at the stars' labels and weights, without priors on velocities."""
         kept = [star.known for star in stars]
         for star in stars:
             star.nearby, star.known = None, replace(star.known, free=np.zeros_like(star.known.free))
-        self.advance(stars)
+        self.advance(stars, labelled=False)
         for star, known in zip(stars, kept, strict=True):
             star.known = known
+        for star, equations in zip(stars, self._at(stars, [star.place for star in stars]), strict=True):
+            star.equations = equations
 
     def at_one_velocity(self, star: Star, velocity: float) -> float:
         """Chi-square of a star's labels and weights if all epochs have a velocity, their continua fitted."""
         one = replace(star, known=replace(star.known, free=np.zeros_like(star.known.free)))
         one.nearby = (velocity, EXACT)
         one.place = replace(star.place, velocity=np.full_like(star.place.velocity, velocity))
-        self.advance([one])
+        self.advance([one], labelled=False)
         assert one.equations is not None
         return float(one.equations.normal.chi_square[0])
 
@@ -150,6 +187,7 @@ class Joint:
         for star, parts in zip(stars, self.parts(labels, self.emulator.flux(labels)), strict=True):
             whole = np.sqrt(sum((one.deviation**2 for one in parts), np.zeros(len(self.between.nodes))))
             star.weight = 1.0 / np.hypot(star.stack.error, self.own_error(star, whole))
+            star.weighted = Weighted.of(star.stack, star.weight)
 
     def parts(self, labels: NDArray[np.float64], flux: NDArray[np.floating]) -> list[list[Part]]:
         """The parts of the model's error at labels (stars, labels) whose flux is (stars, pixels): each star's, with
@@ -164,9 +202,9 @@ class Joint:
         own = np.interp(rest.ravel(), self.between.nodes, error).reshape(rest.shape)
         return np.asarray(own * np.abs(continuum_of(star.stack, star.place)))
 
-    def advance(self, stars: Sequence[Star]) -> None:
-        """Take steps until none promises to lower a chi-square any more."""
-        for star, equations in zip(stars, self._at(stars, [star.place for star in stars]), strict=True):
+    def advance(self, stars: Sequence[Star], labelled: bool = True) -> None:
+        """Take steps until none promises to lower a chi-square any more; labelled: whether by labels too."""
+        for star, equations in zip(stars, self._at(stars, [star.place for star in stars], labelled), strict=True):
             star.equations, star.damping, star.moving = equations, FIRST_DAMPING, True
         for _ in range(MOST_STEPS):
             active = [star for star in stars if star.moving]
@@ -177,7 +215,7 @@ class Joint:
             )
             if not active:
                 return
-            for star, place, there in zip(active, places, self._at(active, places), strict=True):
+            for star, place, there in zip(active, places, self._at(active, places, labelled), strict=True):
                 assert star.equations is not None
                 if there.normal.chi_square[0] < star.equations.normal.chi_square[0]:
                     star.place, star.equations = place, there
@@ -205,29 +243,30 @@ class Joint:
             star.place.continuum + own[:, 1:],
         )
 
-    def _at(self, stars: Sequence[Star], places: Sequence[Place]) -> list[Equations]:
+    def _at(self, stars: Sequence[Star], places: Sequence[Place], labelled: bool = True) -> list[Equations]:
         labels = self.coordinates.labels(np.stack([place.labels for place in places]))
-        made = self._forward.made(labels)
+        made = (self._forward if labelled else self._plain).made(labels)
         return [
             self._equations(star, place, one, own)
-            for star, place, one, own in zip(stars, places, made, labels, strict=True)
+            for star, place, one, own in zip(stars, places, made.transpose(1, 0, 2), labels, strict=True)
         ]
 
     def _equations(self, star: Star, place: Place, made: NDArray[np.float32], labels: NDArray[np.float64]) -> Equations:
-        stack, weight = star.stack, star.weight
+        stack, weight, weighted = star.stack, star.weight, star.weighted
+        assert weighted is not None
         rest = at_rest(stack.wavelength, place.velocity[:, None])
         shifted = (self.between.matrix(rest.reshape(1, -1)) @ made).reshape(*rest.shape, -1)
-        scale = (continuum_of(stack, place) * weight).astype(np.float32)
+        scale = weighted.continuum(place)
         own = 1 + stack.basis.shape[2]
-        slopes = np.empty((*rest.shape, own + len(labels)), dtype=np.float32)
+        slopes = np.empty((*rest.shape, own + made.shape[1] - 2), dtype=np.float32)
         nodes = self.between.nodes
-        per_unit = -rest * self.VELOCITY_UNIT / (SPEED_OF_LIGHT + place.velocity[:, None])
-        moving = np.where((rest >= nodes[0]) & (rest <= nodes[-1]), per_unit, 0.0).astype(np.float32)
-        slopes[..., 0] = shifted[..., 1] * moving * scale
-        slopes[..., 1:own] = (stack.basis * weight[..., None]).astype(np.float32) * shifted[..., :1]
+        moving = (rest * (-self.VELOCITY_UNIT / (SPEED_OF_LIGHT + place.velocity[:, None]))).astype(np.float32)
+        moving *= (rest >= nodes[0]) & (rest <= nodes[-1])
+        np.multiply(shifted[..., 1] * moving, scale, out=slopes[..., 0])
+        np.multiply(weighted.basis, shifted[..., :1], out=slopes[..., 1:own])
         np.multiply(shifted[..., 2:], scale[..., None], out=slopes[..., own:])
         predicted = shifted[..., 0] * scale
-        residual = predicted - (stack.flux * weight).astype(np.float32)
+        residual = predicted - weighted.flux
         turned = slopes.transpose(0, 2, 1)
         matrix = (turned @ slopes).astype(np.float64)
         gradient = (turned @ residual[..., None])[..., 0].astype(np.float64)
@@ -246,8 +285,12 @@ class Joint:
         right = np.concatenate([couples, gradient[:, :own, None]], axis=2) * size[:, :, None]
         solved = np.linalg.solve(mine * size[:, :, None] * size[:, None, :], right) * size[:, :, None]
         coupled, pulled = solved[..., :-1], solved[..., -1]
-        left = matrix[:, own:, own:].sum(axis=0) - np.einsum("eij,eik->jk", couples, coupled)
-        down = gradient[:, own:].sum(axis=0) - np.einsum("eij,ei->j", couples, pulled)
+        left, down = np.zeros((len(labels), len(labels))), np.zeros(len(labels))
+        if couples.shape[2]:
+            left = matrix[:, own:, own:].sum(axis=0) - np.einsum("eij,eik->jk", couples, coupled)
+            down = gradient[:, own:].sum(axis=0) - np.einsum("eij,ei->j", couples, pulled)
+        else:
+            coupled = np.zeros((*pulled.shape, len(labels)))
         slope = self.coordinates.slopes(self.coordinates.inside(labels)) / star.known.error
         pull = (labels - star.known.value) / star.known.error
         normal = Normal(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from stellar_emulator.fitting.covariance import covariance_of, inverse_of
 from stellar_emulator.fitting.intervals import intervals_of
 from stellar_emulator.fitting.joint import Equations, Joint, Star
 from stellar_emulator.fitting.model_error import Part
@@ -109,7 +110,7 @@ def joint_errors(joint: Joint, star: Star, parts: Sequence[Part]) -> JointErrors
     gradient = equations.normal.gradient[0] / noise + WEAKEST * (place.labels - 0.5)
     matrix[~free], matrix[:, ~free] = 0.0, 0.0
     matrix[~free, ~free], gradient = 1.0, gradient * free
-    inverse = np.linalg.inv(matrix)
+    inverse = inverse_of(matrix[None])[0]
     rest = at_rest(star.stack.wavelength, place.velocity[:, None]).ravel()
     order = np.argsort(rest)
     shared = np.zeros_like(inverse)
@@ -120,8 +121,7 @@ def joint_errors(joint: Joint, star: Star, parts: Sequence[Part]) -> JointErrors
         shared += one.factor**2 * correlated(rest[order][None], pulls[None], one.length)[0] - pulls.T @ pulls
     # In units of the noise that neighbours share too.
     shared /= noise**2
-    covariance = inverse + inverse @ shared @ inverse
-    covariance = (covariance + covariance.T) / 2.0
+    covariance = covariance_of(matrix[None], shared[None])[0]
     peak = place.labels - inverse @ gradient
     coordinates = joint.coordinates
     labels = coordinates.labels(place.labels)
@@ -145,7 +145,7 @@ def joint_errors(joint: Joint, star: Star, parts: Sequence[Part]) -> JointErrors
 def velocity_errors(joint: Joint, star: Star) -> NDArray[np.float64]:
     """Errors in km/s of a star's velocities at its labels, (epochs,), for independent noise."""
     assert star.equations is not None
-    return np.asarray(np.sqrt(np.linalg.inv(star.equations.own)[:, 0, 0]) * joint.VELOCITY_UNIT)
+    return np.asarray(np.sqrt(inverse_of(star.equations.own)[:, 0, 0]) * joint.VELOCITY_UNIT)
 
 
 def _pulls(joint: Joint, star: Star, equations: Equations, error: NDArray[np.floating]) -> NDArray[np.float32]:

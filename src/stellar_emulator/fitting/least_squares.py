@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.fitting.forward import Forward
 
-DAMPING, LEAST_DAMPING, MOST_DAMPING = 1.0, 1e-9, 1e7
+DAMPING, LEAST_DAMPING, MOST_DAMPING = 0.1, 1e-9, 1e7
 """Damping of the first step, as a share of the normal matrix's diagonal, and its bounds. A start lies far from the best
 place: a step that is hardly damped leaps across the box, past the nearest minimum, to some face."""
 
@@ -149,8 +149,8 @@ def begun(problem: Problem, start: NDArray[np.float64], damping: float = DAMPING
     return State(vectors, normal, np.full(count, damping), np.ones(count, dtype=bool))
 
 
-def advanced(problem: Problem, state: State, most_steps: int = MOST_STEPS) -> State:
-    """The fits after some steps, or where no step would lower their chi-square any more."""
+def advanced(problem: Problem, state: State, most_steps: int = MOST_STEPS, settled: float = SETTLED) -> State:
+    """The fits after some steps, or where no step promises to lower their chi-square by ``settled`` any more."""
     lower, upper = problem.bounds
     at, damping, moving = state.vectors.copy(), state.damping.copy(), state.moving.copy()
     here = state.normal.rows(np.arange(len(at)))
@@ -162,7 +162,7 @@ def advanced(problem: Problem, state: State, most_steps: int = MOST_STEPS) -> St
         step = bounded_step(own, damping[active], at[active], lower[active], upper[active], problem.free[active])
         promised = -np.einsum("ij,ij->i", step, 2.0 * own.gradient + np.einsum("ijk,ik->ij", own.matrix, step))
         # A strong damping promises little anywhere: only a step that is nearly free says that the place is the best.
-        useful = ((promised > SETTLED) | (damping[active] > 1.0)) & (damping[active] < MOST_DAMPING)
+        useful = ((promised > settled) | (damping[active] > 1.0)) & (damping[active] < MOST_DAMPING)
         moving[active] = useful
         active, step, promised = active[useful], step[useful], promised[useful]
         if not len(active):

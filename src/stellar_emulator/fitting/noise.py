@@ -64,7 +64,7 @@ def shared(
         within = (apart > 0) & (apart < REACH * width[:, None])
         if not within.any():
             break
-        own = correlation(apart / np.where(width > 0, width, 1.0)[:, None]) * within
+        own = (correlation(apart / np.where(width > 0, width, 1.0)[:, None]) * within).astype(np.float32)
         found += (pulls[:, :-lag] * own[..., None]).transpose(0, 2, 1) @ pulls[:, lag:]
     return found + found.transpose(0, 2, 1)
 

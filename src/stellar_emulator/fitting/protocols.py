@@ -19,16 +19,24 @@ POINTS_PER_LINE = 2.0
 """Points on the full width of the sharpest line, on which observed spectra are compared with the library's."""
 
 
-class EmulatorLike(Protocol):
-    """Maps labels (n, labels) inside the box to normalised flux (n, pixels), its slopes and its error."""
+class Generator(Protocol):
+    """Maps labels (n, labels) inside the box to normalised flux (n, pixels), and to flux and slopes (pixels, n, 1 +
+    labels)."""
 
     @property
     def contract(self) -> Contract: ...
+    def flux(self, labels: NDArray[np.float64], /) -> NDArray[np.float32]: ...
+    def linear(self, labels: NDArray[np.float64], /) -> NDArray[np.float32]: ...
+
+
+class EmulatorLike(Generator, Protocol):
+    """The same with its error, and with a rough one of every so many pixels."""
+
     @property
     def version(self) -> str: ...
-    def flux(self, labels: NDArray[np.float64], /) -> NDArray[np.float32]: ...
     def jacobian(self, labels: NDArray[np.float64], /) -> NDArray[np.float32]: ...
     def error(self, labels: NDArray[np.float64], /) -> NDArray[np.float32]: ...
+    def rough(self, pixels: int, /) -> Generator: ...
 
 
 class ValidatorLike(Protocol):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.fitting.solution import Solution
@@ -11,6 +12,9 @@ from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 NEAREST, FARTHEST = 60.0, 400.0
 """Velocities in km/s, from the star's own, at which the lines of another one are sought."""
+
+NOTHING = 1e-9
+"""Share of the largest sum of squares below which one is rounding."""
 
 EMISSION_WIDTH, BENT_WIDTH = 1.0, 30.0
 """Angstrom over which emission, and a difference of the continuum, are averaged."""
@@ -70,7 +74,7 @@ def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
     # Neighbours share errors, so that fewer pixels are independent than there are.
     shared = np.sqrt(max(solution.independent, 1.0) / len(own))
     for sign in (1, -1):
-        shares, sizes = _shifted(own[::sign], square[::sign], depth[::sign], lags)
+        shares, sizes = _shifted(own, square, depth, sign * lags)
         certain = shares * np.sqrt(sizes) * shared
         if len(certain) > 1 and (place := int(certain.argmax())) > 0 and certain[place] > best.certainty:
             best = Companion(float(shares[place]), float(certain[place]), float(sign * lags[place] * velocity))
@@ -80,10 +84,16 @@ def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
 def _shifted(
     own: NDArray[np.float64], square: NDArray[np.float64], depth: NDArray[np.float64], lags: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of lines moved to later pixels: their depth in the residuals over their own, and one over its variance."""
-    sizes = np.array([square[lag:] @ depth[:-lag] ** 2 for lag in lags.tolist()])
-    found = np.array([-(own[lag:] @ depth[:-lag]) for lag in lags.tolist()])
-    return np.divide(found, sizes, out=np.zeros_like(sizes), where=sizes > 0), sizes
+    """Of lines moved by lags, to later pixels if above 0: their depth in the residuals over their own, and one over its
+    variance."""
+    length = next_fast_len(2 * len(own), real=True)
+    sizes, found = (
+        irfft(rfft(moved, length).conj() * rfft(fixed, length), length)[lags]
+        for moved, fixed in ((depth**2, square), (depth, -own))
+    )
+    # Sums of squares that are 0 but for the transform's rounding tell nothing.
+    told = sizes > NOTHING * np.sum(square) * np.max(depth**2, initial=0.0)
+    return np.divide(found, sizes, out=np.zeros_like(sizes), where=told), np.where(told, sizes, 0.0)
 
 
 def emission(spectrum: ObservedSpectrum, solution: Solution) -> float:

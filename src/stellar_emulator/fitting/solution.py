@@ -1,10 +1,12 @@
 """Errors of a fit: the covariance at its best parameters and the labels' 68 % intervals inside the box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.fitting.covariance import covariance_of, inverse_of
 from stellar_emulator.fitting.forward import ParameterRows, Parameters
 from stellar_emulator.fitting.intervals import Intervals, intervals_of
 from stellar_emulator.fitting.least_squares import Problem, blocks
@@ -92,13 +94,15 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     free = np.ones((len(vectors), slopes.shape[2]), dtype=bool)
     free[:, : problem.free.shape[1]] = problem.free
     matrix, gradient = _normal(problem, vectors, slopes, residual, free)
-    detector = np.where(np.isnan(detector), _told(forward.wavelength, residual, weight), detector)
-    added = _shared(problem, vectors, slopes, detector)
+    if np.isnan(detector).any():
+        detector = np.where(np.isnan(detector), _told(forward.wavelength, residual, weight), detector)
+    parts = forward.parts(vectors)
+    added = _shared(problem, vectors, slopes, detector, parts)
     own = slice(0, vectors.shape[1])
-    inverse = _covariance(matrix[:, own, own], added[:, own, own])
+    inverse = covariance_of(matrix[:, own, own], added[:, own, own])
     labels = np.arange(forward.label_count)
     # One Newton step without bounds leads to the peak of the likelihood, even if it is outside the box.
-    peaks = (vectors - np.linalg.solve(matrix[:, own, own], gradient[:, own, None])[..., 0])[:, labels]
+    peaks = (vectors - (inverse_of(matrix[:, own, own]) @ gradient[:, own, None])[..., 0])[:, labels]
     parameters = forward.unpack(vectors)
     raw = np.where(problem.free[:, labels], forward.coordinates.beyond(peaks), parameters.labels)
     wide = inverse[:, : len(labels), : len(labels)]
@@ -109,7 +113,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     chi_square = np.sum(residual.astype(np.float64) ** 2, axis=1)
     known = (weight > 0).sum(axis=1) - problem.free.sum(axis=1)
     model = forward.flux(vectors)
-    independent = _independent(forward.wavelength, weight, forward.parts(vectors), detector)
+    independent = _independent(forward.wavelength, weight, parts, detector)
     return [
         Solution(
             parameters.row(i),
@@ -138,7 +142,7 @@ def _normal(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The normal matrix (n, parameters, parameters), regular, and half of chi-square's gradient (n, parameters)."""
     matrix = (slopes.transpose(0, 2, 1) @ slopes).astype(np.float64)
-    gradient = np.einsum("ijk,ij->ik", slopes, residual)
+    gradient = (slopes.transpose(0, 2, 1) @ residual[..., None].astype(np.float32))[..., 0].astype(np.float64)
     labels = np.arange(problem.forward.label_count)
     pull, precision = _prior(problem, problem.forward.unpack(vectors))
     gradient[:, labels] += pull + WEAKEST * (vectors[:, labels] - 0.5)
@@ -148,22 +152,18 @@ def _normal(
     return matrix, gradient * free
 
 
-def _covariance(matrix: NDArray[np.float64], added: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance of parameters that weigh pixels as if their errors were independent, which add so much to the
-    gradients' covariance: (n, parameters, parameters) each."""
-    inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    return inverse + inverse @ added @ inverse
-
-
 def _shared(
-    problem: Problem, vectors: NDArray[np.float64], slopes: NDArray[np.float32], detector: NDArray[np.float64]
+    problem: Problem,
+    vectors: NDArray[np.float64],
+    slopes: NDArray[np.float32],
+    detector: NDArray[np.float64],
+    parts: Sequence[Part],
 ) -> NDArray[np.float64]:
     """What errors that pixels share, noise and the model's, add to the gradients' covariance.
 
     The part that each pixel has alone is already in the normal matrix.
     """
     forward, weight = problem.forward, problem.weight
-    parts = forward.parts(vectors)
     share = sum(((one.deviation * weight) ** 2 for one in parts), np.zeros(weight.shape))
     noise = np.sqrt(np.maximum(np.where(weight > 0, 1.0 - share, 0.0), 0.0)).astype(np.float32)
     added = shared(slopes * noise[..., None], forward.wavelength, detector)
@@ -195,10 +195,10 @@ def _stretch(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The stretch and its error in km/s per 100 Angstrom, (n,) each: as fitted, or after one Newton step."""
     unit = problem.forward.VELOCITY_UNIT
-    error = np.sqrt(_covariance(matrix, added)[:, -1, -1]) * unit
+    error = np.sqrt(covariance_of(matrix, added)[:, -1, -1]) * unit
     if problem.forward.stretched:
         return np.asarray(vectors[:, -1] * unit), np.where(problem.free[:, -1], error, 0.0)
-    step = np.linalg.solve(matrix, gradient[..., None])[:, -1, 0]
+    step = (inverse_of(matrix) @ gradient[..., None])[:, -1, 0]
     return np.asarray(-step * unit, dtype=np.float64), error
 
 

@@ -82,8 +82,12 @@ def _above_sides(values: NDArray[np.float64]) -> NDArray[np.float64]:
     padded = np.pad(values, reach, mode="edge")
     count = len(values)
     left, right = (
-        np.median([padded[reach + sign * side : reach + sign * side + count] for side in SIDES], axis=0)
-        for sign in (-1, 1)
+        _middle(*(padded[reach + sign * side : reach + sign * side + count] for side in SIDES)) for sign in (-1, 1)
     )
     over, under = values - np.maximum(left, right), values - np.minimum(left, right)
     return np.asarray(np.where(over > 0, over, np.where(under < 0, under, 0.0)))
+
+
+def _middle(one: NDArray[np.float64], two: NDArray[np.float64], three: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians of three values each."""
+    return np.asarray(np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three)))

@@ -16,8 +16,9 @@ from stellar_emulator.evaluation.measured import at_labels
 from stellar_emulator.models.as_specutils import as_spectra
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.models.pair import find_model
+from stellar_emulator.models.rough_emulator import RoughEmulator, rough_emulator
 from stellar_emulator.networks.inference import ValidatorNetwork
-from stellar_emulator.networks.onnx.jacobian import jacobian_onnx
+from stellar_emulator.networks.onnx.jacobian import jacobian_onnx, linear_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
 from stellar_emulator.saved.bundle import read_bundle, read_network
 from stellar_emulator.saved.fingerprint import require_same_answers
@@ -110,6 +111,21 @@ class Emulator(LoadedModel):
         """
         return self._jacobian(self._checked(labels))
 
+    def linear(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Flux and its derivatives by every label in its own unit, (pixels, n, 1 + labels), at labels (n, labels).
+
+        For fits: labels must lie within the bounds, which is not checked, and n be small, as all is made at once.
+        """
+        return self._linear.at_once(labels)
+
+    def rough(self, pixels: int) -> RoughEmulator:
+        """A rough emulator at every so many pixels; it is kept, as making it takes a second."""
+        if pixels not in self._rough:
+            network = read_network(self.bundle)
+            assert not isinstance(network, ValidatorNetwork)
+            self._rough[pixels] = rough_emulator(network, self.contract, pixels)
+        return self._rough[pixels]
+
     def error(self, labels: ArrayLike) -> NDArray[np.float32]:
         """Measured error of the flux, (n, pixels), at labels (n, labels).
 
@@ -142,6 +158,16 @@ class Emulator(LoadedModel):
         graph = jacobian_onnx(network).SerializeToString()
         shape = len(self.contract.labels), self.contract.wavelength.count
         return open_network(graph, *shape)
+
+    @cached_property
+    def _linear(self) -> OnnxNetwork:
+        network = read_network(self.bundle)
+        assert not isinstance(network, ValidatorNetwork)
+        return open_network(linear_onnx(network).SerializeToString())
+
+    @cached_property
+    def _rough(self) -> dict[int, RoughEmulator]:
+        return {}
 
     @cached_property
     def _measured(self) -> Mapping[str, NDArray[Any]]:

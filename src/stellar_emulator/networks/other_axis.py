@@ -1,7 +1,14 @@
-"""An exact emulator on another wavelength axis: the same trained networks with another matrix from modes to pixels."""
+"""An emulator on another wavelength axis: the same trained networks with another matrix from modes to pixels."""
 
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.networks.dense import DenseChain
 from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
 
 
@@ -38,3 +45,31 @@ def on_axis(
                 f"{theirs} against {ours}"
             )
     return served
+
+
+ROUGH_TRANSFER = 5e-2
+"""Of the sharpest instrument, below which a rough emulator has no modes."""
+
+
+def at_every(
+    network: EmulatorNetwork | ExactEmulatorNetwork, contract: Contract, pixels: int
+) -> tuple[EmulatorNetwork | ExactEmulatorNetwork, Contract]:
+    """A rough emulator, at every so many pixels of ``contract``'s axis, and the contract that says so.
+
+    Its flux is off by up to `ROUGH_TRANSFER` of the finest detail: enough to search with.
+    """
+    own = contract.model_copy(update={"wavelength": contract.wavelength.every(pixels)})
+    if isinstance(network, EmulatorNetwork):
+        return EmulatorNetwork(_only(network.chain, np.arange(0, contract.wavelength.count, pixels))), own
+    rough, all_modes = contract_broadening(own, ROUGH_TRANSFER), len(network.broadening.frequencies)
+    kept = np.arange(len(rough.frequencies))
+    chain = _only(network.chain, np.concatenate([kept, all_modes + kept, [2 * all_modes]]))
+    return ExactEmulatorNetwork(chain, rough, own), own
+
+
+def _only(chain: DenseChain, outputs: NDArray[np.int64]) -> DenseChain:
+    """A chain with some of its outputs."""
+    last = chain.layers[-1]
+    return replace(
+        chain, layers=(*chain.layers[:-1], replace(last, kernel=last.kernel[:, outputs], bias=last.bias[outputs]))
+    )

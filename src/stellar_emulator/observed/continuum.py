@@ -47,11 +47,11 @@ def upper_envelope(
     kept = usable & (flux >= np.quantile(flux[usable], 0.3))
     coefficients: NDArray[np.floating] = np.zeros(basis.shape[1])
     for _ in range(ROUNDS):
-        coefficients = _least_squares(basis * kept[:, None], flux * kept)
+        coefficients = _least_squares(basis[kept], flux[kept])
         residual = flux - basis @ coefficients
         spread = max(float(np.std(residual[kept])), LEAST_SPREAD * float(np.abs(flux[kept]).max()))
-        kept = usable & (residual > -BELOW * spread) & (residual < ABOVE * spread)
-        if kept.sum() < 3 * basis.shape[1]:
+        before, kept = kept, usable & (residual > -BELOW * spread) & (residual < ABOVE * spread)
+        if kept.sum() < 3 * basis.shape[1] or (kept == before).all():
             break
     return np.asarray(coefficients, dtype=np.float64)
 

@@ -218,14 +218,18 @@ class Graph:
         assert self.nodes[-1].outputs[0] == value
         self.nodes[-1].outputs[0] = name
 
-    def model(self, name: str, given: tuple[str, int], wanted: tuple[str, *tuple[int, ...]]) -> "onnx.ModelProto":
-        """The whole graph; ``given`` and ``wanted``: name of input and of output, and their shapes after the n rows."""
+    def model(
+        self, name: str, given: tuple[str, int], wanted: tuple[str, *tuple[int, ...]], row_axis: int = 0
+    ) -> "onnx.ModelProto":
+        """The whole graph; ``given`` and ``wanted``: name of input and of output, and their shapes without the n rows,
+        which are the output's axis ``row_axis``."""
         import onnx
         from onnx import helper, numpy_helper
 
-        inputs, outputs = (
-            helper.make_tensor_value_info(value, SINGLE, ["n", *shape]) for value, *shape in (given, wanted)
-        )
+        inputs = helper.make_tensor_value_info(given[0], SINGLE, ["n", given[1]])
+        shape: list[str | int] = [*wanted[1:]]
+        shape.insert(row_axis, "n")
+        outputs = helper.make_tensor_value_info(wanted[0], SINGLE, shape)
         nodes = [helper.make_node(node.operator, node.inputs, node.outputs, **node.settings) for node in self.nodes]
         weights = [numpy_helper.from_array(value, weight) for weight, value in self.weights]
         model = helper.make_model(

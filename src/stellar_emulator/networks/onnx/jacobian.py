@@ -23,7 +23,7 @@ from stellar_emulator.networks.onnx.broadened import (
     series_parts,
 )
 from stellar_emulator.networks.onnx.graph import DOUBLE, SINGLE, Graph, Outputs
-from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised
+from stellar_emulator.networks.onnx.synthesis import Rectangle, rectangle, synthesised, synthesised_by_pixel
 from stellar_emulator.networks.radial import RadialFunctions
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> "onnx.Mode
     graph = Graph()
     if isinstance(network, ExactEmulatorNetwork):
         labels, pixels = len(network.contract.labels), network.broadening.pixels
-        flat = synthesised(graph, network.broadening.synthesis, _mode_slopes(graph, network))
+        _, by_labels = _modes(graph, network)
+        flat = synthesised(graph, network.broadening.synthesis, by_labels)
         slopes = graph.reshape(flat, [-1, labels, pixels], "slopes")
     else:
         labels, pixels = network.chain.inputs, network.chain.outputs
@@ -44,8 +45,28 @@ def jacobian_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> "onnx.Mode
     return graph.model("jacobian", ("labels", labels), ("jacobian", labels, pixels))
 
 
-def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
-    """Derivatives of the broadened modes, (n, labels, rows, 2, columns) on the `Rectangle`."""
+def linear_onnx(network: EmulatorNetwork | ExactEmulatorNetwork) -> "onnx.ModelProto":
+    """The graph ``labels`` (n, labels) to ``linear`` (pixels, n, 1 + labels), flux and its derivatives.
+
+    One pass makes both, and pixels come first, as sums over modes give them.
+    """
+    graph = Graph()
+    if isinstance(network, ExactEmulatorNetwork):
+        labels, pixels = len(network.contract.labels), network.broadening.pixels
+        together = graph.concat([*_modes(graph, network)], "modes/linear", axis=1)
+        flat = synthesised_by_pixel(graph, network.broadening.synthesis, together)
+        found = graph.reshape(flat, [pixels, -1, 1 + labels], "linear/rows")
+    else:
+        labels, pixels = network.chain.inputs, network.chain.outputs
+        value, slopes = _chain(graph, "labels", network.chain, None)
+        together = graph.concat([graph.with_axis(value, "flux/rows"), slopes], "flux/linear", axis=1)
+        found = graph.transpose(together, [2, 0, 1], "linear/pixels")
+    graph.rename(found, "linear")
+    return graph.model("linear", ("labels", labels), ("linear", pixels, 1 + labels), row_axis=1)
+
+
+def _modes(graph: Graph, network: ExactEmulatorNetwork) -> tuple[str, str]:
+    """The broadened modes and their derivatives, (n, 1 and labels, rows, 2, columns) on the `Rectangle`."""
     run_labels = graph.columns("labels", network.run_columns, "run_labels")
     places = rectangle(network.broadening.synthesis)
     made, slopes = _chain(graph, run_labels, network.chain, chain_outputs(network, places))
@@ -59,15 +80,16 @@ def _mode_slopes(graph: Graph, network: ExactEmulatorNetwork) -> str:
 
     run, others = len(network.run_columns), len(network.contract.labels) - len(network.run_columns)
     by_run, by_others = _transfer_slopes(graph, network, places, parts, limb_slope)
-    modes = placed(parts.modes, 1, 2)
-    found = graph.node("Mul", [placed(mode_slopes, run, 2), placed(parts.transfer, 1, 1)], "modes/own")
+    modes, transfer = placed(parts.modes, 1, 2), placed(parts.transfer, 1, 1)
+    flux = graph.node("Mul", [modes, transfer], "modes/passed")
+    found = graph.node("Mul", [placed(mode_slopes, run, 2), transfer], "modes/own")
     if by_run:
         darkened = graph.node("Mul", [modes, placed(by_run, run, 1)], "modes/darkened")
         found = graph.node("Add", [found, darkened], "modes/by_run")
     if by_others:
         broader = graph.node("Mul", [modes, placed(by_others, others, 1)], "modes/by_others")
         found = graph.concat([found, broader], "modes/found", axis=1)
-    return graph.gather(found, graph.integers("order", _order(network)), "modes/slopes")
+    return flux, graph.gather(found, graph.integers("order", _order(network)), "modes/slopes")
 
 
 def _order(network: ExactEmulatorNetwork) -> list[int]:

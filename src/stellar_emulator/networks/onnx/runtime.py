@@ -34,6 +34,10 @@ class OnnxNetwork:
             list(cores.map(fill, range(0, len(inputs), CHUNK_ROWS)))
         return outputs
 
+    def at_once(self, inputs: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Output of all rows in one piece, whatever axis the rows are."""
+        return self._run(np.asarray(inputs, dtype=np.float32))
+
     def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         (outputs,) = self.session.run(None, {self.session.get_inputs()[0].name: inputs})
         return outputs  # type: ignore[no-any-return]

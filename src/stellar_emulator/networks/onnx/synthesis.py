@@ -57,6 +57,11 @@ def rectangle(total: FourierSum) -> Rectangle:
 
 def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
     """Add nodes that sum ``placed`` modes, (n, rows x 2 x columns), at pixels, (n, pixels); return the name."""
+    return graph.transpose(synthesised_by_pixel(graph, total, placed), [1, 0], "synthesis/pixels")
+
+
+def synthesised_by_pixel(graph: Graph, total: FourierSum, placed: str) -> str:
+    """The same as (pixels, n), which is how sums come out."""
     first, second = total.samples
     rows = (first + 1) // 2
     wide = graph.reshape(placed, [-1, rows, 2 * second], "synthesis/rows")
@@ -71,8 +76,7 @@ def synthesised(graph: Graph, total: FourierSum, placed: str) -> str:
     blocks = graph.node("MatMul", [weights, windows], "synthesis/blocks")
     spread = graph.reshape(blocks, [total.weights.shape[0] * total.weights.shape[2], -1], "synthesis/spread")
     limits = [graph.integers(f"synthesis/{name}", [value]) for name, value in (("from", 0), ("to", total.pixels))]
-    used = graph.node("Slice", [spread, *limits], "synthesis/used")
-    return graph.transpose(used, [1, 0], "synthesis/pixels")
+    return graph.node("Slice", [spread, *limits], "synthesis/used")
 
 
 def _across(second: int) -> NDArray[np.float32]:
