@@ -2,9 +2,9 @@
 
     python -m benchmarks.nodes FILE [FILE ...] [--made] [--flux]
 
-Each file is imported, validated, trained and evaluated by the four commands of docs/sources.md. ``--made`` adds a set
-of text files like BT-Settl's (absolute flux over micron, labels in the names), made from the shipped emulator.
-``--flux`` measures the same errors of flux without validators and the other commands, in a minute.
+Each file is imported, validated, trained, evaluated and promoted by the five commands of docs/sources.md. ``--made``
+adds a set of text files like BT-Settl's (absolute flux over micron, labels in the names), made from the shipped
+emulator. ``--flux`` measures the same errors of flux without validators and the other commands, in a minute.
 """
 
 import argparse
@@ -28,7 +28,18 @@ from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.networks.preset import read_any_preset
 from stellar_emulator.training.cross_validation import cross_validate, cross_validation_rows
 
-COLUMNS = ("grid", "runs", "pixels", "broadening", "emulator", "cubic RBF", "90 % below", "RMS", "validator")
+COLUMNS = (
+    "grid",
+    "runs",
+    "pixels",
+    "broadening",
+    "emulator",
+    "cubic RBF",
+    "90 % below",
+    "RMS",
+    "validator",
+    "decision",
+)
 
 TEFF, LOGG, M_H = (4000, 4500, 5000, 5500, 6000, 6500, 7000), (2.0, 3.0, 4.0, 5.0), (-1.0, -0.5, 0.0, 0.5)
 """Nodes of the set that is made; a few of them are left out, as published sets lack some."""
@@ -48,6 +59,7 @@ class Measured:
     pixels: int
     exact: bool
     told: dict[str, object]
+    decision: str
 
 
 def main() -> None:
@@ -67,7 +79,7 @@ def main() -> None:
 
 
 def measured(source: Path, folder: Path) -> Measured:
-    """Run the four commands on a source."""
+    """Run the five commands on a source."""
     folder.mkdir()
     imported = folder / "grid"
     given = ["--contract", str(imported / "contract.yaml"), "--grid", str(imported)]
@@ -76,11 +88,14 @@ def measured(source: Path, folder: Path) -> Measured:
         ["validate", *given, "--output", str(folder / "check")],
         ["train", *given, "--output", str(folder / "train")],
         ["evaluate", *given, "--output", str(folder / "evaluate")],
+        ["promote", *given, "--output", str(folder / "promote")],
     ):
         _run(words, folder)
     contract = read_contract(imported / "contract.yaml")
     told = json.loads((folder / "train" / "cross_validation.json").read_text())
-    return Measured(source.name, contract.wavelength.count, contract.intrinsic is not None, told)
+    decision = json.loads((folder / "promote" / "decision.json").read_text())
+    outcome = f"{decision['outcome']}, {decision['basis']}"
+    return Measured(source.name, contract.wavelength.count, contract.intrinsic is not None, told, outcome)
 
 
 def flux_alone(source: Path, folder: Path) -> Measured:
@@ -96,7 +111,7 @@ def flux_alone(source: Path, folder: Path) -> Measured:
         grids.grid, grids.intrinsic, hashes, contract, preset, SEED, folder, lambda _: lambda epoch, values: None, False
     )
     told = {"runs": found.runs, "flux_error": cross_validation_rows(contract, grids.grid, found), "label_rmse": {}}
-    return Measured(source.name, contract.wavelength.count, contract.intrinsic is not None, told)
+    return Measured(source.name, contract.wavelength.count, contract.intrinsic is not None, told, "")
 
 
 def made_set(folder: Path) -> Path:
@@ -148,6 +163,7 @@ def _row(found: Measured) -> tuple[str, ...]:
         both("p90_mae"),
         both("rms"),
         labels,
+        found.decision,
     )
 
 

@@ -196,3 +196,10 @@ def test_a_contract_cannot_be_changed() -> None:
     contract: Contract = read_contract(TINY)
     with pytest.raises(ValidationError, match="frozen"):
         contract.name = "other"
+
+
+def test_an_intrinsic_axis_of_another_range_is_objected_to(tmp_path: Path) -> None:
+    path = tmp_path / "copied.yaml"
+    path.write_text(GAIA.read_text().replace("start: 8400.0", "start: 5000.0", 1))
+    with pytest.raises(InputError, match=r"wavelength, 5000\.0 to 5399\.9 Angstrom in air, reaches beyond intrinsic"):
+        read_contract(path)

@@ -15,6 +15,7 @@ from stellar_emulator.fitting.model_error import ModelError, PhysicsError
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.observed.gaia_archive import EPOCHS
 from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.survey.rows import survey_rows
 
 AXIS = EPOCHS.wavelengths() * 10.0
 FREE = Treatment(None, 3)
@@ -59,7 +60,81 @@ def test_all_epochs_make_one_set_of_labels_and_a_velocity_each() -> None:
     assert one.velocity_error.max() < 2.0
     assert one.constancy.p_value < 1e-6
     assert abs(solution.chi_square / solution.degrees_of_freedom - 1.0) < 0.1
-    assert one.pixels.tolist() == [len(AXIS) - 3 - number for number in range(6)]
+    edges = ARCHIVE.wavelength.edges
+    for number, (velocity, pixels) in enumerate(zip(velocities, one.pixels, strict=True)):
+        rest = AXIS[3 + number :] / (1.0 + velocity / SPEED_OF_LIGHT)
+        assert abs(pixels - np.sum((rest >= edges[0]) & (rest <= edges[-1]))) <= 1, velocity
+
+
+def test_epochs_wider_than_the_axis_are_cut_to_it() -> None:
+    narrow, wide = epochs([150.0, -120.0, 130.0], 40.0), []
+    rough, beyond = np.random.default_rng(3), 5.0 + 0.25 * np.arange(60)  # Angstrom beyond what the star moves by
+    for spectrum in narrow:
+        more = np.concatenate([AXIS[0] - beyond[::-1], AXIS, AXIS[-1] + beyond])
+        level = float(np.median(spectrum.flux))
+        ends = level * (1.0 + 0.2 * rough.standard_normal((2, 60)))  # lines that no model knows
+        flux = np.concatenate([ends[0], spectrum.flux, ends[1]])
+        error = np.concatenate([np.full(60, 0.01 * level), spectrum.error, np.full(60, 0.01 * level)])
+        wide.append(replace(spectrum, wavelength=more, flux=flux, error=error))
+    found = [fitted(spectra, resolution=11500.0) for spectra in (narrow, wide)]
+    np.testing.assert_array_equal(found[0].pixels, found[1].pixels)
+    np.testing.assert_allclose(found[0].velocity, found[1].velocity, atol=0.5)
+    labels = [one.fitted.solution.parameters.labels for one in found]
+    assert np.abs((labels[0] - labels[1]) / np.maximum(found[0].fitted.solution.error, 1e-9)).max() < 1.0
+
+
+def test_the_mean_of_epochs_lies_at_their_velocity_as_observed_spectra_do() -> None:
+    seen = []
+    for velocity in (0.0, 150.0):
+        spectra = []
+        for one in epochs([velocity] * 3, 200.0):
+            rest = one.wavelength / (1.0 + velocity / SPEED_OF_LIGHT)
+            filled = 0.2 * np.exp(-0.5 * ((rest - 8544.44) / 0.6) ** 2)  # Ca II, in vacuum
+            spectra.append(replace(one, flux=np.where(one.usable, one.flux + filled * np.median(one.flux), 0.0)))
+        known = dict(zip(ARCHIVE.label_names, map(float, star(ARCHIVE)[0]), strict=True))
+        one_fit = fitted(spectra, **known).fitted
+        seen.append(survey_rows(ARCHIVE, [one_fit.spectrum], [one_fit], None))
+    excess = [float(table["ca_ii_excess"][0].as_py()) for table in seen]
+    assert excess[0] > 0.02
+    assert excess[1] == pytest.approx(excess[0], rel=0.2)
+
+
+def test_lines_of_the_air_are_masked_where_the_observer_sees_them() -> None:
+    spectra = []
+    for one in epochs([-100.0, 80.0, 20.0], 60.0):
+        damp = np.abs(one.wavelength - 8500.0) < 3.0
+        spectra.append(replace(one, flux=np.where(damp, 0.5 * one.flux, one.flux)))
+    plain = fitted(epochs([-100.0, 80.0, 20.0], 60.0)).fitted.solution
+    how = replace(FREE, observed_masks=((8496.0, 8504.0),))
+    (found,) = fit_stars([("star", spectra)], pair_of(ARCHIVE), how, {})
+    assert isinstance(found, StarFit)
+    solution = found.fitted.solution
+    assert solution.chi_square / solution.degrees_of_freedom < 1.2
+    assert abs(solution.parameters.labels[0] - plain.parameters.labels[0]) < 2.0 * plain.error[0]
+
+
+def test_orders_of_epochs_have_a_continuum_each() -> None:
+    whole, parted = epochs([20.0, -60.0, 30.0], 60.0, resolution=11500.0), []
+    for spectrum in whole:
+        kept = np.abs(AXIS - 8580.0) > 12.0  # a gap between two orders
+        step = np.where(AXIS < 8580.0, 1.0, 1.7 + 0.002 * (AXIS - 8580.0))
+        changed = replace(spectrum, flux=spectrum.flux * step, error=spectrum.error * step).only(kept)
+        parted.append(replace(changed, ends=(int((AXIS[kept] < 8580.0).sum()) - 1,)))
+    one = fitted(parted, resolution=11500.0)
+    solution = one.fitted.solution
+    assert np.abs(one.velocity - [20.0, -60.0, 30.0]).max() < 2.0
+    assert solution.chi_square / solution.degrees_of_freedom < 1.2
+    off = (solution.parameters.labels - star(ARCHIVE)[0]) / np.maximum(solution.error, 1e-9)
+    assert np.abs(off).max() < 4.0
+
+
+def test_epochs_sharper_than_the_model_are_refused_or_broadened() -> None:
+    sharp = [replace(one, resolution=60000.0) for one in epochs([20.0, -60.0], 60.0)]
+    (refused,) = fit_stars([("star", sharp)], pair_of(ARCHIVE), FREE, {})
+    assert isinstance(refused, InputError)
+    assert "above the model's largest" in str(refused)
+    (found,) = fit_stars([("star", sharp)], pair_of(ARCHIVE), replace(FREE, broaden=True), {})
+    assert isinstance(found, StarFit)
 
 
 def test_more_epochs_give_smaller_errors() -> None:

@@ -313,3 +313,24 @@ def test_infer_says_where_its_labels_do_not_fit(archive_pair: Pair) -> None:
     warnings = infer(wrong, archive_pair, WITH_CONTINUUM).warnings
     assert any("the verb fit heeds how real ones differ" in warning for warning in warnings)
     assert not any("the verb fit" in warning for warning in infer(right, archive_pair, WITH_CONTINUUM).warnings)
+
+
+def test_infer_leaves_a_few_pixels_above_the_continuum_out(archive_pair: Pair) -> None:
+    clean = seen(300.0)
+    flux = clean.flux.copy()
+    place = int(np.argmin(np.abs(clean.wavelength - 8640.0)))
+    flux[place : place + 12] = 1.12 + 0.001 * np.arange(12)
+    found = infer(replace(clean, flux=flux), archive_pair, AS_IT_IS)
+    assert any("have a flux beyond the model's range" in warning for warning in found.warnings)
+    assert np.abs((found.labels - star(ARCHIVE)[0]) / found.uncertainty).max() < 3.5
+    assert not any("beyond the model's range" in warning for warning in infer(clean, archive_pair, AS_IT_IS).warnings)
+
+
+def test_a_tilted_continuum_is_refused_with_the_remedy_that_does_it(archive_pair: Pair) -> None:
+    clean = seen(300.0)
+    tilt = 1.0 + 0.1 * np.linspace(-1.0, 1.0, len(clean.flux))
+    tilted = replace(clean, flux=clean.flux * tilt, error=clean.error * tilt)
+    with pytest.raises(InputError, match="--continuum 3 fits a continuum as well"):
+        infer(tilted, archive_pair, AS_IT_IS)
+    found = infer(tilted, archive_pair, WITH_CONTINUUM)
+    assert np.abs((found.labels - star(ARCHIVE)[0]) / found.uncertainty).max() < 3.5

@@ -348,7 +348,8 @@ def test_faults_are_refused_by_name(fault: str, tmp_path: Path, seen: ArchiveSpe
 def test_files_that_are_none_of_their_kind_are_refused(tmp_path: Path) -> None:
     for name, content, message in (
         ("a.fits", b"wavelength,flux\n8500,1\n", "can't be read as FITS"),
-        ("a.xml", b"<html>not found</html>", "can't be read as a VOTable|holds no table"),
+        ("a.xml", b"<html>not found</html>", r"is a web page \(HTML\)"),
+        ("a.xml", b"<?xml version='1.0'?><found/>", "can't be read as a VOTable|holds no table"),
         ("a.parquet", b"PAR", "can't be read as Parquet"),
         ("a.npz", b"text", "can't be read as NPZ"),
         ("a.csv", b"", "is empty"),

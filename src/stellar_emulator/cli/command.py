@@ -6,15 +6,15 @@ Nothing heavy is imported before a verb runs, so that ``--help`` answers at once
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from importlib import import_module
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TextIO, cast
 
 from stellar_emulator.cli.parser import PROGRAM, build_parser, take_labels
 from stellar_emulator.cli.settings import VERBS
 from stellar_emulator.errors import SetupError, StellarEmulatorError
 from stellar_emulator.system.extras import missing
+from stellar_emulator.system.quiet_import import quietly_imported
 from stellar_emulator.system.say import Printable, printable
 
 __all__ = ["VERBS", "build_parser", "main", "take_labels"]
@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = verb.read(options, shlex.join([PROGRAM, *given]), labels)
     try:
         _open_closed_streams()
-        with _quiet():
-            job = import_module(f"stellar_emulator.cli.{verb.module}")
+        job = quietly_imported(f"stellar_emulator.cli.{verb.module}")
         with redirect_stdout(cast(TextIO, Printable(sys.stdout))):
             job.run(settings)
         sys.stdout.flush()
@@ -91,19 +90,6 @@ def _give_up_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the output of compiled libraries while they are imported: TensorFlow has no setting for it."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _failure(error: StellarEmulatorError) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stellar_emulator.cli.exposures import joined_by_file, require_velocities_free, texts_of
 from stellar_emulator.cli.observations import (
     Row,
     answered,
@@ -25,12 +26,15 @@ from stellar_emulator.cli.observations import (
 from stellar_emulator.cli.settings import Fit
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.figures.fitted import fitted_spectrum
+from stellar_emulator.fitting.epochs import StarFit, fit_stars
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit_all
 from stellar_emulator.models.load_pair import load_pair
+from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import dataset_of
 from stellar_emulator.survey.fill import Job, fill
-from stellar_emulator.survey.flags import Flag
+from stellar_emulator.survey.flags import SURE, Flag
 from stellar_emulator.survey.monitor import PAGE
+from stellar_emulator.survey.star_rows import LISTED, Epochs, epoch_cells
 from stellar_emulator.system.extras import named_extras
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
@@ -49,8 +53,18 @@ def run(options: Fit) -> None:
     contract = pair.emulator.contract
     known, treated = known_labels(options.given, contract), treatment(options, contract)
     priors = parse_priors(options.prior, contract)
-    rows, refused = answered(options, contract, lambda spectra: fit_all(spectra, pair, treated, known, priors))
-    rows = [replace(row, warnings=(*row.warnings, *(row.found.warnings if row.found else ()))) for row in rows]
+    if joined_by_file(options):
+        require_velocities_free(options)
+
+    def of_stars(stars: Sequence[Epochs]) -> Sequence[Fitted | StarFit | InputError]:
+        return fit_stars([(star.name, star.used) for star in stars], pair, treated, known, priors)
+
+    def of_spectra(spectra: Sequence[ObservedSpectrum]) -> Sequence[Fitted | StarFit | InputError]:
+        return fit_all(spectra, pair, treated, known, priors)
+
+    found: tuple[list[Row[Fitted | StarFit]], list[InputError]] = answered(options, contract, of_spectra, of_stars)
+    rows, refused = found
+    rows = [replace(row, warnings=(*row.warnings, *_warnings(row.found))) for row in rows]
     if len(refused) < len(rows):
         _write(options, pair, rows)
         report(rows, [_line(pair, row.found) for row in rows], options.output)
@@ -59,10 +73,31 @@ def run(options: Fit) -> None:
     require_some(refused, len(rows))
 
 
+def _fitted(found: Fitted | StarFit | None) -> Fitted | None:
+    """A fit of one spectrum, or that of several exposures as one of their mean."""
+    return found.fitted if isinstance(found, StarFit) else found
+
+
+def _warnings(found: Fitted | StarFit | None) -> tuple[str, ...]:
+    """What to warn of, of a fit."""
+    one = _fitted(found)
+    if one is None:
+        return ()
+    varies = isinstance(found, StarFit) and found.constancy.p_value < SURE
+    double = isinstance(found, StarFit) and found.double_lined
+    told = (
+        (varies, "the velocity varies between the exposures"),
+        (double, "the exposures show lines of a second star that move against the first's"),
+    )
+    return (*one.warnings, *(text for there, text in told if there))
+
+
 def _fill(options: Fit) -> None:
     """Fit a survey into a folder, which the same command goes on filling after a kill."""
     if options.figures is not None:
         raise InputError("--figures are drawn of single tables: give --output a file, such as labels.parquet")
+    if joined_by_file(options):
+        require_velocities_free(options)
     contract = load_pair(options.model, options.validator, options.contract)[0].contract
     job = Job(
         options.model,
@@ -72,7 +107,8 @@ def _fill(options: Fit) -> None:
         stated(options),
         options.form,
         options.select,
-        options.epochs == "together",
+        options.epochs != "apart",
+        joined_by_file(options),
         known_labels(options.given, contract),
         parse_priors(options.prior, contract),
     )
@@ -94,9 +130,10 @@ def _fill(options: Fit) -> None:
         raise InputError(f"none of {rows} could be used; the first: {done.refused}")
 
 
-def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
+def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted | StarFit]]) -> None:
     labels = pair.emulator.contract.labels
-    found = [row.found.solution if row.found else None for row in rows]
+    fits = [_fitted(row.found) for row in rows]
+    found = [one.solution if one else None for one in fits]
     nothing = np.full(len(labels), np.nan)
     columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
     units: dict[str, str] = {}
@@ -112,37 +149,59 @@ def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
     columns["radial_velocity_error"] = [one.velocity_error if one else float("nan") for one in found]
     for name in ("stretch", "stretch_error"):
         columns[name] = [float(getattr(one, name)) if one else float("nan") for one in found]
-    columns["rejected"] = [row.found.rejected if row.found else 0 for row in rows]
+    columns["rejected"] = [one.rejected if one else 0 for one in fits]
     columns["chi_square"] = [one.chi_square if one else float("nan") for one in found]
     columns["degrees_of_freedom"] = [one.degrees_of_freedom if one else 0 for one in found]
     for i, j in combinations_with_replacement(range(len(labels)), 2):
         name = f"covariance_{labels[i].name}_{labels[j].name}"
         columns[name] = [float(one.covariance[i, j]) if one else float("nan") for one in found]
+    if any(isinstance(row.found, StarFit) for row in rows):
+        columns |= texts_of([_cells(row) for row in rows])
     columns["warning"] = ["; ".join(row.warnings) for row in rows]
     columns["read"] = [row.reading for row in rows]
     units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
     write_table(options.output, columns, units, {"emulator": pair.emulator.version})
 
 
-def _line(pair: Pair, found: Fitted | None) -> str:
+def _cells(row: Row[Fitted | StarFit]) -> dict[str, object]:
+    """What is told of exposures that were fitted together, none of a single spectrum."""
+    if row.star is None or not isinstance(row.found, StarFit):
+        return {}
+    names = " ".join(re.sub(r"\s+", "_", _exposure(one)) for one in row.star.seen)
+    return {**epoch_cells(row.star, row.found), f"{LISTED}name": names}
+
+
+def _exposure(one: ObservedSpectrum | InputError) -> str:
+    """What a file calls an exposure."""
+    if isinstance(one, InputError):
+        return "unusable"
+    return one.exposure or one.name.rpartition("[")[2].rstrip("]")
+
+
+def _line(pair: Pair, answer: Fitted | StarFit | None) -> str:
+    found = _fitted(answer)
     if found is None:
         return "not used"
     solution = found.solution
     each = zip(pair.emulator.contract.labels, solution.parameters.labels, solution.error, strict=True)
     texts = [values_of(*one) for one in each]
     velocity = f"velocity {solution.parameters.velocity:.2f} +- {solution.velocity_error:.2f} km/s"
+    if isinstance(answer, StarFit):
+        own = zip(answer.velocity, answer.velocity_error, strict=True)
+        velocity += f" (each: {', '.join(f'{one:.2f} +- {error:.2f}' for one, error in own)})"
     return ", ".join([*texts, velocity, f"chi-square {solution.chi_square:.0f} / {solution.degrees_of_freedom}"])
 
 
-def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted]]) -> None:
+def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted | StarFit]]) -> None:
     """Write one PNG for each fit, named by number and spectrum."""
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, row in enumerate(rows):
-            if row.found:
+            found = _fitted(row.found)
+            if found is not None:
                 name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(row.name).name)[:60]
-                figure = fitted_spectrum(pair.emulator.contract, row.found.spectrum, row.found.solution)
+                figure = fitted_spectrum(pair.emulator.contract, found.spectrum, found.solution)
                 figure.savefig(folder / f"{number:04d}_{name}.png")
     except OSError as error:
         raise SetupError(

@@ -1,5 +1,6 @@
 """The verb ``import``: another code's spectra become a grid with a drafted data contract."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stellar_emulator.cli.settings import Import
@@ -29,6 +30,7 @@ def run(options: Import) -> None:
             f"{options.sources[merging.index(True)]} is an import already: name several such folders to merge them, or "
             "sources of spectra alone"
         )
+    _require_apart(options.sources, options.output)
     wanted = Wanted(
         label_source(options.labels),
         read_darkening(options.limb_darkening),
@@ -41,6 +43,17 @@ def run(options: Import) -> None:
         options.command,
     )
     _tell(import_grid(options.sources, wanted, options.output))
+
+
+def _require_apart(sources: Sequence[Path], output: Path) -> None:
+    """Return if an import leaves its sources as they are. Raises `InputError` if the output lies in one of them."""
+    place = output.resolve()
+    for source in sources:
+        if source.is_dir() and place.is_relative_to(source.resolve()):
+            raise InputError(
+                f"--output {output} lies in {source}, whose files are read: choose a folder beside it, which "
+                "leaves the grid as it is"
+            )
 
 
 def _tell(made: Imported) -> None:

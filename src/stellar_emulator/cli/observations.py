@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from stellar_emulator.cli.exposures import Observed, joined_by_file, notes_of, of_one_star, reading_of
 from stellar_emulator.cli.settings import Fit, Observations
 from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract
@@ -28,9 +29,7 @@ from stellar_emulator.observed.readers.formats import Choice, read_tables
 from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.tellurics import telluric_ranges
-
-Observed = ObservedSpectrum | InputError
-"""A spectrum, or the reason why it can't be used."""
+from stellar_emulator.survey.star_rows import Epochs
 
 TOGETHER = 64
 """Spectra that are answered together."""
@@ -42,16 +41,19 @@ SHOWN = 20
 """Number of spectra that a command prints; its table contains all."""
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Row(Generic[T]):
-    """One spectrum's answer, None if it was refused, what to warn of, and what was read, in one line."""
+    """One spectrum's answer, None if it was refused, what to warn of, and what was read, in one line; the exposures, if
+    several of a star were answered together."""
 
     name: str
     found: T | None
     warnings: tuple[str, ...]
     reading: str = ""
+    star: Epochs | None = None
 
 
 def open_pair(options: Observations) -> Pair:
@@ -80,12 +82,14 @@ def stated(options: Observations) -> Stated:
     return Stated(options.unit, options.medium, options.snr, options.flags == "use", options.resolving_power)
 
 
-def observations(options: Observations, contract: Contract) -> Iterator[Observed]:
-    """All spectra of all files, in order."""
+def observations(options: Observations, contract: Contract) -> Iterator[Observed | Epochs]:
+    """All spectra of all files, in order; exposures of a star that are to be fitted together come as one."""
     told = stated(options)
     choice = Choice(options.form, None if options.select is None else parse_selection(options.select))
+    together = joined_by_file(options)
     for path in listed_files(options.files):
-        yield from _of_file(path, contract, told, choice)
+        spectra = _of_file(path, contract, told, choice)
+        yield from of_one_star(spectra, str(path)) if together else spectra
 
 
 def listed_files(files: Iterable[Path]) -> list[Path]:
@@ -153,27 +157,38 @@ def known_labels(given: Mapping[str, str], contract: Contract) -> dict[str, floa
 
 
 def answered(
-    options: Observations, contract: Contract, answer: Callable[[Sequence[ObservedSpectrum]], Sequence[T | InputError]]
+    options: Observations,
+    contract: Contract,
+    answer: Callable[[Sequence[ObservedSpectrum]], Sequence[T | InputError]],
+    of_star: Callable[[Sequence[Epochs]], Sequence[T | InputError]] = lambda stars: (),
 ) -> tuple[list[Row[T]], list[InputError]]:
     """Results for all spectra, with progress and warnings on standard error, and the reasons for those that were
-    refused; a few spectra at a time are answered together."""
+    refused; a few spectra at a time are answered together. of_star: answers to exposures that come as one."""
     rows, refused = [], []
     # Files are read one by one, so the number of spectra is known only at the end.
     seen = tqdm(observations(options, contract), desc=type(options).__name__.lower(), unit=" spectra", mininterval=1.0)
     for part in batched(seen, TOGETHER):
-        answers = iter(answer([one for one in part if not isinstance(one, InputError)]))
+        answers = iter(answer([one for one in part if isinstance(one, ObservedSpectrum)]))
+        stars = iter(of_star([one for one in part if isinstance(one, Epochs) and one.used]))
         for one in part:
-            found = one if isinstance(one, InputError) else next(answers)
+            if isinstance(one, InputError):
+                found: T | InputError = one
+            elif isinstance(one, Epochs):
+                found = one.unusable or next(stars)
+            else:
+                found = next(answers)
             name = one.about if isinstance(one, InputError) else one.name
             if isinstance(found, InputError):
                 refused.append(found)
                 rows.append(Row[T](name, None, (str(found),)))
+            elif isinstance(one, Epochs):
+                rows.append(Row(name, found, notes_of(one), reading_of(one), one))
             elif isinstance(one, ObservedSpectrum):
                 rows.append(Row(name, found, one.notes, one.reading))
     return rows, refused
 
 
-def batched(items: Iterable[Observed], size: int) -> Iterator[list[Observed]]:
+def batched(items: Iterable[S], size: int) -> Iterator[list[S]]:
     """Lists of ``size`` items each, the last one of those that are left."""
     rest = iter(items)
     while part := list(islice(rest, size)):

@@ -1,4 +1,7 @@
-"""The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases."""
+"""The verb ``promote``: judge a registered pair on the gate set, write the decision down, then move aliases.
+
+Where the contract has no gate, the pair is judged on its own grid, at runs held out of training.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -7,15 +10,15 @@ from typing import Any
 from stellar_emulator.cli.settings import Promote
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.errors import InputError, RefusedError
-from stellar_emulator.gate.candidate import Candidate
-from stellar_emulator.gate.decide import decide, limits_of
+from stellar_emulator.gate.decide import decide
+from stellar_emulator.gate.decision import Decision
 from stellar_emulator.gate.fresh_labels import fresh_seed
-from stellar_emulator.gate.page import page
+from stellar_emulator.gate.page import page, page_without_gate
 from stellar_emulator.gate.same_contract import departures
-from stellar_emulator.grid.store import Grid
+from stellar_emulator.grid.source import Source
 from stellar_emulator.promotion.audit import PAGE, RECORD, Link
 from stellar_emulator.promotion.candidates import RegisteredPair, choose, load_pair, require_training_noted
-from stellar_emulator.promotion.champion import PairVersions, State, read_state
+from stellar_emulator.promotion.champion import PairVersions, State, note_judged, read_state
 from stellar_emulator.promotion.decisions import begin, following, keep, require_new_pairing
 from stellar_emulator.promotion.fresh_grid import fresh_grid_criterion
 from stellar_emulator.promotion.fresh_runs import fresh_runs
@@ -28,6 +31,7 @@ from stellar_emulator.promotion.stated_errors import stated_criteria
 from stellar_emulator.registry import tracking
 from stellar_emulator.registry.tracking import TrackedRun
 from stellar_emulator.system.lock import locked, make_folder
+from stellar_emulator.system.quiet_import import quietly_imported
 from stellar_emulator.system.say import say
 from stellar_emulator.validation.validated import require_validated
 
@@ -38,17 +42,23 @@ _REFUSALS_SHOWN = 3
 class Case:
     """A pair as it stands before the gate: the gate set, what serves now, and the decisions made before.
 
-    evaluation: why the spectra are not the contract's gate set, so that no champion moves; empty if they are.
+    source: the gate set, or the pair's own grid if the contract has no gate. evaluation: why the spectra are not the
+    contract's gate set, so that no champion moves; empty if they are.
     """
 
     contract: Contract
-    gate: Grid
+    source: Source
     pair: PairVersions
     before: State
     links: list[Link]
     dry_run: bool
     evaluation: str
     fresh_runs: int | None
+
+    @property
+    def gated(self) -> bool:
+        """Whether the contract has a gate."""
+        return self.contract.gate is not None
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ def run(options: Promote) -> None:
         If the pair is refused.
     """
     contract = read_contract(options.contract)
-    limits_of(contract)
+    _require_spectra(options, contract)
     models = contract.models
     make_folder(options.output)
     with locked(options.output), tracking.start_job("promote", options.output) as job, lease(models.emulator) as lock:
@@ -80,9 +90,11 @@ def run(options: Promote) -> None:
         pair, before = choose(models, options.emulator, options.validator), read_state(models)
         if not options.dry_run:
             require_new_pairing(models, pair)
-        gate = _gate_set(options, contract, job)
-        evaluation = why_evaluation(options.grid, gate, contract, links, options.output / "grids")
-        case = Case(contract, gate, pair, before, links, options.dry_run, evaluation, options.fresh_runs)
+        source = _spectra(options, contract, job)
+        evaluation = ""
+        if contract.gate is not None:
+            evaluation = why_evaluation(options.grid, source.grid, contract, links, options.output / "grids")
+        case = Case(contract, source, pair, before, links, options.dry_run, evaluation, options.fresh_runs)
         outcome = _judged(case, job)
         keep(models, job, outcome.record, outcome.page, options.output, lock)
     print(outcome.summary)
@@ -98,30 +110,50 @@ def run(options: Promote) -> None:
     print(_promoted(case))
 
 
-def _gate_set(options: Promote, contract: Contract, job: TrackedRun) -> Grid:
-    """Open the gate set and check it by the contract, which it must obey before anybody is judged on it."""
-    gate = open_gate(options.grid, contract, options.output / "grids")
-    require_validated(gate, contract, options.output)
-    job.log_dataset(contract.name, gate.digest, gate.path, GATE)
-    return gate
+def _require_spectra(options: Promote, contract: Contract) -> None:
+    """Return if there are spectra to judge on. Raises `InputError` if the contract has no gate and no grid is named."""
+    if contract.gate is not None:
+        return
+    if options.grid == GATE:
+        raise InputError(
+            f"contract {contract.name} has no section gate, and so no gate set: name the grid that the pair was "
+            "trained on with --grid, and it is judged by cross-validation over runs; or state limits in that section"
+        )
+    if options.fresh_runs:
+        raise InputError(f"--fresh_runs adds runs to a gate set, and contract {contract.name} has no section gate")
+
+
+def _spectra(options: Promote, contract: Contract, job: TrackedRun) -> Source:
+    """Open the gate set, or the pair's own grid, and check it by the contract, which it must obey before anybody is
+    judged on it."""
+    source = open_gate(options.grid, contract, options.output / "grids")
+    require_validated(source.grid, contract, options.output)
+    context = "training" if contract.gate is None else GATE
+    job.log_dataset(contract.name, source.grid.digest, source.grid.path, context)
+    return source
 
 
 def _judged(case: Case, job: TrackedRun) -> Outcome:
     """Decide, or refuse at once what is no longer the model that was registered."""
-    models = case.contract.models
     try:
-        challenger = load_pair(models, case.pair)
+        challenger = load_pair(case.contract.models, case.pair)
         require_training_noted(challenger)
     except InputError as error:
         return _refused_unread(case, job, str(error))
-    attempts = sum(link.gate == case.gate.digest for link in case.links)
-    evidence = gather(case.contract, case.gate, challenger, attempts)
+    return (_by_gate if case.gated else _without_gate)(case, challenger, job)
+
+
+def _by_gate(case: Case, challenger: RegisteredPair, job: TrackedRun) -> Outcome:
+    """Decide on the contract's gate set."""
+    gate = case.source.grid
+    attempts = sum(link.gate == gate.digest for link in case.links)
+    evidence = gather(case.contract, gate, challenger, attempts)
     # The contract's own seed: nobody can try others until one passes.
     seed = case.contract.sampling.gate_seed
-    further = fresh_runs(case.contract, case.gate, attempts, case.fresh_runs) if case.fresh_runs else None
-    spectra = judged_spectra(case.gate, seed, further)
-    if len(spectra.run_id) < case.gate.rows:
-        say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {case.gate.rows:,} by seed {seed}")
+    further = fresh_runs(case.contract, gate, attempts, case.fresh_runs) if case.fresh_runs else None
+    spectra = judged_spectra(gate, seed, further)
+    if len(spectra.run_id) < gate.rows:
+        say(f"judging on {len(spectra.run_id):,} spectra, drawn from the gate set's {gate.rows:,} by seed {seed}")
     champion, departed = _champion(case)
     evidence = replace(evidence, departures=tuple(departed))
     fresh = fresh_seed(model.digest for model in challenger.models.values())
@@ -129,25 +161,43 @@ def _judged(case: Case, job: TrackedRun) -> Outcome:
     extra = [
         fresh_grid_criterion(case.contract, candidate.emulator, fresh),
         *stated_criteria(case.contract, spectra, challenger),
-        *serving_criteria(models, challenger),
+        *serving_criteria(case.contract.models, challenger),
     ]
-    decision = decide(case.contract, spectra, candidate, champion, evidence, seed, extra, fresh)
-    content = decision.to_dict()
+    serving = champion.candidate() if champion else None
+    decision = decide(case.contract, spectra, candidate, serving, evidence, seed, extra, fresh)
     computed = [] if further is None else sorted({int(run) for run in further.run_id})
-    record = _record(case, job, content, challenger, len(spectra.run_id), computed)
+    record = _record(case, job, decision.to_dict(), challenger, len(spectra.run_id), computed)
+    return _outcome(decision, record, page(case.contract, spectra, decision, record))
+
+
+def _without_gate(case: Case, challenger: RegisteredPair, job: TrackedRun) -> Outcome:
+    """Decide by errors at runs held out of a training, since the contract has no gate."""
+    held_out = quietly_imported("stellar_emulator.promotion.held_out")
+    champion, departed = _champion(case)
+    before = sum(link.kind == "promotion" and not link.gate for link in case.links)
+    judged = held_out.Judged(case.contract, case.source, challenger, champion, departed, before)
+    decision: Decision = held_out.decide_by_held_out(judged, serving_criteria(case.contract.models, challenger))
+    told = decision.tables["held_out"]
+    job.log_metrics({f"held_out.{row['of']}.{row['where']}.mae".replace(" ", "_"): row["mae"] for row in told})
+    record = _record(case, job, decision.to_dict(), challenger, case.source.grid.rows)
+    note_judged(case.contract.models, case.pair, job, f"{decision.basis}; no gate")
+    return _outcome(decision, record, page_without_gate(case.contract.name, decision, record))
+
+
+def _outcome(decision: Decision, record: dict[str, Any], text: str) -> Outcome:
     reasons = [f"{row.section}: {row.name}{f' ({row.note})' if row.note else ''}" for row in decision.refusals]
     reasons += [f"nothing was asked about {section}" for section in decision.unexamined]
-    return Outcome(record, page(case.contract, spectra, decision, record), decision.summary(), reasons)
+    return Outcome(record, text, decision.summary(), reasons)
 
 
-def _champion(case: Case) -> tuple[Candidate | None, list[str]]:
+def _champion(case: Case) -> tuple[RegisteredPair | None, list[str]]:
     """The pair that serves now where it can be compared, and what this contract asks less of than the champion's."""
     if case.before.champion is None:
         return None, []
     champion = load_pair(case.contract.models, case.before.champion)
     found = departures(case.contract, champion.emulator.contract)
     comparable = not {"labels", "wavelength"} & set(found)
-    return champion.candidate() if comparable else None, found
+    return champion if comparable else None, found
 
 
 def _refused_unread(case: Case, job: TrackedRun, reason: str) -> Outcome:
@@ -166,19 +216,26 @@ def _record(
     """What ``decision.json`` holds; ``judged``: how many spectra were judged on; ``fresh``: runs computed for it."""
     contract, stays = case.contract, case.dry_run or bool(case.evaluation) or case.pair == case.before.champion
     moves = decision["promoted"] and not stays
-    kinds = [name for name, meant in (("evaluation", case.evaluation), ("dry run", case.dry_run)) if meant]
+    told = (("no gate", not case.gated), ("evaluation", case.evaluation), ("dry run", case.dry_run))
+    kinds = [name for name, meant in told if meant]
+    grid = case.source.grid
+    if case.gated:
+        spectra: dict[str, Any] = {
+            "digest": grid.digest,
+            "spectra": judged,
+            "spectra_in_set": grid.rows,
+            "fresh_runs": list(fresh),
+        }
+    else:
+        spectra = {"digest": grid.digest, "spectra_in_set": grid.rows}
     return {
         **following("promotion", job, case.links),
         "outcome": ("promoted" if decision["promoted"] else "refused") + (f" ({', '.join(kinds)})" if kinds else ""),
         "evaluation": case.evaluation,
         "dry_run": case.dry_run,
         "contract": {"name": contract.name, "digest": contract.digest},
-        "gate": {
-            "digest": case.gate.digest,
-            "spectra": judged,
-            "spectra_in_set": case.gate.rows,
-            "fresh_runs": list(fresh),
-        },
+        # The name "gate" is kept for gate sets: a later gate must not take this grid for one.
+        GATE if case.gated else "grid": spectra,
         "models": contract.models.model_dump(),
         "pair": asdict(case.pair),
         "digests": {name: model.digest for name, model in challenger.models.items()} if challenger else {},
@@ -195,4 +252,5 @@ def _promoted(case: Case) -> str:
         return f"{case.pair} would be promoted; nothing was changed (dry run)"
     if case.pair == case.before.champion:
         return f"{case.pair} is champion already, and rightly so; nothing was changed"
-    return f"{case.pair} is champion now; before it: {case.before.champion or 'none'}"
+    gate = "" if case.gated else ", promoted without a gate"
+    return f"{case.pair} is champion now{gate}; before it: {case.before.champion or 'none'}"

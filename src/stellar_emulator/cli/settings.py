@@ -284,7 +284,10 @@ class Promote(Settings):
         "paired", values.words, "validator, named likewise, or 'paired': the one that the emulator names"
     )
     grid: str = option(
-        "gate", values.words, "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train"
+        "gate",
+        values.words,
+        "spectra on which the pair is judged: 'gate', the contract's own, or a grid as for train; without a gate "
+        "in the contract, the grid that the pair was trained on",
     )
     dry_run: bool = option("no", values.yes_or_no, "'yes': decide and record the decision, but change nothing else")
     fresh_runs: int | None = option(
@@ -379,7 +382,7 @@ class Observations(Settings):
         "default",
         values.or_none("default", values.words),
         "spectrum of a file: 'default', or its hdu=, row=, exposure= or aperture=, such as 'hdu=COADD_R' or 'row=2'; "
-        "'exposure=all' takes each",
+        "'exposure=all' takes each, and fits them together",
     )
     form: str | None = option(
         "content", values.or_none("content", values.words), "what a FITS file is: its 'content' tells, or a form's name"
@@ -458,9 +461,9 @@ class Fit(Observations, Labelled):
     )
     epochs: str = option(
         "together",
-        values.either("together", "apart"),
-        "of stars with several spectra, told by source_id and transit_id: 'together' in one fit, or 'apart', if "
-        "--output is a folder",
+        values.either("together", "apart", "file"),
+        "of stars with several spectra, told by source_id and transit_id in surveys, in files by --select "
+        "exposure=all: 'together' in one fit, or 'apart'; 'file': all spectra of a file are one star's",
     )
     chunk: int = option("512", values.count, "spectra that are fitted and kept at once, if --output is a folder")
     workers: int | None = option(

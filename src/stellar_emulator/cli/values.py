@@ -90,7 +90,7 @@ def or_none(word: str, kind: Callable[[str], T]) -> Callable[[str], T | None]:
         try:
             return None if text == word else kind(text)
         except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(f"{error}, nor the word {word}") from error
+            raise argparse.ArgumentTypeError(f"{error}; or give the word {word}") from error
 
     return read
 

@@ -21,6 +21,7 @@ from stellar_emulator.contract.axis import IntrinsicAxis, WavelengthAxis
 from stellar_emulator.contract.expectation_limits import Expectations
 from stellar_emulator.contract.gate_limits import GateLimits
 from stellar_emulator.contract.label import Label, Name
+from stellar_emulator.contract.medium import converted
 from stellar_emulator.contract.plain_text import LineName, ModelName, Sentence
 from stellar_emulator.contract.roles import RESOLUTION, ROLES, Kind, known_roles
 from stellar_emulator.errors import InputError
@@ -376,7 +377,24 @@ def read_contract(where: str | Path) -> Contract:
     shipped = contract_names()
     path = contract_file(str(where)) if str(where) in shipped else Path(where)
     text = _text(path, shipped)
-    return _with_further(parse_contract(text, str(path)), path.with_name(f"{path.stem}{FURTHER}"))
+    contract = parse_contract(text, str(path))
+    _require_reach(contract, path)
+    return _with_further(contract, path.with_name(f"{path.stem}{FURTHER}"))
+
+
+def _require_reach(contract: Contract, path: Path) -> None:
+    """Return if intrinsic spectra, where the contract has such, reach over its wavelengths: an axis that was copied
+    from another contract does not. Models that carry such a contract, and broaden nothing by it, can still be read."""
+    if contract.intrinsic is None:
+        return
+    own, wide = contract.wavelength, contract.intrinsic
+    ends = converted(np.array([own.start, own.stop]), own.medium, wide.medium)
+    if ends[0] < wide.start or ends[1] > wide.stop:
+        raise InputError(
+            f"{path}: wavelength, {ends[0]:.1f} to {ends[1]:.1f} {own.unit} in {wide.medium}, reaches beyond "
+            f"intrinsic, {wide.start:.1f} to {wide.stop:.1f}: give that the same range and some {own.unit} "
+            "more, or leave it out if no spectra are unbroadened"
+        )
 
 
 def _text(path: Path, shipped: list[str]) -> str:

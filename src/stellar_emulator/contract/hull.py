@@ -77,6 +77,15 @@ def hull_labels(contract: Contract) -> tuple[Label, ...]:
     )
 
 
+def middle(contract: Contract) -> NDArray[np.float64]:
+    """Labels that every model of the contract answers, (labels,): the middle of the box, of its hull where there is
+    one."""
+    labels = (contract.lower + contract.upper) / 2.0
+    if contract.hull is not None:
+        labels[contract.columns(hull_labels(contract))] = np.mean(contract.hull.corners, axis=0)
+    return np.asarray(labels)
+
+
 def drawn_within(contract: Contract) -> tuple[Label, Label] | None:
     """The two labels that are drawn within a hull, the second between its bounds at the first; None without one."""
     if contract.hull is None or contract.hull.labels is None or contract.sampling.on_nodes:

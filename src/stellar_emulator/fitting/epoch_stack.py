@@ -1,14 +1,14 @@
 """Epoch spectra of one star side by side, and their mean, each moved by a velocity of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.errors import InputError
-from stellar_emulator.observed.continuum import chebyshev_basis
+from stellar_emulator.observed.continuum import basis_of_pieces, chebyshev_basis
 from stellar_emulator.observed.interpret import FEWEST
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
@@ -19,7 +19,9 @@ class Stack:
     """Spectra of one star, (epochs, pixels) each, in units of their median flux.
 
     wavelength: in the contract's medium, ascending; error: infinite where there is no flux, as beyond the ends of
-    shorter spectra; basis: of each continuum, (epochs, pixels, coefficients); used: epochs that hold a spectrum.
+    shorter spectra; basis: of each continuum, (epochs, pixels, coefficients); used: epochs that hold a spectrum; ends:
+    of each epoch's orders, as of `ObservedSpectrum`; flat: coefficients of the continuum 1; resolution: the largest,
+    None where nobody states it.
     """
 
     name: str
@@ -29,6 +31,9 @@ class Stack:
     basis: NDArray[np.float64]
     used: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
+    ends: tuple[tuple[int, ...], ...] = ()
+    flat: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    resolution: float | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -48,7 +53,7 @@ class Mean:
 
 
 def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis, degree: int | None) -> Stack:
-    """Put epochs of one star side by side; ``degree`` of their continua, None for normalised spectra.
+    """Put epochs of one star side by side; ``degree`` of the continua of their orders, None for normalised spectra.
 
     Raises
     ------
@@ -56,6 +61,7 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
         If no epoch has a flux above 0.
     """
     moved = [spectrum.on_medium_of(axis) for spectrum in spectra]
+    stated = [one.resolution for one in moved if one.resolution is not None]
     longest = max(len(one.flux) for one in moved)
     shape = (len(moved), longest)
     wavelength, flux, error = np.empty(shape), np.zeros(shape), np.full(shape, np.inf)
@@ -67,17 +73,36 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
     used = (level > 0) & (known >= FEWEST)
     if not used.any():
         raise InputError(f"{name}: none of its {len(moved)} epochs has a flux above 0")
-    notes = tuple(dict.fromkeys(note for one in moved for note in one.notes if "hold no flux" not in note))
+    notes = tuple(dict.fromkeys(note for one in moved for note in one.notes if "no flux and" not in note))
     if not used.all():
         notes = (*notes, f"{int((~used).sum())} of {len(moved)} epochs have no flux above 0 and are left out")
     scale = np.where(used, level, 1.0)[:, None] if degree is not None else np.ones((len(moved), 1))
-    first, last = wavelength.min(), wavelength.max()
-    basis = np.empty((*shape, 0))
+    basis, flat = np.empty((*shape, 0)), np.empty(0)
     if degree is not None:
-        ends = np.concatenate([[first], wavelength.ravel(), [last]])
-        basis = chebyshev_basis(ends, degree)[1:-1].reshape(*shape, degree + 1)
+        several = max(len(one.orders) for one in moved)
+        basis = _over_all(wavelength, degree) if several == 1 else _of_orders(moved, shape, degree, several)
+        flat = np.tile(np.eye(1, degree + 1)[0], several)
     error = np.where(used[:, None], error / scale, np.inf)
-    return Stack(name, wavelength, flux / scale, error, basis, used, notes)
+    ends = tuple(one.ends for one in moved)
+    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, max(stated) if stated else None)
+
+
+def _over_all(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+    """Polynomials over the range of all epochs (epochs, pixels), (epochs, pixels, degree + 1)."""
+    ends = np.concatenate([[wavelength.min()], wavelength.ravel(), [wavelength.max()]])
+    return chebyshev_basis(ends, degree)[1:-1].reshape(*wavelength.shape, degree + 1)
+
+
+def _of_orders(
+    spectra: Sequence[ObservedSpectrum], shape: tuple[int, int], degree: int, most: int
+) -> NDArray[np.float64]:
+    """Polynomials of each epoch's orders, (epochs, pixels, most * (degree + 1)); none where an epoch has fewer."""
+    basis = np.zeros((*shape, most * (degree + 1)))
+    for row, one in enumerate(spectra):
+        own = basis_of_pieces(one.wavelength, one.orders, degree)
+        basis[row, : len(own), : own.shape[1]] = own
+        basis[row, len(own) :, : own.shape[1]] = own[-1]
+    return basis
 
 
 def nearest_pixels(

@@ -28,8 +28,9 @@ from stellar_emulator.fitting.joint_errors import (
 )
 from stellar_emulator.fitting.model_error import Part
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin_all
+from stellar_emulator.fitting.sharpness import as_sharp_as
 from stellar_emulator.fitting.solution import Solution
-from stellar_emulator.observed.continuum import chebyshev_basis
+from stellar_emulator.observed.continuum import basis_of_pieces
 from stellar_emulator.observed.masks import masked
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
@@ -49,10 +50,11 @@ for."""
 class StarFit:
     """A joint fit of a star's epochs.
 
-    fitted: labels and errors, with the epochs' mean at rest as the spectrum; velocity, velocity_error: in km/s, and
-    chi_square of each epoch, (epochs,), NaN for one that was left out; shared_error: what the velocities' errors have
-    in common, as the labels are uncertain; constancy: whether the velocities are one; double_lined: whether there are
-    lines of a second star; noise: factor of variances by noise that neighbouring pixels share; pixels: of each epoch.
+    fitted: labels and errors, with the epochs' mean, moved to their mean velocity, as the spectrum; velocity,
+    velocity_error: in km/s, and chi_square of each epoch, (epochs,), NaN for one that was left out; shared_error: what
+    the velocities' errors have in common, as the labels are uncertain; constancy: whether the velocities are one;
+    double_lined: whether there are lines of a second star; noise: factor of variances by noise that neighbouring pixels
+    share; pixels: of each epoch.
     """
 
     fitted: Fitted
@@ -146,7 +148,9 @@ class _Batch:
         stacks: list[Stack | InputError] = []
         for name, spectra in stars:
             try:
-                stacks.append(stacked(spectra, name, self.contract.wavelength, self.treatment.degree))
+                own = [self._unmasked(one) for one in spectra]
+                sharp = [as_sharp_as(one, self.contract, self.treatment.broaden) for one in own]
+                stacks.append(stacked(sharp, name, self.contract.wavelength, self.treatment.degree))
             except InputError as error:
                 stacks.append(error)
         means = [self._mean(one) for one in stacks if isinstance(one, Stack)]
@@ -158,6 +162,12 @@ class _Batch:
             else InputError(str(one))
             for stack, one in zip(stacks, begun, strict=True)
         ]
+
+    def _unmasked(self, spectrum: ObservedSpectrum) -> ObservedSpectrum:
+        """An epoch without pixels that are masked in the observer's frame."""
+        moved = spectrum.on_medium_of(self.contract.wavelength)
+        hidden = masked(moved.wavelength, list(self.treatment.observed_masks))
+        return moved.without(hidden) if hidden.any() else moved
 
     def _mean(self, stack: Stack) -> ObservedSpectrum:
         grid = _grid_of(stack)
@@ -172,7 +182,9 @@ class _Batch:
         for draft, template in zip(drafts, templates, strict=True):
             velocity = epoch_velocities(draft.stack, template, draft.begun.velocity)
             rest = at_rest(draft.stack.wavelength, velocity[:, None])
-            stack = draft.stack.without(masked(rest, list(self.treatment.masks)))
+            edges = self.contract.wavelength.edges
+            beyond = (rest < edges[0]) | (rest > edges[-1])
+            stack = draft.stack.without(beyond | masked(rest, list(self.treatment.masks)))
             continuum, _ = _continua(stack, rest, template)
             grid = at_rest(_grid_of(stack), float(np.median(velocity[stack.used])))
             mean = mean_at_rest(stack, velocity, continuum, grid)
@@ -196,8 +208,10 @@ class _Batch:
     def _beginning(self, draft: _Draft, spectrum: ObservedSpectrum) -> Beginning:
         """The start of a fit of the mean at rest, from the library's spectra that were found for it before."""
         degree, length = self.treatment.degree, len(spectrum.flux)
-        basis = np.empty((length, 0)) if degree is None else chebyshev_basis(spectrum.wavelength, degree)
-        continuum = np.eye(1, basis.shape[1])[0]
+        basis, continuum = np.empty((length, 0)), np.empty(0)
+        if degree is not None:
+            basis = basis_of_pieces(spectrum.wavelength, spectrum.orders, degree)
+            continuum = np.tile(np.eye(1, degree + 1)[0], len(spectrum.orders))
         begun = draft.begun
         rest = np.zeros(len(begun.velocities))
         return Beginning(spectrum, basis, continuum, 0.0, begun.labels, rest, begun.share)
@@ -234,9 +248,11 @@ class _Batch:
         gain = joint.at_one_velocity(star, common) - float(equations.normal.chi_square[0])
         test = constancy(place.velocity[used], errors.velocity[used], max(gain, 0.0) / errors.noise)
         each = np.sum(equations.residual.astype(np.float64) ** 2, axis=1)
-        freedom = int(stack.usable.sum()) - int(star.known.free.sum()) - int(used.sum()) * (1 + stack.basis.shape[2])
+        own = int(used.sum()) + int((stack.basis[used] != 0).any(axis=1).sum())
+        freedom = int(stack.usable.sum()) - int(star.known.free.sum()) - own
         continuum = continuum_of(stack, place)
-        grid = at_rest(_grid_of(stack), test.mean)
+        seen = _grid_of(stack)
+        grid = at_rest(seen, test.mean)
         mean = mean_at_rest(stack, place.velocity, continuum, grid, equations.model.astype(np.float64))
         total = float(each.sum())
         solution = Solution(
@@ -255,7 +271,8 @@ class _Batch:
             detector=float("nan"),
             rejected=np.zeros(len(grid), dtype=bool),
         )
-        spectrum = _spectrum(stack, self.contract, grid, mean.flux, mean.error)
+        # In the frame of the mean velocity, as observed spectra are.
+        spectrum = _spectrum(stack, self.contract, seen, mean.flux, mean.error)
         poor = total > freedom + DOUBTFUL_FIT * np.sqrt(2.0 * max(freedom, 1))
         moving = test.p_value < DOUBTFUL_VELOCITY
         double = (poor or moving) and self._double(
@@ -298,8 +315,12 @@ class _Batch:
 
 def _grid_of(stack: Stack) -> NDArray[np.float64]:
     """The pixels of the epoch that has most, (pixels,)."""
-    longest = int(stack.usable.sum(axis=1).argmax())
-    return np.asarray(stack.wavelength[longest])
+    return np.asarray(stack.wavelength[_fullest(stack)])
+
+
+def _fullest(stack: Stack) -> int:
+    """Number of the epoch that has most pixels."""
+    return int(stack.usable.sum(axis=1).argmax())
 
 
 def _spectrum(
@@ -307,7 +328,9 @@ def _spectrum(
 ) -> ObservedSpectrum:
     """A mean of epochs as an observed spectrum."""
     flux = np.where(np.isfinite(error), flux, 0.0)
-    return ObservedSpectrum(stack.name, grid, contract.wavelength.medium, flux, error, stack.notes)
+    ends = stack.ends[_fullest(stack)]
+    medium = contract.wavelength.medium
+    return ObservedSpectrum(stack.name, grid, medium, flux, error, stack.notes, ends=ends, resolution=stack.resolution)
 
 
 def _continua(
@@ -325,9 +348,10 @@ def _continua(
     matrix = matrix + 1e-9 * np.einsum("ijj->i", matrix)[:, None, None] * np.eye(count)
     right = (turned @ (stack.flux * weight)[..., None])[..., 0]
     coefficients = np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0], dtype=np.float64)
-    coefficients[~stack.used] = np.eye(1, count)[0]
+    idle = np.einsum("ijj->ij", turned @ design) <= 0
+    coefficients = np.where(idle, stack.flat, coefficients)
     found = np.asarray((stack.basis @ coefficients[:, :, None])[..., 0], dtype=np.float64)
     bad = stack.used & (found <= 0).any(axis=1)
-    coefficients[bad] = np.eye(1, count)[0]
+    coefficients[bad] = stack.flat
     found[bad] = 1.0
     return found, coefficients

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
+from stellar_emulator.contract.checks import NOISE_WIDTHS
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
@@ -56,6 +57,11 @@ class Inferred:
     reconstruction_error: float
     flux: NDArray[np.float32]
     warnings: tuple[str, ...]
+
+
+MOST_BEYOND = (0.01, 0.1)
+"""Share of pixels beyond the contract's range of flux that are noise or fringes, and left out: without a continuum that
+is fitted, and with one, which leaves no tilt."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +275,8 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
                 frames[one.tobytes()] = _fitted(beginning, pair.emulator, one, one[None], velocity)
         frame = min(frames[labels.tobytes()], frames[nearest.tobytes()], key=lambda one: one.chi_square)
         seen, error = _at_rest(beginning, frame.parameters, contract.wavelength)
+        beyond = _few_beyond(contract, seen, error, MOST_BEYOND[beginning.basis.shape[1] > 0])
+        error[beyond] = np.inf
         made = pair.emulator.flux(frame.parameters.labels[None])[0]
         flux = np.where(np.isfinite(error), seen, made).astype(np.float32)
         noise = float(np.median(error[np.isfinite(error)]))
@@ -282,6 +290,7 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
     last = frames.get(labels.tobytes()) or _fitted(beginning, pair.emulator, labels, labels[None], velocity)
     warnings = [
         *warn.about_inferred(last),
+        *warn.about_few_beyond(int(beyond.sum())),
         *warn.about_reconstruction(distance, pair.validator.reconstruction_limit(noise)),
         *warn.about_labels(contract, labels, np.ones(len(labels), dtype=bool)),
     ]
@@ -295,6 +304,17 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
         flux,
         tuple(warnings),
     )
+
+
+def _few_beyond(
+    contract: Contract, flux: NDArray[np.float64], error: NDArray[np.float64], most: float
+) -> NDArray[np.bool_]:
+    """Pixels whose flux no validator takes, (pixels,), if their share is ``most`` or less: of a tilted continuum they
+    are many."""
+    known = np.isfinite(error)
+    margin = NOISE_WIDTHS * float(np.median(error[known]))
+    beyond = known & ((flux < contract.flux.lower - margin) | (flux > contract.flux.upper + margin))
+    return beyond if beyond.sum() <= most * known.sum() else np.zeros_like(beyond)
 
 
 def _at_rest(

@@ -138,6 +138,14 @@ def about_inferred(solution: Solution) -> list[str]:
     ]
 
 
+def about_few_beyond(pixels: int) -> list[str]:
+    """A warning of pixels whose flux lies beyond the contract's range and which were left out."""
+    if not pixels:
+        return []
+    many = "1 pixel has" if pixels == 1 else f"{pixels} pixels have"
+    return [f"{many} a flux beyond the model's range, as of noise or a continuum that is not level: left out"]
+
+
 def about_reconstruction(found: float, limit: float) -> list[str]:
     """Warnings about a spectrum's distance from the validator's training spectra, with the limit for its noise."""
     if found <= limit:

@@ -8,6 +8,9 @@ from typing import Any
 
 from stellar_emulator.gate.measured_spectra import Measured
 
+GATE = "gate"
+"""Basis of a decision by the gate, in its record."""
+
 SCHEMA = 1
 """Raised when a field of the record changes its meaning; see docs/decision.md."""
 
@@ -24,15 +27,19 @@ SECTIONS = (
     "champion",
     "serves",
 )
+"""What the gate examines."""
+
+WITHOUT_GATE = ("evidence", "nodes", "champion", "serves")
+"""What is examined of a pair whose contract has no gate, see `gate.without_gate`."""
 
 
 @dataclass(frozen=True)
 class Criterion:
     """One thing that was asked.
 
-    section: one of `SECTIONS`. figure, bound: None where the answer is yes or no. rule: how the figure must stand to
-    the bound, such as "<". informative: False where the question has no meaning here (no champion, a judge without
-    skill in a region); the criterion is then shown and does not count.
+    section: one of `SECTIONS` or `WITHOUT_GATE`. figure, bound: None where the answer is yes or no. rule: how the
+    figure must stand to the bound, such as "<". informative: False where the question has no meaning here (no champion,
+    a judge without skill in a region); the criterion is then shown and does not count.
     """
 
     section: str
@@ -45,8 +52,9 @@ class Criterion:
     rule: str = ""
 
     def __post_init__(self) -> None:
-        if self.section not in SECTIONS:
-            raise ValueError(f"section {self.section} is none of {', '.join(SECTIONS)}")
+        known = dict.fromkeys((*SECTIONS, *WITHOUT_GATE))
+        if self.section not in known:
+            raise ValueError(f"section {self.section} is none of {', '.join(known)}")
 
     @property
     def verdict(self) -> str:
@@ -62,7 +70,9 @@ class Decision:
 
     strict: whether all labels meet the strict ratio, which is reported and not counted. attempts_before: decisions on
     this gate set before this one. settings: seeds, digests, sizes and limits. tables: rows by table name, in JSON's
-    types. measured: the arrays behind all figures, for the page; no part of the record.
+    types. measured: the arrays behind all figures, for the page; no part of the record. sections: what had to be
+    examined. basis: what the decision rests on where the contract has no gate, such as 5-fold cross-validation; empty
+    for the gate.
     """
 
     criteria: tuple[Criterion, ...]
@@ -72,6 +82,8 @@ class Decision:
     settings: Mapping[str, Any]
     tables: Mapping[str, Sequence[Mapping[str, Any]]]
     measured: Measured | None = field(default=None, repr=False, compare=False)
+    sections: tuple[str, ...] = SECTIONS
+    basis: str = ""
 
     @property
     def refusals(self) -> tuple[Criterion, ...]:
@@ -82,7 +94,7 @@ class Decision:
     def unexamined(self) -> tuple[str, ...]:
         """Sections that nothing was asked in."""
         asked = {criterion.section for criterion in self.criteria}
-        return tuple(section for section in SECTIONS if section not in asked)
+        return tuple(section for section in self.sections if section not in asked)
 
     @property
     def promoted(self) -> bool:
@@ -98,6 +110,7 @@ class Decision:
         record = {
             "schema": SCHEMA,
             "promoted": self.promoted,
+            "basis": self.basis or GATE,
             "unexamined": list(self.unexamined),
             "strict": self.strict,
             "attempts_before": self.attempts_before,
@@ -117,17 +130,20 @@ class Decision:
             lines.append(f"{'regions':<10}" + ", ".join(f"{count} {verdict}" for verdict, count in regions.items()))
         lines += [f"{section:<10}not examined" for section in self.unexamined]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        strict = "met" if self.strict else "not met"
-        return "\n".join([*lines, f"strict ratio on every label (not counted): {strict}", self.verdict])
+        if not self.basis:
+            lines.append(f"strict ratio on every label (not counted): {'met' if self.strict else 'not met'}")
+        return "\n".join([*lines, self.verdict])
 
     @property
     def verdict(self) -> str:
         """One line, that it is promoted, or refused and by what."""
+        where = f"without a gate, by {self.basis}" if self.basis else "on this gate set"
         if self.promoted:
-            return f"PROMOTED in attempt {self.attempts_before + 1} on this gate set"
+            return f"PROMOTED in attempt {self.attempts_before + 1} {where}"
         reasons = [f"{row.section} ({row.name})" for row in self.refusals]
         reasons += [f"{section} (not examined)" for section in self.unexamined]
-        return f"REFUSED in attempt {self.attempts_before + 1} on this gate set by {'; '.join(reasons)}"
+        by = ":" if self.basis else " by"
+        return f"REFUSED in attempt {self.attempts_before + 1} {where}{by} {'; '.join(reasons)}"
 
 
 def _line(row: Criterion) -> str:

@@ -21,23 +21,15 @@ def evidence_criteria(limits: GateLimits, measured: Measured, evidence: Evidence
     spectra = len(measured.run)
     attempts = f"attempt {evidence.attempts_before + 1} on this gate set"
     return [
-        _at_least("runs", measured.runs, limits.runs, attempts),
-        _at_least("spectra", spectra, limits.spectra),
+        at_least("runs", measured.runs, limits.runs, attempts),
+        at_least("spectra", spectra, limits.spectra),
         _judges(limits, measured, evidence),
-        _one_digest("contracts", evidence.contract_digests),
-        _one_digest("presets of the judges", evidence.judge_presets),
+        one_digest("contracts", evidence.contract_digests),
+        one_digest("presets of the judges", evidence.judge_presets),
         Criterion(SECTION, "gate runs that a model saw", evidence.leaked_runs, 0, evidence.leaked_runs == 0, rule="=="),
-        Criterion(
-            SECTION,
-            "fields in which the contract is not the champion's",
-            len(evidence.departures),
-            0,
-            not evidence.departures,
-            note=_named(evidence.departures),
-            rule="==",
-        ),
-        _yes("grid validation passed", evidence.validation_passed),
-        _yes("not smoke-trained", not evidence.smoke),
+        departed(evidence.departures),
+        yes("grid validation passed", evidence.validation_passed),
+        yes("not smoke-trained", not evidence.smoke),
     ]
 
 
@@ -45,7 +37,7 @@ def _judges(limits: GateLimits, measured: Measured, evidence: Evidence) -> Crite
     """Judges count by their seeds and by what they answer: the same weights under another name are one judge."""
     apart = judges_apart(measured.test)
     note = "" if apart == len(measured.test) else f"{len(measured.test)} judges, {apart} that answer differently"
-    return _at_least("judges of different seeds", min(apart, len(set(evidence.judge_seeds))), limits.judges, note)
+    return at_least("judges of different seeds", min(apart, len(set(evidence.judge_seeds))), limits.judges, note)
 
 
 def judges_apart(test: NDArray[np.float64]) -> int:
@@ -65,15 +57,24 @@ def _named(departures: tuple[str, ...]) -> str:
     return f"{'; '.join(departures)}: another contract wants names of its own for its models"
 
 
-def _at_least(name: str, figure: int, bound: int, note: str = "") -> Criterion:
+def departed(fields: tuple[str, ...]) -> Criterion:
+    """Ask that the contract be the champion's; ``fields``: those in which it isn't."""
+    name = "fields in which the contract is not the champion's"
+    return Criterion(SECTION, name, len(fields), 0, not fields, note=_named(fields), rule="==")
+
+
+def at_least(name: str, figure: int, bound: int, note: str = "") -> Criterion:
+    """Ask for so many of something."""
     return Criterion(SECTION, name, figure, bound, figure >= bound, note=note, rule=">=")
 
 
-def _one_digest(what: str, digests: Mapping[str, str]) -> Criterion:
+def one_digest(what: str, digests: Mapping[str, str]) -> Criterion:
+    """Ask that digests of several places, by the place's name, be one."""
     different = len(set(digests.values()))
     note = "" if different == 1 else ", ".join(f"{where} {digest[:12]}" for where, digest in digests.items())
     return Criterion(SECTION, f"different {what}", different, 1, different == 1, note=note or "", rule="==")
 
 
-def _yes(name: str, answer: bool) -> Criterion:
+def yes(name: str, answer: bool) -> Criterion:
+    """Ask a question of yes or no."""
     return Criterion(SECTION, name, None, None, answer)

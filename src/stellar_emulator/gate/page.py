@@ -27,6 +27,8 @@ _BLURBS = {
     "smooth": "Lines through the box along each label: flux neither jumps nor bends where true spectra do not.",
     "champion": "Nothing that serves is replaced by something worse.",
     "serves": "The registered files answer, and refuse what they should.",
+    "nodes": "Flux at runs that a training did not see, against interpolation between the others by cubic radial basis "
+    "functions (SciPy) of scaled labels.",
 }
 
 
@@ -50,6 +52,31 @@ def page(contract: Contract, spectra: Spectra, decision: Decision, record: Mappi
             *_figures(contract, decision),
             *(_section(section, decision.criteria) for section in SECTIONS),
             _coverage(decision),
+            "<h2>Record</h2>",
+            f"<pre>{escape(_without_tables(record))}</pre>",
+        ],
+    )
+
+
+def page_without_gate(name: str, decision: Decision, record: Mapping[str, Any]) -> str:
+    """HTML of a decision on a contract without a gate; arguments as of `page`."""
+    promoted = "promoted" if decision.promoted else "refused"
+    head = f"{name}: {promoted} without a gate"
+    attempt = f"Attempt {decision.attempts_before + 1} without a gate. Judged by {decision.basis}."
+    errors = [
+        (row["of"], row["where"], f"{row['mae']:.3g}", f"{row['rms']:.3g}", f"{row['spectra']:,}")
+        for row in decision.tables.get("held_out", ())
+    ]
+    return document(
+        head,
+        [
+            f'<h1 class="{promoted}">{escape(head)}</h1>',
+            f"<p>{escape(attempt)}</p>",
+            *(f"<p>Warning: {escape(warning)}.</p>" for warning in decision.warnings),
+            _refusals(decision),
+            "<h2>Errors of flux at runs held out</h2>",
+            table(("of", "where", "MAE", "RMS", "spectra"), errors),
+            *(_section(section, decision.criteria) for section in decision.sections),
             "<h2>Record</h2>",
             f"<pre>{escape(_without_tables(record))}</pre>",
         ],

@@ -36,6 +36,8 @@ def departures(ours: Contract, champions: Contract) -> list[str]:
     found += [f"gate.{name} ({value})" for name, value in _looser(_limits(ours), _limits(champions)).items()]
     if ours.gate and champions.gate and ours.gate.grid != champions.gate.grid:
         found.append("gate.grid")
+    if champions.gate and not ours.gate:
+        found.append("gate (left out)")
     missing = [name for name, limit in champions.expectations if limit and not getattr(ours.expectations, name)]
     return found + [f"expectations.{name} (left out)" for name in missing]
 

@@ -536,15 +536,14 @@ def _trimmed(
     usable = np.isfinite(error)
     if usable.sum() < FEWEST:
         raise _too_few(name, int(usable.sum()))
-    ends = np.flatnonzero(usable)
-    part = slice(ends[0], ends[-1] + 1)
+    seen = np.flatnonzero(usable)
+    part = slice(seen[0], seen[-1] + 1)
     wavelength, flux, error, usable = wavelength[part], flux[part], error[part], usable[part]
     if not usable.all():
         missing = wavelength[~usable]
-        held = (
-            "1 pixel inside ({:.1f} A) holds"
-            if len(missing) == 1
-            else f"{len(missing)} pixels inside ({{:.1f}} to {{:.1f}} A) hold"
-        )
-        notes.append(f"{held.format(missing[0], missing[-1])} no flux and left out")
+        if len(missing) == 1:
+            notes.append(f"1 pixel inside ({missing[0]:.1f} A) holds no flux and is left out")
+        else:
+            ends = f"{missing[0]:.1f} to {missing[-1]:.1f} A"
+            notes.append(f"{len(missing)} pixels inside ({ends}) hold no flux and are left out")
     return wavelength, np.where(usable, flux, 0.0), error

@@ -28,7 +28,9 @@ def spectra_in(
     """
     for table in tables:
         if not table.order:
-            yield from spectra_of(table, axis, stated)
+            exposure = table.part.get(EXPOSURE, "")
+            for spectrum in spectra_of(table, axis, stated):
+                yield spectrum if isinstance(spectrum, InputError) else replace(spectrum, exposure=exposure)
     pieces = [table for table in tables if table.order]
     for exposure in dict.fromkeys(table.part.get(EXPOSURE, "") for table in pieces):
         found = _one([table for table in pieces if table.part.get(EXPOSURE, "") == exposure], axis, stated)
@@ -37,7 +39,7 @@ def spectra_in(
 
 def _of_exposure(spectrum: ObservedSpectrum, exposure: str) -> ObservedSpectrum:
     """A spectrum whose name tells which of its file's exposures it is."""
-    return replace(spectrum, name=f"{spectrum.name.partition('[')[0]}[exposure {exposure}]")
+    return replace(spectrum, name=f"{spectrum.name.partition('[')[0]}[exposure {exposure}]", exposure=exposure)
 
 
 def _one(tables: Sequence[RawTable], axis: WavelengthAxis, stated: Stated) -> ObservedSpectrum | InputError:

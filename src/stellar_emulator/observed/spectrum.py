@@ -23,7 +23,8 @@ class ObservedSpectrum:
     wavelength: ascending, Angstrom, in ``medium`` and the observer's frame; flux: any scale, 0 where unusable; error:
     one standard deviation, infinite where the flux is missing or masked; notes: what was assumed on the way, for the
     user to read; reading: what was read, in one line; ends: numbers of the last pixel of each order but the last one,
-    where every order has its own continuum; resolution: wavelength over FWHM, None where nobody states it.
+    where every order has its own continuum; resolution: wavelength over FWHM, None where nobody states it; exposure:
+    which one of its file's it is, empty if the file holds one spectrum of a star.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ObservedSpectrum:
     resolution: float | None = None
     detector: float | None = None
     guessed: bool = False
+    exposure: str = ""
 
     @property
     def usable(self) -> NDArray[np.bool_]:

@@ -16,12 +16,16 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.promotion.audit import Link
 from stellar_emulator.promotion.lease import Lease
 from stellar_emulator.registry.read import VALIDATOR_VERSION
+from stellar_emulator.registry.tracking import TrackedRun
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
 
 PROMOTED_BY = "promoted_by"
 """Tag of an emulator's version: the run that holds the decision by which it became champion."""
+
+JUDGED_BY = "judged_by"
+"""Tag of an emulator's version and of a decision's run, where the contract has no gate: what the pair was judged by."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,12 @@ def move(models: ModelNames, after: State, decided_by: str, lock: Lease) -> None
     _point(models.emulator, CHAMPION, champion.emulator)
     _point(models.emulator, PREVIOUS, after.previous.emulator if after.previous else None)
     derive(models)
+
+
+def note_judged(models: ModelNames, pair: PairVersions, job: TrackedRun, how: str) -> None:
+    """Say in a decision's run and at the emulator's version by what a pair without a gate was judged."""
+    job.set_tags({JUDGED_BY: how})
+    mlflow.MlflowClient().set_model_version_tag(models.emulator, str(pair.emulator), JUDGED_BY, how)
 
 
 def derive(models: ModelNames) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.shards import PROVENANCE
-from stellar_emulator.grid.source import embedded_folder, open_source
+from stellar_emulator.grid.source import Source, embedded_folder, open_source
 from stellar_emulator.grid.store import Grid, Rows
 from stellar_emulator.promotion.audit import Link
 
@@ -67,14 +67,14 @@ def judged_spectra(grid: Grid, seed: int, further: Rows | None = None) -> GateSp
     )
 
 
-def open_gate(source: str, contract: Contract, scratch: Path) -> Grid:
+def open_gate(source: str, contract: Contract, scratch: Path) -> Source:
     """Open what a user names. Raises `InputError` if there is no such grid, or the contract has no gate set."""
     if source == GATE:
         folder = embedded_folder(contract, GATE)
         if not (folder / PROVENANCE).is_file():
             raise InputError(f"contract {contract.name} has no embedded gate set: compute one and name it with --grid")
         source = str(folder)
-    return open_source(source, contract, scratch).grid
+    return open_source(source, contract, scratch)
 
 
 def why_evaluation(source: str, grid: Grid, contract: Contract, links: Sequence[Link], scratch: Path) -> str:

@@ -1,6 +1,7 @@
 """Collects the evidence that spectra do not show: the origin of models and grids, and runs seen by each model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import mlflow
 from mlflow.entities import Run
@@ -25,25 +26,40 @@ VALIDATION_RUN = "validation_run_id"
 """Tag of a registered version: the run in which its training grid was checked."""
 
 
-def gather(contract: Contract, gate: Grid, challenger: RegisteredPair, attempts_before: int) -> Evidence:
-    """Facts about a challenger and a gate set that obeys the contract."""
+@dataclass(frozen=True)
+class Origin:
+    """What a pair's models say of their training; fields as of `gate.evidence.Evidence`."""
+
+    smoke: bool
+    contract_digests: Mapping[str, str]
+    validation_passed: bool
+
+
+def origin(contract: Contract, challenger: RegisteredPair) -> Origin:
+    """How a challenger was trained, as its models and the check of its training grid say."""
     models = challenger.models
     validation = _validation_run(challenger)
     digests = {name: model.contract.digest for name, model in models.items()}
-    presets = {model.metadata["preset"]["name"] for model in models.values()}
+    checked = validation.data.tags.get("contract", "") if validation else ""
+    return Origin(
+        smoke=SMOKE in {model.metadata["preset"]["name"] for model in models.values()},
+        contract_digests={"contract": contract.digest, **digests, "training grid": checked},
+        validation_passed=_passed(validation, challenger, contract),
+    )
+
+
+def gather(contract: Contract, gate: Grid, challenger: RegisteredPair, attempts_before: int) -> Evidence:
+    """Facts about a challenger and a gate set that obeys the contract."""
+    told = origin(contract, challenger)
     pinned = preset_digest(read_preset(PINNED_PRESET).validator.model_dump(mode="json"))
     seeds = challenger.judges[0].metadata["preset"]["validator"]["seeds"]
     distinct = len({judge.digest for judge in challenger.judges})
     return Evidence(
-        smoke=SMOKE in presets,
-        contract_digests={
-            "contract": contract.digest,
-            **digests,
-            "training grid": validation.data.tags.get("contract", "") if validation else "",
-        },
+        smoke=told.smoke,
+        contract_digests=told.contract_digests,
         judge_presets={f"preset {PINNED_PRESET}": pinned, **challenger.judge_presets()},
         leaked_runs=len(leaked_runs(contract, gate, challenger)),
-        validation_passed=_passed(validation, challenger, contract),
+        validation_passed=told.validation_passed,
         attempts_before=attempts_before,
         judge_seeds=tuple(seeds[:distinct]),
     )

@@ -20,6 +20,7 @@ import mlflow
 import numpy as np
 
 from stellar_emulator.contract.contract import ModelNames
+from stellar_emulator.contract.hull import middle
 from stellar_emulator.gate.decision import Criterion
 from stellar_emulator.models.emulator import Emulator
 from stellar_emulator.promotion import fresh_process
@@ -29,6 +30,8 @@ _LOG = "server.log"
 
 _START_SECONDS = 180.0
 _ANSWER_SECONDS = 60.0
+_TRIES = 3
+"""Of a request that gets no answer at all: a busy machine may keep the first one waiting."""
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 
 _ERROR_SHOWN = 300
@@ -80,7 +83,7 @@ def _difference(found: Any, own: np.ndarray) -> str:
 
 def _by_server(server: "Server", emulator: Emulator, log: Path) -> list[Criterion]:
     contract = emulator.contract
-    good = (contract.lower + contract.upper) / 2
+    good = middle(contract)
     bad = contract.upper + (contract.upper - contract.lower)
     names = ("request answered by a server", "bad request refused by a server")
     if not server.answers():
@@ -96,13 +99,15 @@ def _by_server(server: "Server", emulator: Emulator, log: Path) -> list[Criterio
 def _ask(address: str, names: Sequence[str], labels: np.ndarray) -> tuple[int, Any]:
     content = json.dumps({"dataframe_split": {"columns": list(names), "data": [list(labels)]}}).encode()
     request = urllib.request.Request(f"{address}/invocations", content, {"Content-Type": "application/json"})
-    try:
-        with _direct.open(request, timeout=_ANSWER_SECONDS) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, None
-    except OSError:
-        return 0, None
+    for _ in range(_TRIES):
+        try:
+            with _direct.open(request, timeout=_ANSWER_SECONDS) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, None
+        except OSError:
+            continue
+    return 0, None
 
 
 # A proxy that the environment names is for other machines.

@@ -12,6 +12,7 @@ import pandas as pd
 from mlflow.models import Model, ModelSignature
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.hull import middle
 from stellar_emulator.registry.carried import copied_code, package_folder, pins
 from stellar_emulator.registry.read import BUNDLE, FILES_TAG, JUDGE, digest_tag
 from stellar_emulator.registry.signatures import emulator_signature, validator_signature
@@ -46,9 +47,8 @@ def register_emulator(folder: Path, tags: Mapping[str, str]) -> Registered:
     """
     bundle = read_bundle(folder, "emulator")
     contract = bundle.contract
-    middle = (contract.lower + contract.upper) / 2
     signature = emulator_signature(contract)
-    example = pd.DataFrame([middle], columns=contract.label_names)
+    example = pd.DataFrame([middle(contract)], columns=contract.label_names)
     return _register("emulator", {BUNDLE: folder}, contract, bundle.digest, signature, example, tags)
 
 

@@ -56,7 +56,7 @@ MANIFEST = "_survey.json"
 class Job:
     """Everything that decides a survey's rows besides its spectra.
 
-    together: whether a star's epochs are one fit.
+    together: whether a star's epochs are one fit; by_file: whether all spectra of a file are a star's.
     """
 
     model: str
@@ -67,6 +67,7 @@ class Job:
     form: str | None
     select: str | None = None
     together: bool = True
+    by_file: bool = False
     known: dict[str, float] = field(default_factory=dict)
     priors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -130,7 +131,7 @@ def fitted_chunk(job: Job, chunk: Chunk) -> "pa.Table":
 
     pair = _pair(job.model, job.validator, job.contract)
     choice = Choice(job.form, None if job.select is None else parse_selection(job.select))
-    parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice)
+    parts = read_chunk(chunk, pair.emulator.contract.wavelength, job.stated, choice, job.by_file)
     made = [_fitted(job, pair, part) for part in together(parts, max(MOST_AT_ONCE, chunk.stop - chunk.first))]
     whole = pa.concat_tables([table for table, _ in made], promote_options="permissive")
     residuals = sum((one for _, one in made), nothing(pair.emulator.contract))

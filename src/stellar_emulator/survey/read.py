@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FILE = "file"
 """Column with the name of the file that a spectrum is from, where files hold one or some each."""
 
+EXPOSURE = "file_exposure"
+"""Column with what a file calls an exposure, where all spectra of a file are one star's."""
+
 DESIGNATION = re.compile(r"Gaia[ _]?E?DR\d[ _](\d{4,19})(?!\d)", re.IGNORECASE)
 """How the archive names sources, also in the names of its files."""
 
@@ -63,7 +66,9 @@ def together(parts: Iterable[Part], most: int) -> Iterator[Part]:
 
 def _pieces(part: Part, most: int) -> Iterator[tuple[int, int]]:
     """First rows of pieces and those after the last: ``most`` rows each, and on to where the next source begins."""
-    ids = part.passed.column(SOURCE).to_pylist() if SOURCE in part.passed.column_names else []
+    names = part.passed.column_names
+    key = FILE if EXPOSURE in names else SOURCE
+    ids = part.passed.column(key).to_pylist() if key in names else []
     first = 0
     while first < len(part.seen):
         stop = min(first + most, len(part.seen))
@@ -73,8 +78,11 @@ def _pieces(part: Part, most: int) -> Iterator[tuple[int, int]]:
         first = stop
 
 
-def read_chunk(chunk: Chunk, axis: WavelengthAxis, stated: Stated, choice: Choice) -> Iterator[Part]:
-    """The spectra of a chunk, in order; what can't be read comes as the error that says why."""
+def read_chunk(
+    chunk: Chunk, axis: WavelengthAxis, stated: Stated, choice: Choice, by_file: bool = False
+) -> Iterator[Part]:
+    """The spectra of a chunk, in order; what can't be read comes as the error that says why. by_file: all spectra of a
+    file are exposures of one star."""
     if chunk.stop:
         yield _rows(chunk, axis, stated)
         return
@@ -83,6 +91,9 @@ def read_chunk(chunk: Chunk, axis: WavelengthAxis, stated: Stated, choice: Choic
             tables = read_tables(Path(path), choice)
         except InputError as error:
             yield _unreadable(error, path)
+            continue
+        if by_file:
+            yield _exposures(tables, axis, stated, path)
             continue
         whole = [table for table in tables if not table.order]
         for table in whole:
@@ -128,6 +139,20 @@ def _of_tables(tables: list[RawTable], axis: WavelengthAxis, stated: Stated, pat
         stated_name = tables[0].stated(SOURCE, "object") or ""
         names = ["" if isinstance(one, InputError) else one.name for one in seen]
         columns[SOURCE] = pa.array([identifier(name, stated_name, path) for name in names], pa.int64())
+    return Part(seen, pa.table(columns))
+
+
+def _exposures(tables: list[RawTable], axis: WavelengthAxis, stated: Stated, path: str) -> Part:
+    """All spectra of a file, as exposures of one star."""
+    import pyarrow as pa
+
+    try:
+        seen = list(spectra_in(tables, axis, stated))
+    except InputError as error:
+        seen = [error]
+    own = identifier(*(tables[0].stated(SOURCE, "object") or "",), path)
+    names = ["" if isinstance(one, InputError) else one.exposure or one.name for one in seen]
+    columns = {FILE: [path] * len(seen), SOURCE: pa.array([own] * len(seen), pa.int64()), EXPOSURE: names}
     return Part(seen, pa.table(columns))
 
 

@@ -13,7 +13,7 @@ from stellar_emulator.fitting.epochs import StarFit
 from stellar_emulator.observed.gaia_archive import EPOCH, SOURCE
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.flags import SURE, Flag
-from stellar_emulator.survey.read import Observed, Part
+from stellar_emulator.survey.read import EXPOSURE, FILE, Observed, Part
 from stellar_emulator.survey.rows import survey_rows
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Epochs:
 def stars_of(part: Part) -> list[Epochs] | None:
     """The stars of a part whose rows are epochs, those of a star one after the other; None if rows are no epochs."""
     by_name = {name.lower(): name for name in part.passed.column_names}
-    source = by_name.get(SOURCE)
-    if source is None or not any(name in by_name for name in EPOCH):
+    source = by_name.get(FILE if EXPOSURE in by_name else SOURCE)
+    if source is None or not any(name in by_name for name in (*EPOCH, EXPOSURE)):
         return None
     ids = part.passed.column(source).to_pylist()
     borders = [0, *(row for row in range(1, len(ids)) if ids[row] != ids[row - 1] or ids[row] is None), len(ids)]
@@ -67,10 +67,11 @@ def star_rows(
     names: list[Observed] = [one if isinstance(one, InputError) else one.fitted.spectrum for one in found]
     plain = [one if isinstance(one, InputError) else one.fitted for one in found]
     source = next(name for name in part.passed.column_names if name.lower() == SOURCE)
-    first = part.passed.select([source]).take([star.rows.start for star in stars])
+    of_star = [name for name in part.passed.column_names if name == source or (name == FILE and _by_file(part))]
+    first = part.passed.select(of_star).take([star.rows.start for star in stars])
     table = survey_rows(contract, names, plain, first)
     table = table.set_column(0, "name", pa.array([star.name for star in stars]))
-    cells = [_cells(star, one) for star, one in zip(stars, found, strict=True)]
+    cells = [epoch_cells(star, one) for star, one in zip(stars, found, strict=True)]
     for name in ("pixels", "flags"):
         place, told = table.column_names.index(name), table.column(name).to_pylist()
         values = [_changed(name, one, value) for one, value in zip(found, told, strict=True)]
@@ -80,11 +81,16 @@ def star_rows(
         table = table.append_column(name, pa.array([one[name] for one in cells], kind))
     offsets = pa.array([*(star.rows.start for star in stars), len(part.seen)], pa.int32())
     for name in part.passed.column_names:
-        if name != source:
+        if name not in of_star:
             column = part.passed.column(name).combine_chunks()
             column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
             table = table.append_column(LISTED + name, pa.ListArray.from_arrays(offsets, column))
     return table
+
+
+def _by_file(part: Part) -> bool:
+    """Whether a star's epochs are the spectra of a file."""
+    return EXPOSURE in part.passed.column_names
 
 
 def _changed(name: str, one: StarFit | InputError, value: int) -> int:
@@ -97,8 +103,9 @@ def _changed(name: str, one: StarFit | InputError, value: int) -> int:
     return value | (Flag.VELOCITY_VARIES if varies else 0) | (Flag.DOUBLE_LINED if one.double_lined else 0)
 
 
-def _cells(star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
-    """The cells of a star that `survey_rows` doesn't make."""
+def epoch_cells(star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
+    """The cells of a star that `survey_rows` doesn't make, by column: numbers, and lists with a value for each
+    epoch."""
     lists = {name: [float("nan")] * len(star.rows) for name in ("velocity", "velocity_error", "chi_square", "snr")}
     if isinstance(one, InputError):
         return {

@@ -10,11 +10,15 @@ from stellar_emulator.errors import SetupError
 
 _PUBLISHED_AS = {
     "OpenSSL": "pyopenssl",
+    "psycopg": "psycopg2-binary",
     "psycopg2": "psycopg2-binary",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-"""Names on the package index of modules that are published under another name."""
+"""Names on the package index of modules that are published under another name, or of what stands in for them."""
+
+_BESIDES = {"psycopg": "; and name that driver in the store's address, postgresql+psycopg2://..."}
+"""What is to be done besides, where another package stands in."""
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def missing(module: str, extra: str | None = None) -> SetupError:
     bring = f"pip install 'stellar-emulator[{extra}]'" if extra else "install stellar-emulator again"
     return SetupError(
         f"the Python package {package} is missing in {sys.executable}: {bring} "
-        "(in a checkout: `python3 start.py setup`, and use the Python in its folder .venv)"
+        f"(in a checkout: `python3 start.py setup`, and use the Python in its folder .venv){_BESIDES.get(package, '')}"
     )
 
 

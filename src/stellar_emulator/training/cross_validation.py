@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.grid.expand import limb_darkening
 from stellar_emulator.grid.nodes import hull_corners
 from stellar_emulator.grid.shards import IntrinsicGrid
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.grid.store import Grid
 from stellar_emulator.networks.preset import AnyPreset
-from stellar_emulator.training.train_emulator import StageReport, train_emulator, unit_labels
+from stellar_emulator.training.baseline import interpolated
+from stellar_emulator.training.train_emulator import StageReport, train_emulator
 from stellar_emulator.training.train_validator import train_validator
 
 FOLDS = 5
@@ -72,7 +71,7 @@ def cross_validate(
     unique, run_of_row = np.unique(hashes, return_inverse=True)
     folds = min(FOLDS, len(unique))
     fold = np.arange(len(unique))[run_of_row.ravel()] % folds
-    rows = _rows_measured(grid, run_of_row.ravel())
+    rows = rows_measured(grid.pixels, run_of_row.ravel())
     flux = np.empty((len(rows), grid.pixels), dtype=np.float32)
     inferred = np.full((len(rows), len(contract.labels)), np.nan, dtype=np.float32)
     reference: Flux | None = np.empty_like(flux)
@@ -86,21 +85,21 @@ def cross_validate(
         if judged:
             judge = train_validator(grid, split, contract, preset.validator, place, _silent(report, number))
             inferred[inside] = judge.network(grid.take(rows[inside]))
-        made = _interpolated(grid, intrinsic, split, contract, labels)
+        made = interpolated(grid, intrinsic, split.train, contract, labels)
         if made is None or reference is None:
             reference = None
         else:
             reference[inside] = made
-    return CrossValidated(rows, flux, reference, inferred, _inner(contract, grid.labels)[rows], len(unique), folds)
+    return CrossValidated(rows, flux, reference, inferred, inner_runs(contract, grid.labels)[rows], len(unique), folds)
 
 
 def _silent(report: StageReport, fold: int) -> StageReport:
     return lambda name: report(f"fold {fold + 1} {name}")
 
 
-def _rows_measured(grid: Grid, run_of_row: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows to measure: of each run as many as keep within `VALUES_HELD`, one at least."""
-    most = max(1, VALUES_HELD // (grid.pixels * (int(run_of_row.max()) + 1)))
+def rows_measured(pixels: int, run_of_row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows to measure, of runs that are numbered from 0: of each as many as keep within `VALUES_HELD`, one at least."""
+    most = max(1, VALUES_HELD // (pixels * (int(run_of_row.max()) + 1)))
     order = np.argsort(run_of_row, kind="stable")
     starts = np.searchsorted(run_of_row[order], np.arange(int(run_of_row.max()) + 1))
     place = np.arange(len(order)) - starts[run_of_row[order]]
@@ -115,40 +114,10 @@ def _fold_split(fold: NDArray[np.int64], run_of_row: NDArray[np.int64], number: 
     return SplitRows(training, validation, test)
 
 
-def _inner(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+def inner_runs(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether the run of each row is no corner of the hull of all runs, (rows,)."""
     nodes, node_of_row = np.unique(labels[:, contract.columns(contract.run_labels)], axis=0, return_inverse=True)
     return ~np.isin(node_of_row.ravel(), hull_corners(nodes))
-
-
-def _interpolated(
-    grid: Grid, intrinsic: IntrinsicGrid | None, split: SplitRows, contract: Contract, labels: NDArray[np.float64]
-) -> Flux | None:
-    """Flux at labels (n, labels) by cubic radial basis functions of the scaled run labels, from the training rows.
-
-    Intrinsic spectra are interpolated and then broadened. None if the nodes are too few, or on one plane.
-    """
-    from scipy.interpolate import RBFInterpolator
-
-    own = contract.columns(contract.run_labels)
-    wanted = unit_labels(contract.run_labels, labels[:, own])
-    if intrinsic is None:
-        nodes, targets = grid.labels[split.train], grid.take(split.train)
-        places = unit_labels(contract.labels, nodes)
-        wanted = unit_labels(contract.labels, labels)
-    else:
-        runs = np.isin(intrinsic.run_id, grid.run_id[split.train])
-        places = unit_labels(contract.run_labels, intrinsic.labels[runs])
-        darkening = limb_darkening(contract, intrinsic)[runs, np.newaxis]
-        targets = np.concatenate([intrinsic.flux[runs], darkening], axis=1)
-    try:
-        made = RBFInterpolator(places.astype(np.float64), targets, kernel="cubic")(wanted.astype(np.float64))
-    except (ValueError, np.linalg.LinAlgError):
-        return None
-    if intrinsic is None:
-        return np.asarray(made, dtype=np.float32)
-    convolve = contract_broadening(contract)
-    return convolve.at_labels(contract, convolve.modes(made[:, :-1]), labels, np.clip(made[:, -1], 0.0, 1.0))
 
 
 def cross_validation_rows(contract: Contract, grid: Grid, found: CrossValidated) -> list[dict[str, float | str | int]]:

@@ -83,6 +83,8 @@ def _read_table(path: Path) -> Darkening:
     if not ((values >= 0.0) & (values <= 1.0)).all():
         raise InputError(f"the table of limb darkening {path} has coefficients beyond 0 to 1")
     places = np.stack([columns[name] for name in names], axis=1)
+    if not np.isfinite(places).all():
+        raise InputError(f"the table of limb darkening {path} has a label that is no number: give every row all labels")
     flat = [name for name, width in zip(names, np.ptp(places, axis=0), strict=True) if not width]
     if flat:
         raise InputError(f"the table of limb darkening {path}: {flat[0]} never varies: leave the column out")

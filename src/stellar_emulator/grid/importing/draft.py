@@ -66,7 +66,10 @@ def drafted(draft: Draft) -> str:
     content["expectations"] = {"identity": {"run_distance": 1.0e-6}}
     head = ["# Drafted by `stellar-emulator import` from the spectra themselves; docs/contract.md explains each field."]
     head += [f"# {note}" for note in draft.notes]
-    head += ["# It has no gate: margins must come from someone who knows what the models are for."]
+    head += [
+        "# It has no gate: margins must come from someone who knows what the models are for. promote goes by",
+        "# cross-validation over the runs until it has one.",
+    ]
     return "\n".join([*head, yaml.dump(content, sort_keys=False, width=120, Dumper=_Dumper)])
 
 

@@ -1,7 +1,10 @@
 """Finds the format of a foreign grid by its files' content and names, and lists its spectra."""
 
+import math
+import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stellar_emulator.errors import InputError
@@ -11,9 +14,11 @@ from stellar_emulator.grid.readers.fits_grids import ATLAS9, FERRE_TABLE, PHOENI
 from stellar_emulator.grid.readers.foreign import Format, LabelSource, Member, head_of
 from stellar_emulator.grid.readers.moog import MOOG_RAW, MOOG_SMOOTHED
 from stellar_emulator.grid.readers.msg import MSG
+from stellar_emulator.grid.readers.names import LabelTable
 from stellar_emulator.grid.readers.payne import PAYNE
 from stellar_emulator.grid.readers.sme import SME
 from stellar_emulator.grid.readers.text import BT_SETTL, POLLUX, SYNPLE, SYNSPEC, SYNTHE, TURBOSPECTRUM
+from stellar_emulator.system.web_page import is_web_page, web_page_fault
 
 FORMATS: tuple[Format, ...] = (
     APOGEE_GRID,
@@ -62,19 +67,36 @@ def find_members(sources: Sequence[Path], name: str | None, labels: LabelSource)
     form = format_called(name) if name is not None else recognised(paths)
     members: list[Member] = []
     broken: dict[str, str] = {}
+    counts = Counter(path.name for path in paths)
     for path in paths:
         before = len(members)
+        # Files of one name in several folders are told apart by these.
+        folder = f"{path.parent.name}/" if counts[path.name] > 1 else ""
         try:
-            members += form.members(path, labels)
+            with warnings.catch_warnings():
+                # Of a file that ends early; what is missing is found when it is read.
+                warnings.simplefilter("ignore")
+                members += (replace(one, key=folder + one.key) for one in form.members(path, labels))
         except BROKEN as error:
-            broken[path.name] = reason_of(error)
+            broken[folder + path.name] = reason_of(error)
         else:
             if len(members) == before and not (form.beside and path.match(form.beside)):
-                broken[path.name] = f"holds no spectrum of format {form.name}"
+                broken[folder + path.name] = f"holds no spectrum of format {form.name}"
+    members = [member for member in members if not _unlabelled(member, broken)]
+    missing = set(labels.listed) - {path.name for path in paths} if isinstance(labels, LabelTable) else set()
+    broken |= dict.fromkeys(sorted(missing), "listed in the table of labels, and not there")
     if not members:
         first = next(iter(broken.values()))
         raise InputError(f"none of {len(paths)} files is a spectrum of format {form.name}; the first: {first}")
     return Found(form, tuple(members), broken)
+
+
+def _unlabelled(member: Member, broken: dict[str, str]) -> bool:
+    """Whether a spectrum states a label that is no number, which is then listed as broken."""
+    wrong = next((name for name, value in member.labels.items() if not math.isfinite(value)), None)
+    if wrong is not None:
+        broken[member.key] = f"its label {wrong} is {member.labels[wrong]}, which is no number"
+    return wrong is not None
 
 
 def list_files(sources: Sequence[Path]) -> list[Path]:
@@ -119,6 +141,8 @@ def recognised(paths: Sequence[Path]) -> Format:
     known = ", ".join(form.name for form in FORMATS)
     if not paths[0].stat().st_size:
         raise InputError(f"{paths[0].name} is empty")
+    if is_web_page(head_of(paths[0])):
+        raise InputError(web_page_fault(paths[0].name))
     raise InputError(
         f"no format recognises {paths[0].name}: it may be cut short; else name its format with --format, one of {known}"
     )
@@ -133,8 +157,10 @@ def formats_of(path: Path) -> list[Format]:
     found = []
     for form in FORMATS:
         try:
-            if form.recognises(path, head):
-                found.append(form)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if form.recognises(path, head):
+                    found.append(form)
         except BROKEN:
             continue
     return found
@@ -143,4 +169,6 @@ def formats_of(path: Path) -> list[Format]:
 def reason_of(error: BaseException) -> str:
     """What is wrong with a file, in one line."""
     text = " ".join(str(error).split())
+    if isinstance(error, EOFError):
+        return "it is cut short, its data end early: fetch it again"
     return text[:200] if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"[:200]

@@ -1,6 +1,7 @@
 """Labels by our names: from what others call them, and from the names of files."""
 
 import csv
+import math
 import re
 from collections.abc import Mapping
 from math import log10
@@ -145,7 +146,23 @@ def _by_pattern(pattern: str) -> LabelSource:
     return read
 
 
-def _by_table(table: Path) -> LabelSource:
+class LabelTable:
+    """Labels of files from a table; ``listed``: names of the files in it."""
+
+    def __init__(self, table: Path, known: Mapping[str, Mapping[str, float]]) -> None:
+        self.table, self.known = table, known
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        return tuple(self.known)
+
+    def __call__(self, path: Path) -> Mapping[str, float]:
+        if path.name not in self.known:
+            raise InputError(f"{path.name} is not listed in {self.table}")
+        return self.known[path.name]
+
+
+def _by_table(table: Path) -> LabelTable:
     try:
         with table.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -155,17 +172,22 @@ def _by_table(table: Path) -> LabelSource:
         raise InputError(f"the table of labels {table} wants a column 'file' and one for each label, as CSV")
     known: dict[str, dict[str, float]] = {}
     for line, row in enumerate(rows, start=2):
-        try:
-            own = {key: float(value) for key, value in row.items() if key not in ("file", None)}
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{table}, line {line}: {row} has a label that is no number") from error
+        own = {key: _number(value) for key, value in row.items() if key not in ("file", None)}
+        wrong = next((key for key, value in own.items() if value is None), None)
+        if wrong is not None or None in row:
+            what = f"{wrong} = {row[wrong]!r:.40} is no number" if wrong is not None else "it has more cells than names"
+            raise InputError(f"the table of labels {table}, line {line} ({row['file']}): {what}: give every label one")
         if row["file"] in known:
             raise InputError(f"{table}, line {line}: {row['file']} is listed twice")
-        known[row["file"]] = own
+        known[row["file"]] = {key: value for key, value in own.items() if value is not None}
 
-    def read(path: Path) -> Mapping[str, float]:
-        if path.name not in known:
-            raise InputError(f"{path.name} is not listed in {table}")
-        return known[path.name]
+    return LabelTable(table, known)
 
-    return read
+
+def _number(text: str | None) -> float | None:
+    """A number of a table's cell; None of what is none, or not finite."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -58,7 +58,9 @@ def wavelengths(hdu: Hdu, pixels: int) -> tuple[NDArray[np.float64], tuple[str, 
     if kind.upper().endswith("-LOG"):
         return first * np.exp(offset / first), notes
     values = first + offset
-    return (10.0**values if header.get("DC-FLAG", 0) == 1 else values), notes
+    # SDSS's word for equal steps in log10, which DC-FLAG says too.
+    by_type = kind.lower() == "log-linear" and "DC-FLAG" not in header and first < LARGEST_LOG10
+    return (10.0**values if by_type or header.get("DC-FLAG", 0) == 1 else values), notes
 
 
 def _by_coefficients(hdu: Hdu, pixels: int) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """A FITS file as readers of surveys see it: HDUs with headers, images and tables, whatever cards can't be parsed."""
 
+import gzip
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.raw import RawTable
 from stellar_emulator.observed.readers.astropy_table import from_astropy
+
+GZIP = b"\x1f\x8b"
+PIECE = 2**20
+"""Bytes that are unpacked at a time."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def open_fits(path: Path) -> FitsFile:
     from astropy.io import fits
     from astropy.table import Table
 
+    _require_whole(path)
     broken: list[str] = []
     hdus: list[Hdu] = []
     # astropy leaves a file open that it refuses.
@@ -133,6 +140,25 @@ def open_fits(path: Path) -> FitsFile:
     if any("truncated" in str(one.message) for one in told):
         raise InputError(f"{path} is cut short: its last HDU is not complete: fetch it again")
     return FitsFile(path, tuple(hdus), tuple(dict.fromkeys(broken)))
+
+
+def _require_whole(path: Path) -> None:
+    """Return if a gzipped file unpacks to its end: astropy reads the HDUs before that, and says nothing.
+
+    Raises
+    ------
+    InputError
+        If it doesn't.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != GZIP:
+            return
+    try:
+        with gzip.open(path, "rb") as unpacked:
+            while unpacked.read(PIECE):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is cut short or damaged: it can't be unpacked to its end: fetch it again") from error
 
 
 def _cards(header: Any, broken: list[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from stellar_emulator.observed.readers.sme import read_sme
 from stellar_emulator.observed.readers.surveys import form_of
 from stellar_emulator.observed.selection import Selection, selected
 from stellar_emulator.system.confined import Limits, confined, of_own_files
+from stellar_emulator.system.web_page import is_web_page, web_page_fault
 
 FIRST = 4096
 """Bytes of a file that tell what it is."""
@@ -76,12 +77,18 @@ def unconfined_tables(path: Path, choice: Choice | None = None) -> list[RawTable
         raise
     # What a damaged file makes of a reader is beyond listing: parsers of five formats raise at will.
     except Exception as error:
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        reason = CUT if _is_cut(error) else " ".join(str(error).split())[:150] or type(error).__name__
         raise InputError(f"{path} can't be read as {kind}: {reason}") from error
     if not tables:
         raise InputError(f"{path} holds no table and no image of spectra")
     chosen = selected(tables, choice.selection)
     return [replace(table, metadata=_plain_metadata(table.metadata)) for table in chosen]
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether what a library says of a file means that it ends early."""
+    text = str(error)
+    return isinstance(error, EOFError) or any(words in text for words in _EARLY)
 
 
 def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +115,8 @@ def _kind_of(path: Path) -> str:
         first = _first_bytes(path)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+    if is_web_page(first):
+        raise InputError(web_page_fault(str(path)))
     found = next((kind for start, kind in _MAGIC if first.startswith(start)), None)
     if found is None and first.lstrip().lower().startswith((b"<?xml", b"<votable")):
         found = "a VOTable"
@@ -253,6 +262,11 @@ _READ: dict[str, Callable[[Path, Choice], list[RawTable]]] = {
     "HDF5": lambda path, _: read_hdf5(path),
     "an IDL file": lambda path, _: read_sme(path),
 }
+
+CUT = "it is cut short, its data end early: fetch it again"
+
+_EARLY = ("cannot reshape array", "end-of-stream marker", "buffer is too small", "requires a buffer", "truncated")
+"""Words of libraries about files that end early."""
 
 _MAGIC = (
     (b"SIMPLE  =", "FITS"),
