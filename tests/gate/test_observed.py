@@ -98,6 +98,13 @@ def test_without_a_champion_the_challenger_is_told_and_nothing_counts() -> None:
     assert observed_totals(alone) == {"spectra": 4, "chi_square": 2.0}
 
 
+def test_criteria_stand_with_those_of_their_section() -> None:
+    sections = [row.section for row in with_observed(CONTRACT, decided(), observed()).criteria]
+    first, last = sections.index("champion"), len(sections) - sections[::-1].index("champion")
+    assert set(sections[first:last]) == {"champion"}
+    assert len(sections) == len(decided().criteria) + QUANTITIES + 1
+
+
 def test_record_metrics_and_page_tell_it() -> None:
     serves = Criterion("serves", "answered", None, None, True)
     whole = with_observed(ARENA, replace(decided(), criteria=(serves,), basis="trial"), observed(ARENA))

@@ -123,9 +123,12 @@ def observed_criteria(contract: Contract, observed: Observed) -> list[Criterion]
 
 def with_observed(contract: Contract, decision: Decision, observed: Observed) -> Decision:
     """The decision with the criteria, tables and settings of fits of observed spectra."""
+    rows = decision.criteria
+    end = max((place + 1 for place, row in enumerate(rows) if row.section == SECTION), default=len(rows))
     tables = {TABLE: observed_table(contract, observed), TOTALS: [observed_totals(observed)]}
     return replace(
-        decision.joined(observed_criteria(contract, observed)),
+        decision,
+        criteria=(*rows[:end], *observed_criteria(contract, observed), *rows[end:]),
         tables={**decision.tables, **tables},
         settings={**decision.settings, TABLE: dict(observed.settings)},
         observed=observed.in_errors,
