@@ -1,4 +1,4 @@
-"""Pieces of work side by side on all cores, few at a time, so that memory stays bounded."""
+"""How many cores this process may use, and work by all of them."""
 
 import os
 from collections import deque
@@ -12,9 +12,14 @@ Found = TypeVar("Found")
 _MOST = 8
 
 
+def cores() -> int:
+    """Cores that this process may use, which on shared machines are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def side_by_side(work: Callable[[Given], Found], pieces: Iterator[Given]) -> Iterator[Found]:
     """What ``work`` makes of each piece, in order; twice as many pieces as threads are in memory at most."""
-    threads = min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    threads = min(_MOST, cores())
     running: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for piece in pieces:
