@@ -137,6 +137,13 @@ def test_epochs_sharper_than_the_model_are_refused_or_broadened() -> None:
     assert isinstance(found, StarFit)
 
 
+def test_one_epoch_blunter_than_the_model_is_told() -> None:
+    seen = epochs([20.0, -60.0], 60.0)
+    (found,) = fit_stars([("star", [replace(seen[0], resolution=1800.0), seen[1]])], pair_of(ARCHIVE), FREE, {})
+    assert isinstance(found, StarFit)
+    assert [text for text in found.fitted.warnings if "1,800, is below the model's smallest" in text]
+
+
 def test_more_epochs_give_smaller_errors() -> None:
     few, many = (fitted(epochs([10.0] * count, 30.0, 1), resolution=11500.0) for count in (2, 8))
     ratio = few.fitted.solution.error[0] / many.fitted.solution.error[0]  # Teff, far from all bounds

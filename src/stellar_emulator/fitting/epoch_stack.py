@@ -20,8 +20,8 @@ class Stack:
 
     wavelength: in the contract's medium, ascending; error: infinite where there is no flux, as beyond the ends of
     shorter spectra; basis: of each continuum, (epochs, pixels, coefficients); used: epochs that hold a spectrum; ends:
-    of each epoch's orders, as of `ObservedSpectrum`; flat: coefficients of the continuum 1; resolution: the largest,
-    None where nobody states it.
+    of each epoch's orders, as of `ObservedSpectrum`; flat: coefficients of the continuum 1; resolution, bluntest: the
+    largest resolution and the smallest, None where nobody states it.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Stack:
     ends: tuple[tuple[int, ...], ...] = ()
     flat: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     resolution: float | None = None
+    bluntest: float | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -84,7 +85,8 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
         flat = np.tile(np.eye(1, degree + 1)[0], several)
     error = np.where(used[:, None], error / scale, np.inf)
     ends = tuple(one.ends for one in moved)
-    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, max(stated) if stated else None)
+    extremes = (max(stated), min(stated)) if stated else (None, None)
+    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, *extremes)
 
 
 def _over_all(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from stellar_emulator.fitting.joint_errors import (
 )
 from stellar_emulator.fitting.model_error import Part
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin_all
-from stellar_emulator.fitting.sharpness import as_sharp_as
+from stellar_emulator.fitting.sharpness import about_bluntness, as_sharp_as
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.continuum import basis_of_pieces
 from stellar_emulator.observed.masks import masked
@@ -279,6 +279,7 @@ class _Batch:
             stack, star, continuum, mean.flux - np.asarray(mean.model), grid, flux
         )
         warnings = [
+            *about_bluntness(stack.bluntest, self.contract),
             *warn.about_labels(self.contract, held, star.known.free),
             *warn.about_fit(solution, 0),
         ]

@@ -1,10 +1,11 @@
 """Pieces of work side by side on all cores, few at a time, so that memory stays bounded."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from stellar_emulator.system.cores import usable_cores
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -14,7 +15,7 @@ _MOST = 8
 
 def side_by_side(work: Callable[[Given], Found], pieces: Iterator[Given]) -> Iterator[Found]:
     """What ``work`` makes of each piece, in order; twice as many pieces as threads are in memory at most."""
-    threads = min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    threads = min(_MOST, usable_cores())
     running: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for piece in pieces:

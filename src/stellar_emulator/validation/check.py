@@ -148,7 +148,11 @@ def _validation(
     flux_range: FluxStatistics,
 ) -> Validation:
     faults = tuple(fault for findings in found.values() for fault in findings.faults)
-    notes = (*_noted(grid, contract), *(note for findings in found.values() for note in findings.notes))
+    notes = (
+        *_noted(grid, contract),
+        *_of_equal_labels(table, contract),
+        *(note for findings in found.values() for note in findings.notes),
+    )
     return Validation(
         Verdict(not faults, grid.rows, digest, faults, contract.digest, notes, contract.expectations_digest),
         join_violations([findings.violations for findings in found.values() if len(findings.violations)]),
@@ -156,6 +160,17 @@ def _validation(
         flux_range,
         {name: findings.result for name, findings in found.items()},
     )
+
+
+def _of_equal_labels(table: pd.DataFrame, contract: Contract) -> list[str]:
+    """A note of spectra that no label of the contract tells apart, where the contract doesn't forbid them."""
+    count = int(table.duplicated(list(contract.label_names), keep=False).sum())
+    if contract.expectations.identity or not count:
+        return []
+    return [
+        f"{count} of {len(table)} spectra have the same labels as another: unless they are one with other noise, "
+        "a label that tells them apart is missing from the contract (expectations: identity refuses such grids)"
+    ]
 
 
 def _noted(grid: Grid, contract: Contract) -> list[str]:

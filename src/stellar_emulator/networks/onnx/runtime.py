@@ -1,6 +1,5 @@
 """Runs a network's graph with ONNX Runtime and NumPy only."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from stellar_emulator.system.cores import usable_cores
 
 CHUNK_ROWS = 64
 """Rows that pass through a network at once: the values between its layers then stay in the core's cache."""
@@ -30,7 +31,7 @@ class OnnxNetwork:
             outputs[start : start + CHUNK_ROWS] = self._run(inputs[start : start + CHUNK_ROWS])
 
         # These threads end with the call: threads of a permanent pool would be missing after a fork.
-        with ThreadPoolExecutor(_cores()) as cores:
+        with ThreadPoolExecutor(usable_cores()) as cores:
             list(cores.map(fill, range(0, len(inputs), CHUNK_ROWS)))
         return outputs
 
@@ -51,8 +52,3 @@ def open_network(graph: Path | bytes, *shape: int) -> OnnxNetwork:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return OnnxNetwork(session, shape)
-
-
-def _cores() -> int:
-    """Cores that this process may use, which on shared machines are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
