@@ -9,7 +9,8 @@ import pandas as pd
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import drawn_within
-from stellar_emulator.grid.store import Grid
+from stellar_emulator.grid.split import about_few
+from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
 from stellar_emulator.validation.boxed import BEYOND, beyond, boxed_table
 from stellar_emulator.validation.grid_statistics import inside
@@ -30,6 +31,9 @@ from stellar_emulator.validation.rules import (
 from stellar_emulator.validation.statistics import Statistic, as_table, statistic_rules, statistics_of
 from stellar_emulator.validation.summaries import FLUX_COLUMNS, FluxStatistics, label_table, summaries
 from stellar_emulator.validation.verdict import Verdict
+
+MANY_RUNS = 1000
+"""Of which no part of a split is small."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,8 @@ def _noted(grid: Grid, contract: Contract) -> list[str]:
         found.append("the grid carries no provenance: where it comes from is unknown")
     if not recorded_digest(grid):
         found.append("the grid carries no digest: it can't be compared with what was once written")
+    if len(np.unique(grid.run_id)) < MANY_RUNS:
+        found += about_few(contract, run_hashes(grid, contract))
     limits = contract.expectations
     untold = {
         "stuck pixels": limits.stuck_pixel,
