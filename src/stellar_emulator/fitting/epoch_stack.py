@@ -150,3 +150,18 @@ def mean_at_rest(
     safe = np.where(there, sums[0], 1.0)
     error = np.where(there, 1.0 / np.sqrt(safe), np.inf)
     return Mean(sums[1] / safe, error, None if model is None else sums[2] / safe)
+
+
+def repeated(rest: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What epochs show alike at rest wavelengths, (epochs, pixels) each, as the star does and a cosmic ray does not.
+
+    Of the values at one place, NaN where an epoch has none, the lower median by size counts; it is 0 where fewer than
+    two epochs have one.
+    """
+    grid = rest[int(np.isfinite(values).sum(axis=1).argmax())]
+    there = np.stack([np.interp(grid, at, one, np.nan, np.nan) for at, one in zip(rest, values, strict=True)])
+    count = np.isfinite(there).sum(axis=0)
+    order = np.argsort(np.abs(there), axis=0, kind="stable")
+    middle = np.take_along_axis(order, np.maximum(count - 1, 0)[None] // 2, axis=0)
+    common = np.where(count > 1, np.take_along_axis(there, middle, axis=0)[0], 0.0)
+    return np.asarray(np.interp(rest.ravel(), grid, common).reshape(rest.shape))

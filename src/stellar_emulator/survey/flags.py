@@ -111,7 +111,7 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.EMISSION: emission(spectrum, solution) > ABOVE,
         Flag.NORMALISATION: bent(spectrum, solution) > BENT,
         Flag.LOW_RESOLUTION: bool(about_bluntness(spectrum.resolution, contract)),
-        Flag.SPIKES: one.rejected > MANY_SPIKES * len(solution.model),
+        Flag.SPIKES: one.rejected > MANY_SPIKES * solution.degrees_of_freedom,
     }
     edges = warn.at_telling_edges(contract, solution)
     own = sum(int(flag) for flag, is_raised in raised.items() if is_raised)
