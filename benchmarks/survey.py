@@ -180,9 +180,10 @@ def judged(contract: Contract, found: pa.Table) -> list[Row]:
     cool = found.column("true_teff").to_numpy() < FGK
     certain = found.column("radial_velocity_error").to_numpy()
     lost = np.abs(moved) > np.maximum(20.0, 5.0 * certain)
-    told = f"{int((np.abs(moved[cool]) > 20.0).sum())} of {int(cool.sum()):,}"
-    rows.append((f"velocities off by more than 20 km/s, Teff below {FGK:g} K", told, "0"))
-    rows.append(("velocities off by more than 20 km/s and 5 errors, all", f"{int(lost.sum())}", "0"))
+    for which, chosen in ((f"Teff below {FGK:g} K", cool), ("all", np.ones(len(cool), dtype=bool))):
+        wide = int((np.abs(moved[chosen]) > 20.0).sum())
+        told = f"{int(lost[chosen].sum())} of {int(chosen.sum()):,}; {wide} off by more than 20 km/s alone"
+        rows.append((f"velocities off by more than 20 km/s and 5 errors, {which}", told, "0"))
     flags = counts(found.column("flags").to_numpy(), contract)
     rows += [(f"flag {name}", f"{number}", "") for name, number in flags.items() if number]
     return rows

@@ -1,5 +1,5 @@
-"""Training steps against the machine's matrix-product rate, for the networks of two presets on both backends, and where
-an epoch's time goes for those of `default`."""
+"""Training steps against the machine's matrix-product rate: the paper's networks on both of Keras's backends, those of
+`default` by Muon's own steps, and where an epoch of the latter goes."""
 
 import argparse
 
@@ -12,6 +12,7 @@ import time, numpy as np, keras
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.networks import layers
 from stellar_emulator.networks.preset import read_preset
+from stellar_emulator.training.fit_by_muon import ArrayBatches, MuonTraining
 from stellar_emulator.training.fit_network import compile_for
 preset = read_preset({preset!r})
 contract = read_contract("gaia_rvs")
@@ -29,8 +30,15 @@ model, settings = {{
 random = np.random.default_rng(1)
 x, y = (random.random(({rows}, shape[1]), np.float32) for shape in (model.input_shape, model.output_shape))
 weights = sum(int(np.prod(w.shape)) for w in model.trainable_weights if len(w.shape) == 2)
+batches = ArrayBatches(x, y, settings.batch_size, 1)
+by_muon = settings.optimizer == "muon"
+state = MuonTraining(model, settings.loss, settings.batch_size, settings.beta_2) if by_muon else None
 def epoch():
-    model.fit(x, y, batch_size=settings.batch_size, epochs=1, verbose=0)
+    if not by_muon:
+        model.fit(x, y, batch_size=settings.batch_size, epochs=1, verbose=0)
+        return
+    with state.at_work() as pool:
+        state.epoch(batches, lambda step: 1e-6, pool)
 def seconds(call):
     call()
     times = []
@@ -46,7 +54,8 @@ _STEP = (
     + """
 # As in training: the autoencoder of pixels reads its grid from disk.
 streamed = preset.basis is None and model.name == "autoencoder"
-compile_for(model, settings, len(x) // settings.batch_size, streamed)
+if not by_muon:
+    compile_for(model, settings, len(x) // settings.batch_size, streamed)
 print(*(6 * weights * len(x) / spent / 1e9 for spent in seconds(epoch)))
 """
 )
@@ -55,15 +64,19 @@ _PARTS = (
     _MODEL
     + """
 import tempfile, pathlib
-fast = {{"jit_compile": True, "steps_per_execution": 16}}
-model.compile(optimizer=keras.optimizers.SGD(1e-9), loss="mean_squared_error", **fast)
-forward = seconds(lambda: model.evaluate(x, y, batch_size=settings.batch_size, verbose=0))
-backward = seconds(epoch)
-compile_for(model, settings, 10**6, False)
-whole = seconds(epoch)
-path = pathlib.Path(tempfile.mkdtemp()) / "one.weights.h5"
-kept = seconds(lambda: model.save_weights(path))
-medians = [sorted(times)[2] for times in (forward, backward, whole, kept)]
+def gathered():
+    for number in range(batches.num_batches):
+        batches[number]
+def learned():
+    with state.at_work() as pool:
+        for number in range(batches.num_batches):
+            state.learn(*batches[number], pool)
+def judged():
+    with state.at_work() as pool:
+        state.error(batches, pool)
+path = pathlib.Path(tempfile.mkdtemp()) / "state.npz"
+calls = gathered, judged, learned, epoch, lambda: state.save(path)
+medians = [sorted(seconds(call))[2] for call in calls]
 print(*medians, 2 * weights * len(x) / 1e9, settings.batch_size)
 """
 )
@@ -79,7 +92,7 @@ def main() -> None:
     """Print the table: a training step counts 6 x weights x rows operations."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     print(table("Training", measured()))
-    columns = ("network, rows at once", "forward", "backward", "optimiser", "state to disk", "forward and backward at")
+    columns = ("network, rows of a step", "rows", "forward", "backward", "step", "state to disk", "all but the step at")
     print(table("Seconds of an epoch of 8,192 examples", parts(), columns))
 
 
@@ -90,9 +103,10 @@ def measured() -> list[Row]:
     rows = [(f"4096^3 product, {name} (GFLOP/s)", spread(rates, 0), "") for name, rates in products.items()]
     for preset, networks in NETWORKS.items():
         for network in networks:
-            for backend in ("tensorflow", "jax"):
+            for backend in _backends(preset):
                 code = _STEP.format(preset=preset, network=network, rows=ROWS)
-                rates = [float(rate) for rate in isolated(code, {"KERAS_BACKEND": backend}).split()]
+                chosen = {} if backend == "numpy" else {"KERAS_BACKEND": backend}
+                rates = [float(rate) for rate in isolated(code, chosen).split()]
                 share = f"{sorted(rates)[len(rates) // 2] / limit:.0%} of the best product"
                 bar = BAR if (preset, network) in BARRED else ""
                 name = f"`{preset}` {network}, training loop, {backend} (GFLOP/s)"
@@ -100,15 +114,19 @@ def measured() -> list[Row]:
     return rows
 
 
+def _backends(preset: str) -> tuple[str, ...]:
+    """What fits a network: Keras's backends, or what Muon's own steps run on."""
+    return ("numpy",) if preset == "default" else ("tensorflow", "jax")
+
+
 def parts() -> list[tuple[str, ...]]:
-    """What an epoch's time consists of, on TensorFlow: each part is what it takes more than the one before it."""
+    """What an epoch's time by Muon consists of: each part is what it takes more than the one before it."""
     rows = []
     for network in NETWORKS["default"]:
-        code = _PARTS.format(preset="default", network=network, rows=ROWS)
-        said = isolated(code, {"KERAS_BACKEND": "tensorflow"}).split()
-        forward, backward, whole, kept, operations, batch = map(float, said)
-        spent = (forward, backward - forward, whole - backward, kept)
-        rate = f"{3.0 * operations / backward:.0f} GFLOP/s"
+        said = isolated(_PARTS.format(preset="default", network=network, rows=ROWS)).split()
+        gathered, judged, learned, whole, kept, operations, batch = map(float, said)
+        spent = (gathered, judged - gathered, learned - judged, whole - learned, kept)
+        rate = f"{3.0 * operations / learned:.0f} GFLOP/s"
         rows.append((f"{network}, {batch:.0f}", *(f"{part:.3f}" for part in spent), rate))
     return rows
 

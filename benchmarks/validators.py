@@ -57,7 +57,7 @@ def _test_rmse(
     split = split_rows(contract, run_hashes(grid, contract))
 
     def trained(validator: ValidatorSettings, folder: str, report: StageReport) -> TrainedValidator:
-        return train_validator(grid, split, contract, validator, 1, scratch / folder, report)
+        return train_validator(grid, split, contract, validator, scratch / folder, report)
 
     networks = len(contract.labels) if preset.one_network_per_label else 1
     epochs = int(

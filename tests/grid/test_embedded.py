@@ -8,9 +8,11 @@ import pytest
 
 from stellar_emulator.contract.contract import Contract, read_contract
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.corrections import seen
 from stellar_emulator.grid.engines.base import synthesised
 from stellar_emulator.grid.engines.runs import synthesize_runs
-from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
+from stellar_emulator.grid.engines.synspec.engine import SYNSPEC, synspec_for
+from stellar_emulator.grid.reduced import sharpest_view
 from stellar_emulator.grid.shards import read_intrinsic_grid, read_provenance, write_provenance
 from stellar_emulator.grid.source import embedded_folder
 
@@ -30,6 +32,17 @@ def test_synspec_gives_an_embedded_run_again(contract, number):
     again = synthesised(SYNSPEC, contract, grid.labels[number])
     assert np.abs(again.flux - grid.flux[number]).max() < 1e-3
     assert again.limb_darkening == pytest.approx(grid.limb_darkening[number], abs=1e-3)
+    np.testing.assert_allclose(again.continuum, grid.continuum[number], rtol=1e-4)
+
+
+@pytest.mark.synspec
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed")
+@pytest.mark.parametrize("number", [7, 1700])
+def test_synspec_gives_the_broadened_flux_of_a_compact_run_again(number):
+    stars = read_contract("rvs_stars")
+    grid = read_intrinsic_grid(embedded_folder(stars), stars)
+    again = synthesised(synspec_for(stars), stars, grid.labels[number])
+    assert 0.0 < np.abs(seen((again.flux - grid.flux[number])[np.newaxis], sharpest_view(stars))).max() < 1e-3
     np.testing.assert_allclose(again.continuum, grid.continuum[number], rtol=1e-4)
 
 

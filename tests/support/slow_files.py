@@ -11,6 +11,7 @@ SLOW = {
     "fitting/test_epochs.py",
     "fitting/test_estimate.py",
     "gate/test_attacks.py",
+    "grid/test_compact.py",
     "grid/test_embedded.py",
     "grid/test_engine.py",
     "grid/test_foreign_readers.py",

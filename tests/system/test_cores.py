@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stellar_emulator.system import cores
+from stellar_emulator.system import quota
+from stellar_emulator.system.cores import cores
 
 
 @pytest.mark.parametrize(
@@ -33,23 +34,23 @@ def test_a_quota_bounds_the_cores(
         place = tmp_path / "groups" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
-    monkeypatch.setattr(cores, "GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(cores, "OWN", tmp_path / "own")
+    monkeypatch.setattr(quota, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(quota, "OWN", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
-    assert cores.usable_cores() == expected
+    assert cores() == expected
 
 
 def test_affinity_bounds_the_cores_and_no_file_need_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "OWN", tmp_path / "none")
+    monkeypatch.setattr(quota, "OWN", tmp_path / "none")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5, 7}, raising=False)
-    assert cores.usable_cores() == 2
+    assert cores() == 2
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cores.usable_cores() == 1
+    assert cores() == 1
 
 
 def test_nothing_asks_for_the_machine_s_cores_by_itself() -> None:
-    package = Path(cores.__file__).parents[1]
+    package = Path(quota.__file__).parents[1]
     asking = [
         str(file.relative_to(package))
         for file in package.rglob("*.py")

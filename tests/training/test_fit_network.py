@@ -110,32 +110,11 @@ def test_a_cosine_schedule_ends_near_zero(tmp_path: Path) -> None:
     assert rates == pytest.approx([0.01, 0.005, 0.0], abs=1e-6)  # 48 rows in batches of 16, 4 epochs
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("adam", "Adam"), ("adamax", "Adamax"), ("adamw", "AdamW"), ("muon", "Muon")]
-)
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamax", "Adamax"), ("adamw", "AdamW")])
 def test_optimizers_are_those_named(name: str, kind: str) -> None:
-    made = fit_network._optimizer(small_model(), settings(optimizer=name, learning_rate=0.25), steps=3)
+    made = fit_network._optimizer(settings(optimizer=name, learning_rate=0.25), steps=3)
     assert type(made) is getattr(keras.optimizers, kind)
     assert float(keras.ops.convert_to_numpy(made.learning_rate)) == 0.25
-
-
-def test_muon_leaves_the_ends_of_a_network_to_adam() -> None:
-    """Their names must not be taken for the beginnings of others: dense_1 is not dense_11."""
-    keras.utils.set_random_seed(1)
-    layers = [keras.layers.Dense(3, name=f"dense_{number}") for number in (1, 11, 12, 2)]
-    decoder = keras.Sequential([keras.Input((3,)), *layers[2:]])
-    model = keras.Sequential([keras.Input((3,)), *layers[:2], *decoder.layers])
-    made = fit_network._optimizer(model, settings(optimizer="muon", beta_2=0.99), steps=3)
-    made.build(model.trainable_variables)
-    by_adam = [velocity is not None for velocity in made.adam_velocities]
-    assert by_adam == [True, True, False, True, False, True, True, True]  # kernel and bias of each layer
-    assert made.adam_beta_2 == 0.99
-    before = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
-    made.apply([keras.ops.zeros_like(variable) for variable in model.trainable_variables])
-    kernels = list(zip(model.trainable_variables, before, by_adam, strict=True))[::2]  # biases are 0 still
-    decayed = 1.0 - 0.01 * fit_network.MUON_OUTER_DECAY
-    for kernel, old, outer in kernels:
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(kernel) / old, decayed if outer else 1.0, rtol=1e-6)
 
 
 @pytest.mark.rounding(keras=True)
@@ -181,7 +160,8 @@ def test_an_interrupted_fit_repeats_no_epoch_and_ends_as_it_would_have(
     model = small_model(seed=9)  # its own weights count for nothing
     done = fit(model, TRAINING, VALIDATION, full, tmp_path / "cut", told)
     assert len(done.history["val_loss"]) == 6
-    assert told.epochs == [0, 1, 2, 3, 4, 4, 5]
+    # Muon takes up the history where its state ends, Keras where the history does.
+    assert told.epochs == ([0, 1, 2, 3, 4, 5] if optimizer == "muon" else [0, 1, 2, 3, 4, 4, 5])
     np.testing.assert_allclose(done.history["val_loss"], whole.history["val_loss"], rtol=1e-4)
     assert done.best_epoch == whole.best_epoch
     assert validation_loss(model) == pytest.approx(min(whole.history["val_loss"]), rel=1e-4)
@@ -294,7 +274,7 @@ def test_compiled_steps_learn_what_single_ones_do(tmp_path: Path, monkeypatch: p
 
 
 def test_decay_and_memory_reach_the_optimizer() -> None:
-    made = fit_network._optimizer(small_model(), settings(optimizer="adamw", weight_decay=0.02, beta_2=0.99), steps=3)
+    made = fit_network._optimizer(settings(optimizer="adamw", weight_decay=0.02, beta_2=0.99), steps=3)
     assert (made.weight_decay, made.beta_2) == (0.02, 0.99)
-    untouched = fit_network._optimizer(small_model(), settings(optimizer="adamw"), steps=3)
+    untouched = fit_network._optimizer(settings(optimizer="adamw"), steps=3)
     assert (untouched.weight_decay, untouched.beta_2) == (0.004, 0.999)  # Keras's own

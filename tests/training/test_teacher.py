@@ -17,7 +17,7 @@ from stellar_emulator.networks.basis import Basis, fit_basis
 from stellar_emulator.networks.preset import Preset, TeacherSettings, Training, read_preset
 from stellar_emulator.training.fit_network import Report
 from stellar_emulator.training.space import BasisSpace
-from stellar_emulator.training.teacher import Lessons, spread_labels
+from stellar_emulator.training.teacher import Lessons, _scaled_kernel, covariances, spread_labels
 from stellar_emulator.training.train_emulator import (
     exact_examples,
     exact_lessons,
@@ -66,6 +66,15 @@ def test_a_teacher_is_given_training_runs_alone(shown: Shown) -> None:
     other = exact_lessons(shown.grid, SMALL, spoilt, TeacherSettings(draws=2), SEED)
     np.testing.assert_array_equal(other.targets, shown.lessons().targets)
     assert other.error > 1000.0
+
+
+def test_covariances_are_those_of_scikit_learn() -> None:
+    """Of points between runs, and on one of them."""
+    random = np.random.default_rng(1)
+    runs = random.uniform(-1, 1, (60, 3))
+    kernel = _scaled_kernel(runs, np.stack([runs.sum(axis=1), np.abs(runs[:, 0])], axis=1), SEED)
+    points = np.concatenate([random.uniform(-1, 1, (9, 3)), runs[:1]])
+    np.testing.assert_allclose(covariances(kernel, points, runs), kernel(points, runs), rtol=1e-6, atol=1e-9)
 
 
 def test_lessons_fill_the_box_evenly() -> None:

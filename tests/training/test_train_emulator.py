@@ -100,7 +100,7 @@ def test_a_seed_reproduces_a_training(tiny: tuple[Grid, SplitRows], tmp_path: Pa
 def judge(tiny: tuple[Grid, SplitRows], tmp_path_factory: pytest.TempPathFactory) -> TrainedValidator:
     grid, split = tiny
     folder = tmp_path_factory.mktemp("judge")
-    return train_validator(grid, split, TINY, paper_like().validator, 1, folder, quiet)
+    return train_validator(grid, split, TINY, paper_like().validator, folder, quiet)
 
 
 @pytest.mark.rounding(keras=True)
@@ -124,7 +124,7 @@ def test_a_grid_of_few_spectra_has_fewer_components(tmp_path: Path) -> None:
     rows = np.arange(12)
     split = SplitRows(rows[:8], rows[8:10], rows[10:])
     judge = paper_like(epochs=1).validator.model_copy(update={"one_network_per_label": False})
-    trained = train_validator(grid, split, TINY, judge, 1, tmp_path / "fits", quiet)
+    trained = train_validator(grid, split, TINY, judge, tmp_path / "fits", quiet)
     assert trained.network(grid.take(rows)).shape == (12, 3)
     assert len(trained.basis.components) == 8
 

@@ -56,17 +56,17 @@ def shared(
     pixels); width: of the detector's pixels in its unit, (n,), 0 for independent ones. The part that each pixel has
     alone is left out.
     """
-    count = pulls.shape[2]
-    found = np.zeros((len(pulls), count, count))
+    spread = np.zeros_like(pulls)
     for lag in range(1, wavelength.shape[1]):
         apart = wavelength[:, lag:] - wavelength[:, :-lag]
         # Shorter spectra are filled up with pixels of one wavelength.
         within = (apart > 0) & (apart < REACH * width[:, None])
         if not within.any():
             break
-        own = (correlation(apart / np.where(width > 0, width, 1.0)[:, None]) * within).astype(np.float32)
-        found += (pulls[:, :-lag] * own[..., None]).transpose(0, 2, 1) @ pulls[:, lag:]
-    return found + found.transpose(0, 2, 1)
+        own = correlation(apart / np.where(width > 0, width, 1.0)[:, None]) * within
+        spread[:, :-lag] += own.astype(pulls.dtype)[..., None] * pulls[:, lag:]
+    found = (pulls.transpose(0, 2, 1) @ spread).astype(np.float64)
+    return np.asarray(found + found.transpose(0, 2, 1))
 
 
 def _of_differences(lag: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,8 +73,9 @@ def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
     best = Companion(0.0, 0.0, 0.0)
     # Neighbours share errors, so that fewer pixels are independent than there are.
     shared = np.sqrt(max(solution.independent, 1.0) / len(own))
-    for sign in (1, -1):
-        shares, sizes = _shifted(own, square, depth, sign * lags)
+    every = _shifted(own, square, depth, np.concatenate([lags, -lags]))
+    for sign, place_of in ((1, slice(0, len(lags))), (-1, slice(len(lags), None))):
+        shares, sizes = (one[place_of] for one in every)
         certain = shares * np.sqrt(sizes) * shared
         if len(certain) > 1 and (place := int(certain.argmax())) > 0 and certain[place] > best.certainty:
             best = Companion(float(shares[place]), float(certain[place]), float(sign * lags[place] * velocity))
@@ -86,7 +87,7 @@ def _shifted(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of lines moved by lags, to later pixels if above 0: their depth in the residuals over their own, and one over its
     variance."""
-    length = next_fast_len(2 * len(own), real=True)
+    length = next_fast_len(len(own) + int(np.abs(lags).max(initial=0)), real=True)
     sizes, found = (
         irfft(rfft(moved, length).conj() * rfft(fixed, length), length)[lags]
         for moved, fixed in ((depth**2, square), (depth, -own))

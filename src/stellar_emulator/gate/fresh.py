@@ -17,7 +17,7 @@ from stellar_emulator.gate.fresh_labels import box_labels
 from stellar_emulator.gate.measured_spectra import Measured
 from stellar_emulator.gate.resemblance import Resemblance
 from stellar_emulator.gate.smoothness import Along, along, coarse_points
-from stellar_emulator.gate.threads import side_by_side
+from stellar_emulator.system.cores import side_by_side
 
 BATCH_PIXELS = 64 * 4000
 """Of flux at a time, 1 MB: residuals and differences of it stay in the cores' caches."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.evaluation.evaluation import Model
 from stellar_emulator.gate.fresh_labels import line_labels
-from stellar_emulator.gate.threads import side_by_side
+from stellar_emulator.system.cores import side_by_side
 
 POINTS = 192
 """Spectra along a fine line."""

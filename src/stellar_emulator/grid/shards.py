@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from stellar_emulator.grid.engines.intrinsic import (
     require_intrinsic_axis,
 )
 from stellar_emulator.grid.principal import Components, read_components
+from stellar_emulator.grid.reduced import COEFFICIENTS, Reduced, columns, read_columns, types
 from stellar_emulator.system.files import new_file, write_file
 
 SHARD_RUNS = 1024
@@ -33,8 +33,11 @@ SHARD_RUNS = 1024
 
 PROVENANCE = "provenance.json"
 
-COUNTS, COEFFICIENTS = "flux_counts", "coefficients"
-"""Column of a shard's spectra: their flux, or their coefficients by the principal components beside it."""
+COMPONENTS = "components.parquet"
+"""File of the principal components that the shards of a compact grid share."""
+
+COUNTS = "flux_counts"
+"""Column of a shard's flux, unless the grid is compact."""
 
 # One page for some 400 spectra: the byte planes of neighbouring runs compress together (7 % smaller than 1 MiB pages).
 _PAGE_BYTES = 1 << 24
@@ -105,45 +108,33 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.parquet"
 
 
-def components_name(number: int) -> str:
-    """File name of the principal components that a compact shard adds to those of the shards before it."""
-    return f"components-{number:05d}.parquet"
-
-
 def write_shard(
     path: Path,
     contract: Contract,
     seed: int,
     grid: IntrinsicGrid,
-    coefficients: NDArray[np.int16] | None = None,
+    reduced: Reduced | None = None,
     level: int = 19,
 ) -> str:
     """Write some runs as one Parquet file, atomically; return its SHA-256.
 
-    Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0, or else written as
-    ``coefficients``, shape (runs, components); the same runs give the same bytes. ``grid.provenance`` is not written.
-    level: of the compression.
+    Flux is rounded to multiples of ``contract.intrinsic.flux_per_count`` and clipped at 0, unless its ``reduced`` form
+    is to be written; the same runs give the same bytes. ``grid.provenance`` is not written. level: of the compression.
 
     Raises
     ------
     InputError
         If the contract has no intrinsic axis.
     """
-    axis = require_intrinsic_axis(contract)
-    if coefficients is None:
-        flux = np.clip(np.rint(grid.flux.astype(np.float64) / axis.flux_per_count), 0, np.iinfo(np.uint16).max)
-        values: NDArray[Any] = flux.astype(np.uint16)
-        name = COUNTS
-    else:
-        name, values = COEFFICIENTS, coefficients
+    spectra = {COUNTS: _counts(contract, grid.flux)} if reduced is None else columns(reduced)
     table = pa.Table.from_arrays(
         [
             pa.array(grid.run_id, pa.int64()),
             *(pa.array(column, pa.float64()) for column in grid.labels.T),
             *(_column(known, getattr(grid, known)) for known in grid.known),
-            pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]),
+            *spectra.values(),
         ],
-        schema=_schema(contract, seed, grid.known, None if coefficients is None else values.shape[1]),
+        schema=_schema(contract, seed, grid.known, {name: column.type for name, column in spectra.items()}),
     )
     with new_file(path) as partial:
         pq.write_table(
@@ -152,11 +143,17 @@ def write_shard(
             compression="zstd",
             compression_level=level,
             use_dictionary=False,
-            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT"},
+            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in spectra},
             data_page_size=_PAGE_BYTES,
             row_group_size=SHARD_RUNS,
         )
         return file_digest(partial)
+
+
+def _counts(contract: Contract, flux: NDArray[np.float32]) -> pa.Array:
+    counts = np.rint(flux.astype(np.float64) / require_intrinsic_axis(contract).flux_per_count)
+    rounded = np.clip(counts, 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(rounded.ravel()), rounded.shape[1])
 
 
 def _column(name: str, values: NDArray[Any]) -> pa.Array:
@@ -165,14 +162,12 @@ def _column(name: str, values: NDArray[Any]) -> pa.Array:
     return pa.array(values, pa.float64())
 
 
-def _schema(contract: Contract, seed: int, known: Collection[str], components: int | None) -> pa.Schema:
-    axis = require_intrinsic_axis(contract)
-    flux = (COUNTS, pa.list_(pa.uint16(), len(axis.wavelength)))
+def _schema(contract: Contract, seed: int, known: Collection[str], spectra: Mapping[str, pa.DataType]) -> pa.Schema:
     fields = [
         ("run_id", pa.int64()),
         *((label.name, pa.float64()) for label in contract.run_labels),
         *((name, _TYPES[name]) for name in OPTIONAL if name in known),
-        flux if components is None else (COEFFICIENTS, pa.list_(pa.int16(), components)),
+        *spectra.items(),
     ]
     return pa.schema(fields, metadata={"contract": contract.name, "seed": str(seed), **_axis_metadata(contract)})
 
@@ -210,7 +205,7 @@ def read_intrinsic_grid(folder: Path, contract: Contract) -> IntrinsicGrid:
     provenance = read_provenance(folder)
     for name in sorted({*(path.name for path in paths), *_recorded_digests(provenance)}):
         check_digest(folder / name, provenance)
-    components = read_all_components(folder, provenance)
+    components = known_components(folder, provenance)
     pieces = [read_shard(path, contract, components) for path in paths]
     for path, piece in zip(paths, pieces, strict=True):
         if piece.known != pieces[0].known:
@@ -244,19 +239,18 @@ def check_digest(path: Path, provenance: Mapping[str, object]) -> None:
         )
 
 
-def read_all_components(folder: Path, provenance: Mapping[str, object]) -> Components | None:
-    """Principal components of a compact grid, those of its first shard first; None where spectra lie there whole.
+def known_components(folder: Path, provenance: Mapping[str, object]) -> Components | None:
+    """Principal components of a compact grid; None where spectra lie there whole.
 
     Raises
     ------
     InputError
-        If a file of them is missing, or was changed or cut short.
+        If their file is missing, or was changed or cut short.
     """
-    names = sorted(name for name in _recorded_digests(provenance) if name.startswith("components-"))
-    for name in names:
-        check_digest(folder / name, provenance)
-    pieces = [read_components(folder / name) for name in names]
-    return reduce(Components.and_, pieces) if pieces else None
+    if COMPONENTS not in _recorded_digests(provenance):
+        return None
+    check_digest(folder / COMPONENTS, provenance)
+    return read_components(folder / COMPONENTS)
 
 
 def read_shard(path: Path, contract: Contract, components: Components | None = None) -> IntrinsicGrid:
@@ -278,16 +272,17 @@ def read_shard(path: Path, contract: Contract, components: Components | None = N
 
 
 def _flux(path: Path, table: pa.Table, contract: Contract, components: Components | None) -> NDArray[np.float32]:
+    axis = require_intrinsic_axis(contract)
     if COEFFICIENTS not in table.column_names:
-        per_count = require_intrinsic_axis(contract).flux_per_count
-        return np.asarray(_matrix(table, COUNTS).astype(np.float32) * np.float32(per_count))
-    coefficients = _matrix(table, COEFFICIENTS)
-    if components is None or len(components) < coefficients.shape[1]:
+        return np.asarray(_matrix(table, COUNTS).astype(np.float32) * np.float32(axis.flux_per_count))
+    runs = read_columns(table, len(axis.wavelength))
+    count = runs.coefficients.shape[1]
+    if components is None or len(components) != count:
         raise InputError(
-            f"{path} holds coefficients of {coefficients.shape[1]} principal components, but there are "
-            f"{0 if components is None else len(components)} in its folder: restore {components_name(0)} and the others"
+            f"{path} holds coefficients of {count} principal components, but there are {len(components or ())} in its "
+            f"folder: restore {COMPONENTS}"
         )
-    return components.flux(coefficients)
+    return runs.flux(components)
 
 
 def _known(table: pa.Table, name: str) -> Any:
@@ -306,9 +301,11 @@ def _check_schema(path: Path, schema: pa.Schema, contract: Contract) -> None:
                 f"{path} has {name} {metadata.get(name, 'missing')}, but contract {contract.name} says {expected}: "
                 "read it with the contract it was made for"
             )
-    place = schema.get_field_index(COEFFICIENTS)
-    components = schema.field(place).type.list_size if place >= 0 else None
-    expected_schema = _schema(contract, 0, schema.names, components)
+    if COEFFICIENTS in schema.names:
+        spectra = types(getattr(schema.field(COEFFICIENTS).type, "list_size", 0))
+    else:
+        spectra = {COUNTS: pa.list_(pa.uint16(), len(require_intrinsic_axis(contract).wavelength))}
+    expected_schema = _schema(contract, 0, schema.names, spectra)
     if not schema.equals(expected_schema):
         raise InputError(
             f"{path} has columns {_columns(schema)}, but contract {contract.name} needs {_columns(expected_schema)}"

@@ -1,53 +1,33 @@
-"""The cores that this process may use: on shared machines and in containers fewer than the machine has."""
+"""How many cores this process may use, and work by all of them."""
 
-import math
 import os
-from functools import cache
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-"""Where Linux states quotas of control groups, and to which of them this process belongs."""
+from stellar_emulator.system.quota import cores_by_quota
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+_MOST = 8
 
 
-def usable_cores() -> int:
-    """Cores by this process's affinity, or by the quota of its control groups where that is less; 1 or more."""
+def cores() -> int:
+    """Cores that this process may use: on shared machines and in containers fewer than the machine has."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(bound, _by_quota(GROUPS, OWN)))
+    return min(bound, cores_by_quota())
 
 
-@cache
-def _by_quota(groups: Path, own: Path) -> int:
-    """Whole cores that the tightest quota allows; very many if nothing states one."""
-    quotas = [_quota(folder) for folder in _folders(groups, own)]
-    return min((math.ceil(quota) for quota in quotas if quota > 0), default=1 << 16)
-
-
-def _folders(groups: Path, own: Path) -> list[Path]:
-    """The process's groups of processor time and all that hold them, of either version of control groups."""
-    found = []
-    for line in _text(own).splitlines():
-        _, controllers, place = [*line.split(":", 2), "", ""][:3]
-        if not controllers or "cpu" in controllers.split(","):
-            root = groups / "cpu" if controllers else groups
-            folder = root / place.lstrip("/")
-            found += [folder, *(above for above in folder.parents if above.is_relative_to(root))]
-    return found
-
-
-def _quota(folder: Path) -> float:
-    """Cores that a group may use on average, 0 if it has no quota (`cpu.max`, or version 1's two files)."""
-    words = _text(folder / "cpu.max").split() or [
-        _text(folder / "cpu.cfs_quota_us").strip(),
-        _text(folder / "cpu.cfs_period_us").strip(),
-    ]
-    try:
-        return float(words[0]) / float(words[1])
-    except (ValueError, IndexError, ZeroDivisionError):  # "max", or nothing is stated
-        return 0.0
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace")
-    except OSError:
-        return ""
+def side_by_side(work: Callable[[Given], Found], pieces: Iterator[Given]) -> Iterator[Found]:
+    """What ``work`` makes of each piece, in order; twice as many pieces as threads are in memory at most."""
+    threads = min(_MOST, cores())
+    running: deque[Future[Found]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for piece in pieces:
+            running.append(pool.submit(work, piece))
+            if len(running) >= 2 * threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()

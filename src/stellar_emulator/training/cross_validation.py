@@ -83,9 +83,7 @@ def cross_validate(
         emulator = train_emulator(grid, intrinsic, split, contract, preset, seed, place, _silent(report, number))
         flux[inside] = emulator.network(labels)
         if judged:
-            judge = train_validator(
-                grid, split, contract, preset.validator, preset.validator.seeds[0], place, _silent(report, number)
-            )
+            judge = train_validator(grid, split, contract, preset.validator, place, _silent(report, number))
             inferred[inside] = judge.network(grid.take(rows[inside]))
         made = interpolated(grid, intrinsic, split.train, contract, labels)
         if made is None or reference is None:

@@ -8,8 +8,8 @@ from stellar_emulator.networks.preset import AnyPreset, Interpolation, Preset, T
 from stellar_emulator.system.job_clock import Expected
 
 # On two cores of an AMD EPYC, where a product of matrices reaches 190 GFLOP/s; only proportions count.
-OPERATIONS = 6e10
-"""Operations a second of a training loop, six for each weight and example."""
+BY_KERAS, BY_MUON = 6e10, 1e11
+"""Operations a second of a training by Keras and by Muon, six for each weight and example."""
 TAUGHT = 2.5e-7
 """Seconds of a teacher for each pair of runs that it learns and each eight predictions a run."""
 WEIGHED = 0.02
@@ -60,4 +60,5 @@ def _emulator(contract: Contract, preset: Preset, examples: float) -> dict[str, 
 
 def _fit(sizes: list[int], training: Training, examples: float) -> Expected:
     weights = sum(one * other for one, other in pairwise(sizes))
-    return Expected(6.0 * weights * examples * training.epochs / OPERATIONS, training.epochs)
+    pace = BY_MUON if training.optimizer == "muon" else BY_KERAS
+    return Expected(6.0 * weights * examples * training.epochs / pace, training.epochs)

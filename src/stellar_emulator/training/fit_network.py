@@ -1,8 +1,8 @@
-"""Fits one Keras network: keeps its best weights, shows progress, and resumes after a kill."""
+"""Fits one network, by Muon or by Keras: keeps its best weights, shows progress, and resumes after a kill."""
 
 import json
 import math
-import re
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -18,13 +18,17 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.networks.preset import Loss, Training
 from stellar_emulator.system.files import new_file, read_json, settle, write_file
 from stellar_emulator.training.early_stopping import best_epoch, is_over
+from stellar_emulator.training.fit_by_muon import ArrayBatches, Batches, MuonTraining
 
 History = dict[str, list[float]]
 Report = Callable[[int, dict[str, float]], str | None]
 """Takes an epoch and its metrics; may return what the progress bar shall say beside them."""
 
 BEST, LATEST, PARTIAL = "best.weights.h5", "latest.weights.h5", "partial.weights.h5"
-"""Files of weights: best epoch so far, last epoch, and epoch being written, each with the optimizer's state."""
+"""Files of weights: best epoch so far, last epoch, and epoch being written, each with Keras's optimizer's state."""
+
+LATEST_STATE, PARTIAL_STATE = "latest.npz", "partial.npz"
+"""Files of the state of a fit by Muon, with the best weights so far: after the last epoch, and being written."""
 
 CLOCK = "clock.json"
 """File that holds the seconds spent on a fit that has not ended."""
@@ -64,9 +68,6 @@ LOSSES: dict[Loss, Any] = {
     "root_mean_squared_error": root_mean_squared_error,
 }
 """Losses of presets in the form that Keras takes."""
-
-MUON_OUTER_DECAY = 0.004
-"""Weight decay of the layers that Muon leaves to AdamW (Keras's default); its own layers have none."""
 
 
 @dataclass(frozen=True)
@@ -111,30 +112,95 @@ def fit(
         _replay(done.history, report)
         return done
     record = _Record(folder, settings, report, str(model.name))
+    pace = None if seconds is None else _Pace(settings, seconds, record)
+    (_by_muon if settings.optimizer == "muon" else _by_keras)(model, training, validation, settings, record, pace)
+    done = Fit(record.history, record.best_epoch, record.seconds)
+    write_file(finished, json.dumps(asdict(done)))
+    for temporary in (LATEST, LATEST_STATE, CLOCK):
+        (folder / temporary).unlink(missing_ok=True)
+    return done
+
+
+def _by_muon(
+    model: keras.Model, training: Any, validation: Any, settings: Training, record: "_Record", pace: "_Pace | None"
+) -> None:
+    """Fit a model of dense layers by Muon; its best weights end in the model and in `BEST`."""
+    seed = random.getrandbits(32)  # `keras.utils.set_random_seed` seeds this generator too
+    examples, known = _batches(training, settings, seed), _batches(validation, settings, None)
+    state = MuonTraining(model, settings.loss, settings.batch_size, settings.beta_2, seed)
+    latest, partial = record.folder / LATEST_STATE, record.folder / PARTIAL_STATE
+    if latest.is_file():
+        state.load(latest)
+    begun = state.muon.steps // examples.num_batches
+    for _ in range(begun):
+        examples.on_epoch_end()  # so that a fit that goes on takes the batches of one that was never killed
+    record.begin(begun)
+    with state.at_work() as pool:
+        for epoch in range(begun, settings.epochs):
+            if record.stopped or (pace is not None and pace.over):
+                break
+            rate = _rates(settings, examples.num_batches) if pace is None else _constant(pace.begin(epoch))
+            loss = state.epoch(examples, rate, pool)
+            record.add(epoch, {"loss": loss, "val_loss": state.error(known, pool)})
+            if record.best_epoch == epoch:
+                state.keep_best()
+            state.save(partial)
+            record.write()
+            settle(partial, latest)
+            record.tell(epoch)
+            if pace is not None:
+                pace.end()
+    record.end()
+    state.restore_best()
+    model.save_weights(record.folder / PARTIAL)
+    settle(record.folder / PARTIAL, record.folder / BEST)
+
+
+def _batches(data: Any, settings: Training, seed: int | None) -> Batches:
+    if isinstance(data, keras.utils.PyDataset):
+        return data
+    inputs, targets = data
+    return ArrayBatches(inputs, targets, settings.batch_size, seed)
+
+
+def _rates(settings: Training, steps: int) -> Callable[[int], float]:
+    """Learning rates by the number of the step, of which an epoch has a number."""
+    return lambda step: _rate(settings, step / steps)
+
+
+def _constant(rate: float) -> Callable[[int], float]:
+    return lambda step: rate
+
+
+def _rate(settings: Training, epoch: float) -> float:
+    """Learning rate after a number of epochs."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return 0.5 * settings.learning_rate * (1.0 + math.cos(math.pi * min(1.0, epoch / settings.epochs)))
+
+
+def _by_keras(
+    model: keras.Model, training: Any, validation: Any, settings: Training, record: "_Record", pace: "_Pace | None"
+) -> None:
+    """Fit a model by Keras; its best weights end in the model and in `BEST`."""
     # A dataset shuffles itself: Keras would take its batches in random order, each from another chunk of the grid.
     streamed = isinstance(training, keras.utils.PyDataset)
     fixed = {"shuffle": False} if streamed else {"batch_size": settings.batch_size, "validation_batch_size": 4096}
     inputs, targets = (training, None) if streamed else training
     if not record.stopped:
         steps = _steps(training, settings)
-        paces = [] if seconds is None else [_Pace(settings, seconds, record)]
-        compile_for(model, settings, steps, streamed, paced=bool(paces), weighted=_has_weights(model, training))
+        compile_for(model, settings, steps, streamed, paced=pace is not None, weighted=_has_weights(model, training))
         model.fit(
             inputs,
             targets,
             validation_data=validation,
             epochs=settings.epochs,
-            initial_epoch=_restore(model, folder / LATEST, steps),
-            callbacks=[record, *paces],
+            initial_epoch=_restore(model, record.folder / LATEST, steps),
+            callbacks=[_KeptByKeras(record, pace)],
             verbose=0,
             **fixed,
         )
-    model.load_weights(folder / BEST)
-    done = Fit(record.history, record.best_epoch, record.seconds)
-    write_file(finished, json.dumps(asdict(done)))
-    for temporary in (LATEST, CLOCK):
-        (folder / temporary).unlink(missing_ok=True)
-    return done
+    model.load_weights(record.folder / BEST)
 
 
 def compile_for(
@@ -148,7 +214,7 @@ def compile_for(
     # Batches of a dataset have many sizes, and XLA would compile each of them anew.
     long = not streamed and steps * settings.epochs >= WORTH_COMPILING
     fast = {"jit_compile": True, "steps_per_execution": STEPS_AT_ONCE} if long else {}
-    model.compile(optimizer=_optimizer(model, settings, None if paced else steps), loss=losses[settings.loss], **fast)
+    model.compile(optimizer=_optimizer(settings, None if paced else steps), loss=losses[settings.loss], **fast)
 
 
 def _has_weights(model: keras.Model, training: Any) -> bool:
@@ -187,13 +253,11 @@ def _steps(training: Any, settings: Training) -> int:
     return int(np.ceil(len(training[0]) / settings.batch_size))
 
 
-def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
+def _optimizer(settings: Training, steps: int | None) -> keras.optimizers.Optimizer:
     """The optimizer of a preset; without the ``steps`` of an epoch `_Pace` sets its learning rate."""
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine" and steps is not None:
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
-    if settings.optimizer == "muon":
-        return _muon(model, settings, rate)
     kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     chosen = {"weight_decay": settings.weight_decay, "beta_2": settings.beta_2}
     optimizer: keras.optimizers.Optimizer = kinds[settings.optimizer](
@@ -202,25 +266,15 @@ def _optimizer(model: keras.Model, settings: Training, steps: int | None) -> ker
     return optimizer
 
 
-def _muon(model: keras.Model, settings: Training, rate: Any) -> keras.optimizers.Optimizer:
-    """Muon for a model's inner kernels; its AdamW trains first and last layer and weights that are not matrices."""
-    memory = {} if settings.beta_2 is None else {"adam_beta_2": settings.beta_2}
-    outer = [rf"(^|/){re.escape(layer.name)}/" for layer in (model.layers[0], model.layers[-1])]
-    return keras.optimizers.Muon(
-        learning_rate=rate, weight_decay=None, adam_weight_decay=MUON_OUTER_DECAY, exclude_layers=outer, **memory
-    )
-
-
 def _replay(history: History, report: Report) -> None:
     for epoch in range(len(history.get("val_loss", []))):
         report(epoch, {name: values[epoch] for name, values in history.items()})
 
 
-class _Record(keras.callbacks.Callback):
-    """Keeps history and best weights on disk, shows progress, and ends the fit when early stopping does."""
+class _Record:
+    """Keeps the history on disk, shows progress, and knows when early stopping ends a fit."""
 
     def __init__(self, folder: Path, settings: Training, report: Report, name: str) -> None:
-        super().__init__()
         self.folder, self.settings, self.report, self.name = folder, settings, report, name
         self.path, self.clock = folder / "history.json", folder / CLOCK
         self.history: History = _kept(self.path) if self.path.is_file() else {}
@@ -240,13 +294,15 @@ class _Record(keras.callbacks.Callback):
     def stopped(self) -> bool:
         return is_over(self.history.get("val_loss", []), self.settings)
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+    def begin(self, epochs: int | None = None) -> None:
+        """Show and report the epochs so far: as many as the history has, or fewer if their state was not saved."""
+        self.history = {name: values[:epochs] for name, values in self.history.items()}
         self.bar = tqdm(total=self.settings.epochs, desc=self.name, unit="epoch", mininterval=2.0)
         self.bar.update(len(self.history.get("val_loss", [])))
         _replay(self.history, self.report)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
+    def add(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Note an epoch's metrics; its state must be saved before `tell`. Raises `InputError` if they diverged."""
         if not np.isfinite(list(metrics.values())).all():
             raise InputError(
                 f"training of the {self.name.replace('_', ' ')} diverged: its loss is {metrics['loss']} in epoch "
@@ -255,46 +311,76 @@ class _Record(keras.callbacks.Callback):
         for name, value in metrics.items():
             # A killed fit may have recorded an epoch whose state it had not yet saved: the new value replaces it.
             self.history[name] = [*self.history.get(name, [])[:epoch], value]
-        self.model.save_weights(self.folder / PARTIAL)
-        if self.best_epoch == epoch:
-            _copy(self.folder / PARTIAL, self.folder / BEST)
+
+    def write(self) -> None:
         write_file(self.path, json.dumps(self.history))
-        settle(self.folder / PARTIAL, self.folder / LATEST)
+
+    def tell(self, epoch: int) -> None:
+        """Report an epoch that is saved, and show it."""
+        metrics = {name: values[epoch] for name, values in self.history.items()}
         write_file(self.clock, json.dumps(self.seconds))
         remark = self.report(epoch, metrics)
         told = [f"loss {metrics['loss']:.3g}", f"validation {metrics['val_loss']:.3g}", *([remark] if remark else [])]
         self.bar.set_postfix_str(", ".join(told), refresh=False)
         self.bar.update()
-        if self.stopped:
-            self.model.stop_training = True
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+    def end(self) -> None:
         self.bar.close()
 
 
-class _Pace(keras.callbacks.Callback):
+class _Pace:
     """Ends a fit in time: no epoch begins that would exceed it, and a cosine reaches zero when the time or the epochs
     end.
 
-    The learning rate is constant within an epoch, at the value of the cosine in the epoch's middle.
+    The learning rate is constant within an epoch, at the value of the cosine in the epoch's middle. over: whether
+    another epoch would exceed the time.
     """
 
     def __init__(self, settings: Training, seconds: float, record: _Record) -> None:
-        super().__init__()
         self.settings, self.seconds, self.record = settings, seconds, record
-        self.last_epoch, self.compiled = 0.0, False
+        self.last_epoch, self.compiled, self.over = 0.0, False, False
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def begin(self, epoch: int) -> float:
+        """The learning rate of an epoch that begins."""
         self.began = self.record.seconds
-        if self.settings.schedule == "cosine":
-            middle = (self.began + 0.5 * self.last_epoch) / self.seconds
-            progress = min(1.0, max((epoch + 0.5) / self.settings.epochs, middle))
-            rate = 0.5 * self.settings.learning_rate * (1.0 + math.cos(math.pi * progress))
-            self.model.optimizer.learning_rate = rate
+        middle = (self.began + 0.5 * self.last_epoch) / self.seconds
+        return _rate(self.settings, max(epoch + 0.5, self.settings.epochs * middle))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def end(self) -> None:
+        """Note that the epoch has ended."""
         if self.compiled:
             self.last_epoch = self.record.seconds - self.began
         self.compiled = True  # in the first epoch, whose time therefore does not predict that of later ones
-        if self.record.seconds + self.last_epoch > self.seconds:
+        self.over = self.record.seconds + self.last_epoch > self.seconds
+
+
+class _KeptByKeras(keras.callbacks.Callback):
+    """Keeps state and best weights of a fit by Keras on disk, sets its pace, and ends it."""
+
+    def __init__(self, record: _Record, pace: _Pace | None) -> None:
+        super().__init__()
+        self.record, self.pace = record, pace
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.record.begin()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.pace is not None:
+            self.model.optimizer.learning_rate = self.pace.begin(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        record = self.record
+        record.add(epoch, {name: float(value) for name, value in (logs or {}).items()})
+        self.model.save_weights(record.folder / PARTIAL)
+        if record.best_epoch == epoch:
+            _copy(record.folder / PARTIAL, record.folder / BEST)
+        record.write()
+        settle(record.folder / PARTIAL, record.folder / LATEST)
+        record.tell(epoch)
+        if self.pace is not None:
+            self.pace.end()
+        if record.stopped or (self.pace is not None and self.pace.over):
             self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.record.end()

@@ -16,6 +16,7 @@ from scipy.stats import qmc
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Kernel, Matern, WhiteKernel
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from stellar_emulator.contract.contract import Contract
@@ -23,6 +24,7 @@ from stellar_emulator.contract.label import Label
 from stellar_emulator.grid.sampling import even_places
 from stellar_emulator.grid.split import SplitRows
 from stellar_emulator.networks.coordinates import scaled_coordinates
+from stellar_emulator.system.cores import side_by_side
 from stellar_emulator.system.files import new_file
 
 Array = NDArray[np.float32]
@@ -37,8 +39,8 @@ COMPONENTS_SCALED = 8
 LENGTHS = (0.05, 100.0)
 """Bounds of the length scales, in units of half a coordinate's range."""
 
-ROWS_PREDICTED = 2048
-"""Predictions made at once; their covariances with all runs must fit in memory."""
+ROWS_PREDICTED = 128
+"""Predictions that a core makes at once: their covariances with all runs stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,19 @@ class Teacher:
     def __call__(self, labels: Array) -> Array:
         """Targets of labels scaled to [-1, 1], shape (n, labels) to (n, components)."""
         made = np.empty((len(labels), len(self._mean)), dtype=np.float32)
-        with tqdm(total=len(labels), desc="teacher", unit="spectra", mininterval=1.0) as bar:
-            for first in range(0, len(labels), ROWS_PREDICTED):
-                part = slice(first, first + ROWS_PREDICTED)
-                made[part] = self._process.predict(scaled_coordinates(self.inputs, labels[part])) + self._mean
+
+        def predict(part: slice) -> slice:
+            points = scaled_coordinates(self.inputs, labels[part])
+            near = covariances(self._process.kernel_, points, self._process.X_train_)
+            made[part] = near @ self._process.alpha_ + self._mean
+            return part
+
+        parts = (slice(first, first + ROWS_PREDICTED) for first in range(0, len(labels), ROWS_PREDICTED))
+        with (
+            tqdm(total=len(labels), desc="teacher", unit="spectra", mininterval=1.0) as bar,
+            threadpool_limits(1, "blas"),
+        ):
+            for part in side_by_side(predict, parts):
                 bar.update(len(labels[part]))
         return made
 
@@ -117,6 +128,32 @@ def spread_labels(contract: Contract, inputs: tuple[Label, ...], count: int, see
     """Labels spread evenly over the box, or the hull of draws in it, scaled to [-1, 1], shape (count, labels)."""
     sequence = qmc.Sobol(len(inputs), scramble=True, rng=np.random.default_rng([seed, 3]))
     return np.asarray(2.0 * even_places(contract, inputs, sequence, count) - 1.0, dtype=np.float32)
+
+
+def covariances(kernel: Kernel, points: NDArray[np.float64], runs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariances (n, m) of points (n, coordinates) with other ones (m, coordinates), by a kernel of `_scaled_kernel`.
+
+    They are scikit-learn's, which takes several times as long.
+    """
+    found = np.zeros((len(points), len(runs)))
+    for part in (kernel.k1.k1, kernel.k1.k2):
+        near, far = points / part.k2.length_scale, runs / part.k2.length_scale
+        made = near @ (-2.0 * far.T)
+        made += np.square(near).sum(axis=1)[:, np.newaxis]
+        made += np.square(far).sum(axis=1)
+        np.maximum(made, 0.0, out=made)
+        if isinstance(part.k2, Matern):
+            made *= 3.0
+            np.sqrt(made, out=made)
+            kinked = made + 1.0
+            np.exp(np.negative(made, out=made), out=made)
+            made *= kinked
+        else:
+            made *= -0.5
+            np.exp(made, out=made)
+        made *= part.k1.constant_value
+        found += made
+    return found
 
 
 def _scaled_kernel(points: NDArray[np.float64], targets: NDArray[np.float64], seed: int) -> Kernel:

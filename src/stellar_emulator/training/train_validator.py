@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.split import SplitRows
@@ -30,20 +31,50 @@ class TrainedValidator:
     fits: dict[str, Fit]
 
 
+@dataclass(frozen=True)
+class _Examples:
+    """What all seeds learn from: components over their spread, (rows, components), and labels in [-1, 1].
+
+    kernel: maps flux to these components, (pixels, components).
+    """
+
+    basis: Basis
+    kernel: NDArray[np.float32]
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+
 def train_judges(
     grid: Grid, split: SplitRows, contract: Contract, preset: ValidatorSettings, folder: Path, report: StageReport
 ) -> tuple[TrainedValidator, ...]:
-    """Train one validator for each seed of the preset; the first is the one to register."""
+    """Train one validator for each seed of the preset, all on the same components; the first is the one to register."""
+    examples = _examples(grid, split, contract, preset)
 
     def trained(seed: int) -> TrainedValidator:
         seeded = folder / f"judge_{seed}"
-        return train_validator(grid, split, contract, preset, seed, seeded, lambda name: report(f"{name} seed {seed}"))
+        return _train(examples, split, contract, preset, seed, seeded, lambda name: report(f"{name} seed {seed}"))
 
     return tuple(trained(seed) for seed in preset.seeds)
 
 
 def train_validator(
-    grid: Grid,
+    grid: Grid, split: SplitRows, contract: Contract, preset: ValidatorSettings, folder: Path, report: StageReport
+) -> TrainedValidator:
+    """Fit principal components, then one network for all labels or one for each (Table 4), by the preset's first
+    seed."""
+    return _train(_examples(grid, split, contract, preset), split, contract, preset, preset.seeds[0], folder, report)
+
+
+def _examples(grid: Grid, split: SplitRows, contract: Contract, preset: ValidatorSettings) -> _Examples:
+    keras.utils.set_random_seed(preset.seeds[0])
+    basis = fit_grid_basis(grid, split.train, preset.components, preset.seeds[0])
+    spread = np.maximum(np.sqrt(basis.variance), LEAST_SPREAD * np.sqrt(basis.variance[0]))
+    inputs = project_grid(grid, basis) / spread
+    return _Examples(basis, basis.components.T / spread, inputs, unit_labels(contract.labels, grid.labels))
+
+
+def _train(
+    examples: _Examples,
     split: SplitRows,
     contract: Contract,
     preset: ValidatorSettings,
@@ -51,20 +82,16 @@ def train_validator(
     folder: Path,
     report: StageReport,
 ) -> TrainedValidator:
-    """Fit principal components, then one network for all labels or one for each (Table 4)."""
     keras.utils.set_random_seed(seed)
-    basis = fit_grid_basis(grid, split.train, preset.components, seed)
-    spread = np.maximum(np.sqrt(basis.variance), LEAST_SPREAD * np.sqrt(basis.variance[0]))
-    inputs = project_grid(grid, basis) / spread
-    targets = unit_labels(contract.labels, grid.labels)
     half, middle = (contract.upper - contract.lower) / 2.0, (contract.upper + contract.lower) / 2.0
     heads, fits = [], {}
     for name, columns in preset.label_groups(contract.label_names).items():
-        model = layers.build_validator(inputs.shape[1], len(columns), preset)
+        model = layers.build_validator(examples.inputs.shape[1], len(columns), preset)
         training, validation = (
-            (inputs[split[part]], targets[split[part]][:, columns]) for part in ("train", "validation")
+            (examples.inputs[split[part]], examples.targets[split[part]][:, columns])
+            for part in ("train", "validation")
         )
         fits[name] = fit(model, training, validation, preset.training, folder / name, report(name))
         heads.append(scale_outputs(from_keras(model), half[columns], middle[columns]))
-    kernel = basis.components.T / spread
-    return TrainedValidator(ValidatorNetwork(linear_map(kernel, -basis.mean @ kernel), tuple(heads)), basis, fits)
+    projection = linear_map(examples.kernel, -examples.basis.mean @ examples.kernel)
+    return TrainedValidator(ValidatorNetwork(projection, tuple(heads)), examples.basis, fits)

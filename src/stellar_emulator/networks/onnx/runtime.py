@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from stellar_emulator.system.cores import usable_cores
+from stellar_emulator.system.cores import cores
 
 CHUNK_ROWS = 64
 """Rows that pass through a network at once: the values between its layers then stay in the core's cache."""
@@ -31,8 +31,8 @@ class OnnxNetwork:
             outputs[start : start + CHUNK_ROWS] = self._run(inputs[start : start + CHUNK_ROWS])
 
         # These threads end with the call: threads of a permanent pool would be missing after a fork.
-        with ThreadPoolExecutor(usable_cores()) as cores:
-            list(cores.map(fill, range(0, len(inputs), CHUNK_ROWS)))
+        with ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(fill, range(0, len(inputs), CHUNK_ROWS)))
         return outputs
 
     def at_once(self, inputs: NDArray[np.floating]) -> NDArray[np.float32]:
