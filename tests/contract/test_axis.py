@@ -37,6 +37,16 @@ def test_a_logarithmic_axis_has_equal_steps_in_velocity() -> None:
     assert axis.steps == "12 km/s"
 
 
+def test_axes_are_the_same_whatever_they_have_computed() -> None:
+    one, same = parse_contract(TINY.source), parse_contract(TINY.source)
+    assert len(one.wavelength.pixels) == one.wavelength.count
+    assert one == same
+    assert len(same.wavelength.pixels) == one.wavelength.count
+    assert one == same
+    assert hash(one.wavelength) == hash(same.wavelength)
+    assert one.wavelength != one.wavelength.model_copy(update={"step": 0.3})
+
+
 def test_a_listed_axis_is_its_list() -> None:
     axis = LISTED.wavelength
     np.testing.assert_array_equal(axis.pixels, LISTED_PIXELS)

@@ -35,6 +35,10 @@ _MATCH = 1e-2
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __eq__(self, other: object) -> bool:
+        """By fields alone: an axis that keeps its pixels is the same as one that has yet to compute them."""
+        return isinstance(other, type(self)) and self.model_dump() == other.model_dump()
+
 
 class WavelengthAxis(_Frozen):
     """Pixels, given by their centres: by `start` and a step in wavelength or velocity, or as a list."""

