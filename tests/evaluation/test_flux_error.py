@@ -1,5 +1,6 @@
 """Flux errors on numbers small enough to work out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,10 @@ def test_the_table_shows_the_box_and_the_hard_region() -> None:
 def test_dead_units_are_constant_ones() -> None:
     latent = np.array([[0.0, 1.0, 3.0, 0.0], [0.0, 2.0, 3.0, 1e-3]], dtype=np.float32)
     assert dead_units(latent) == 2
+
+
+def test_a_contract_without_line_cores_has_a_dash_for_their_error() -> None:
+    rows = [replace(row, core_mae=float("nan")) for row in measured(computed() + 0.01)]
+    table = flux_error_table(rows)
+    assert "nan" not in table
+    assert table.splitlines()[1].split()[5] == "-"

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stars import ARCHIVE, pair_of, star
+from stars import ARCHIVE, SUN, pair_of, star
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.errors import InputError
-from stellar_emulator.fitting.epoch_stack import mean_at_rest, stacked
+from stellar_emulator.fitting.epoch_stack import mean_at_rest, repeated, stacked
 from stellar_emulator.fitting.epochs import StarFit, fit_stars
 from stellar_emulator.fitting.joint_errors import constancy, shared_noise
 from stellar_emulator.fitting.model_error import ModelError, PhysicsError
@@ -135,6 +135,38 @@ def test_epochs_sharper_than_the_model_are_refused_or_broadened() -> None:
     assert "above the model's largest" in str(refused)
     (found,) = fit_stars([("star", sharp)], pair_of(ARCHIVE), replace(FREE, broaden=True), {})
     assert isinstance(found, StarFit)
+
+
+def test_one_epoch_blunter_than_the_model_is_told() -> None:
+    seen = epochs([20.0, -60.0], 60.0)
+    (found,) = fit_stars([("star", [replace(seen[0], resolution=1800.0), seen[1]])], pair_of(ARCHIVE), FREE, {})
+    assert isinstance(found, StarFit)
+    assert [text for text in found.fitted.warnings if "1,800, is below the model's smallest" in text]
+
+
+def test_what_epochs_repeat_is_the_lower_median_at_rest() -> None:
+    rest = np.tile(np.arange(4.0), (3, 1))
+    values = np.array([[9.0, np.nan, np.nan, -3.0], [1.0, 2.0, np.nan, 0.1], [1.0, 8.0, 4.0, 5.0]])
+    np.testing.assert_array_equal(repeated(rest, values), np.tile([1.0, 2.0, 0.0, -3.0], (3, 1)))
+    assert not repeated(rest[:1], values[:1]).any()
+    moved = repeated(rest + np.array([[0.0], [0.5], [0.0]]), np.tile([1.0, 2.0, 3.0, 4.0], (3, 1)))
+    np.testing.assert_allclose(moved[1], [1.5, 2.5, 3.5, 4.0])
+
+
+def test_spikes_of_single_epochs_move_no_label_and_are_counted() -> None:
+    clean = epochs([20.0, -60.0, 45.0], 60.0)
+    flux = clean[1].flux.copy()
+    places = [200, 420, 640, 860]
+    flux[places] *= np.array([1.6, 1.5, 1.7, 1.6])
+    known = {name: SUN[name] for name in ARCHIVE.label_names if name not in ("teff", "logg")}
+    whole, spiked = (fitted(seen, **known) for seen in (clean, [clean[0], replace(clean[1], flux=flux), clean[2]]))
+    assert whole.fitted.rejected == 0
+    assert len(places) <= spiked.fitted.rejected <= 5 * len(places)
+    one, other = whole.fitted.solution, spiked.fitted.solution
+    off = (other.parameters.labels - one.parameters.labels) / np.maximum(one.error, 1e-9)
+    assert np.abs(off).max() < 0.5
+    assert abs(spiked.velocity[1] - whole.velocity[1]) < whole.velocity_error[1]
+    assert other.chi_square / other.degrees_of_freedom < 1.2
 
 
 def test_more_epochs_give_smaller_errors() -> None:

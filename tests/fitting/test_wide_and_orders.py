@@ -9,11 +9,12 @@ from stars import ARCHIVE, GAIA, SUN, pair_of, star
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.errors import InputError
-from stellar_emulator.fitting.estimate import Pair, fit
+from stellar_emulator.fitting.estimate import Pair, fit, infer
 from stellar_emulator.fitting.preparation import Treatment, begin
-from stellar_emulator.fitting.sharpness import as_sharp_as
+from stellar_emulator.fitting.sharpness import about_bluntness, as_sharp_as
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest, observed_at
+from stellar_emulator.survey.flags import Flag, flags_of
 
 NOISE = 0.01
 WITH_CONTINUUM = Treatment(None, 3)
@@ -111,6 +112,28 @@ def test_sharper_spectra_are_refused_or_broadened() -> None:
     assert np.abs(found.flux[[98, 102]] - 1.0).max() < 1e-6
     np.testing.assert_allclose(found.error[200:], NOISE, rtol=1e-6)
     assert found.notes == ("broadened from resolution 50,000 to 14,500",)
+
+
+def test_a_resolution_below_the_model_s_is_told() -> None:
+    (told,) = about_bluntness(1800.0, GAIA)
+    assert "its resolution, 1,800, is below the model's smallest, 5,000" in told
+    assert "take a --model" in told
+    for known in (None, 4960.0, 5000.0, 11500.0, 50000.0):
+        assert about_bluntness(known, GAIA) == [], known
+    only = 11500.0 if ARCHIVE.instrument is None else ARCHIVE.instrument.resolution
+    assert bool(about_bluntness(only * 0.98, ARCHIVE)) == (ARCHIVE.instrument is not None)
+
+
+def test_a_spectrum_blunter_than_the_model_has_a_warning_in_fits_and_of_inferred_labels(pair: Pair) -> None:
+    pixels = GAIA.wavelength.pixels
+    flux = pair.emulator.flux(star(GAIA))[0] + np.random.default_rng(8).normal(0, NOISE, len(pixels))
+    known = known_but("teff")
+    for resolution, expected in ((1800.0, 1), (11500.0, 0)):
+        seen = ObservedSpectrum("a", pixels, "air", flux, np.full(len(pixels), NOISE), resolution=resolution)
+        fitted = fit(seen, pair, WITH_CONTINUUM, known)
+        for warnings in (fitted.warnings, infer(seen, pair, Treatment(0.0, None)).warnings):
+            assert sum("below the model's smallest" in text for text in warnings) == expected, resolution
+        assert bool(flags_of(GAIA, fitted, 100.0, (0.0, 1.0)) & Flag.LOW_RESOLUTION) == bool(expected)
 
 
 def test_a_broadened_spectrum_has_the_model_s_largest_resolution(pair: Pair) -> None:

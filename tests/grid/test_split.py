@@ -6,7 +6,7 @@ from synthetic import GAIA, TINY, synthetic_rows, write_rows
 from stellar_emulator.contract.contract import Contract, parse_contract
 from stellar_emulator.grid import sampling
 from stellar_emulator.grid.readers.user_grid import open_grid
-from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
+from stellar_emulator.grid.split import PARTS, SplitRows, about_few, split_rows
 from stellar_emulator.grid.store import Rows, run_hashes
 
 
@@ -85,3 +85,17 @@ def test_nodes_are_parted_exactly_however_few(runs: int) -> None:
     order = np.random.default_rng(1).permutation(runs)
     again = split_rows(parse_contract(text), hashes[order])
     assert {*hashes[order][again.test]} == {*hashes[split.test]}
+
+
+def test_few_runs_are_told_and_grids_on_nodes_have_no_need() -> None:
+    def told(runs: int, contract: Contract = TINY) -> list[str]:
+        return about_few(contract, np.array(sampling.run_hash(sampling.run_labels(TINY, 1, 0, runs))))
+
+    assert told(4000) == []
+    (few,) = told(40)
+    (none,) = told(3)
+    assert " of 40 runs are for tests" in few
+    assert "3 runs are too few to train on" in none
+    assert all("sampling: {runs: nodes}" in text for text in (few, none))
+    nodes = TINY.model_copy(update={"sampling": TINY.sampling.model_copy(update={"runs": "nodes"})})
+    assert told(40, nodes) == told(3, nodes) == []

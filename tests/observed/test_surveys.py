@@ -155,6 +155,28 @@ def test_eso_says_air_or_vacuum_by_the_meaning_of_its_column(meaning: str, mediu
     assert "other fluxes are not used: FLUX_REDUCED" in spectrum.notes
 
 
+@pytest.mark.parametrize(
+    ("name", "resolution"),
+    [
+        ("LAMOST low", 1800.0),
+        ("LAMOST low, table", 1800.0),
+        ("LAMOST medium", 7500.0),
+        ("SDSS spec", 2000.0),
+        ("mwmStar", 2000.0),
+        ("RAVE DR6", 7500.0),
+        ("HERMES", 85000.0),
+        ("Melchiors", 85000.0),
+        ("GALAH DR3", None),
+    ],
+)
+def test_the_resolution_of_a_survey_s_instrument_is_known_and_the_user_s_word_goes_first(
+    name: str, resolution: float | None, tmp_path: Path
+) -> None:
+    write(name, tmp_path / "a.fits")
+    assert read(tmp_path / "a.fits")[0].resolution == resolution
+    assert read(tmp_path / "a.fits", resolution=1500.0)[0].resolution == 1500.0
+
+
 def test_what_a_file_states_is_believed_over_its_survey_s_custom_and_two_statements_are_asked_about(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import GAIA, TINY, synthetic_rows, write_rows
 
-from stellar_emulator.contract.expectation_limits import Expectations
+from stellar_emulator.contract.expectation_limits import Expectations, Identity
 from stellar_emulator.errors import InputError, RefusedError
 from stellar_emulator.grid.store import open_parquet
 from stellar_emulator.validation.check import check
@@ -69,6 +69,17 @@ def test_a_nan_in_one_flux_is_named(verdict_of, rows):
     (fault,) = verdict.faults
     assert (fault.column, fault.rows, fault.run_ids, fault.count) == ("non_finite", (17,), (4,), 1)
     assert fault.bounds == (0, 0)
+
+
+def test_equal_labels_are_noted_where_the_contract_does_not_forbid_them(verdict_of, rows):
+    assert not any("same labels" in note for note in verdict_of().notes)
+    rows.labels[8:10] = rows.labels[0:2]
+    (told,) = [note for note in verdict_of().notes if "same labels" in note]
+    assert told.startswith(f"4 of {len(rows.labels)} spectra have the same labels as another: ")
+    strict = TINY.model_copy(update={"expectations": Expectations(identity=Identity(run_distance=1e-6))})
+    refused = verdict_of(strict)
+    assert not any("same labels" in note for note in refused.notes)
+    assert any(fault.column == "label_vector" for fault in refused.faults)
 
 
 def test_labels_out_of_bounds_are_named(verdict_of, rows):

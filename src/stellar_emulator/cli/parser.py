@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
+from stellar_emulator.cli.completion import SHELLS, completion
 from stellar_emulator.cli.settings import VERBS, Verb
 from stellar_emulator.version import VERSION
 
@@ -25,6 +26,14 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{PROGRAM}: error: {' '.join(message.split())}\n")
+
+
+class _Completion(argparse.Action):
+    """Prints a shell's script and ends, as ``--version`` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *found: Any) -> NoReturn:
+        sys.stdout.write(completion(str(found[1]), PROGRAM))
+        parser.exit()
 
 
 class CommandParser(OneLineParser):
@@ -48,7 +57,7 @@ class CommandParser(OneLineParser):
         name = word.partition("=")[0]
         if not name.startswith("-"):
             return f"{word} is one word too many: {PROGRAM} {verb.name if verb else ''} --help lists what it takes"
-        known = ("--help", "--version") if verb is None else ("--help", *option_names(verb))
+        known = ("--help", "--version", "--completion") if verb is None else ("--help", *option_names(verb))
         where = f"{PROGRAM} {verb.name} --help" if verb else f"{PROGRAM} --help"
         return f"option {name} is unknown: {hint(name, known)}{where} lists what there is"
 
@@ -73,6 +82,12 @@ def build_parser() -> CommandParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
+    parser.add_argument(
+        "--completion",
+        action=_Completion,
+        choices=SHELLS,
+        help=f'print a script that lets this shell complete words, such as: eval "$({PROGRAM} --completion bash)"',
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=OneLineParser)
     for verb in VERBS:
         options = verbs.add_parser(

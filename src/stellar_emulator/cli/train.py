@@ -21,7 +21,7 @@ from stellar_emulator.evaluation.model_card import NAME
 from stellar_emulator.figures.gallery import evaluation_figures, training_figures
 from stellar_emulator.grid.known_runs import RUN_LABELS, as_text, from_text, unique_run_labels
 from stellar_emulator.grid.source import Source, open_source
-from stellar_emulator.grid.split import PARTS, SplitRows, split_rows
+from stellar_emulator.grid.split import PARTS, SplitRows, about_few, split_rows
 from stellar_emulator.grid.store import run_hashes
 from stellar_emulator.models.pair import find_model
 from stellar_emulator.networks.inference import ExactEmulatorNetwork
@@ -96,6 +96,8 @@ def run(options: Train) -> None:
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
         require_parts(split, contract)
+        for note in about_few(contract, hashes):
+            say(f"warning: {note}")
         parent.log_dataset(contract.name, source.grid.digest, source.grid.path, "training")
         runs: dict[str, Any] = {
             "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
@@ -241,7 +243,8 @@ def require_parts(split: SplitRows, contract: Contract) -> None:
     if empty:
         raise InputError(
             f"the grid has too few runs: split by run, none falls into {' and '.join(empty)} "
-            f"({contract.split.train:.0%} of the runs train): give it some tens of runs at least"
+            f"({contract.split.train:.0%} of the runs train): give it some tens of runs at least, or state "
+            "sampling: {runs: nodes} in the contract, which tests few runs by cross-validation"
         )
 
 

@@ -143,7 +143,8 @@ def flux_error_table(rows: list[FluxErrorRow]) -> str:
 
 
 def _table_line(row: FluxErrorRow) -> str:
-    numbers = f"{row.mae:>10.2e}{row.p90_mae:>12.2e}{row.mse:>10.2e}{row.core_mae:>12.2e}"
+    cores = "-" if np.isnan(row.core_mae) else f"{row.core_mae:.2e}"
+    numbers = f"{row.mae:>10.2e}{row.p90_mae:>12.2e}{row.mse:>10.2e}{cores:>12}"
     explained = f"{row.r2:>10.6f}" if row.n >= FEWEST_FOR_R2 else f"{'-':>10}"
     return f"{row.what:<16}{row.region:<14}{numbers}{explained}{row.n:>8}"
 

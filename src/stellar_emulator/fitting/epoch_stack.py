@@ -20,8 +20,8 @@ class Stack:
 
     wavelength: in the contract's medium, ascending; error: infinite where there is no flux, as beyond the ends of
     shorter spectra; basis: of each continuum, (epochs, pixels, coefficients); used: epochs that hold a spectrum; ends:
-    of each epoch's orders, as of `ObservedSpectrum`; flat: coefficients of the continuum 1; resolution: the largest,
-    None where nobody states it.
+    of each epoch's orders, as of `ObservedSpectrum`; flat: coefficients of the continuum 1; resolution, bluntest: the
+    largest resolution and the smallest, None where nobody states it.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Stack:
     ends: tuple[tuple[int, ...], ...] = ()
     flat: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     resolution: float | None = None
+    bluntest: float | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -84,7 +85,8 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
         flat = np.tile(np.eye(1, degree + 1)[0], several)
     error = np.where(used[:, None], error / scale, np.inf)
     ends = tuple(one.ends for one in moved)
-    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, max(stated) if stated else None)
+    extremes = (max(stated), min(stated)) if stated else (None, None)
+    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, *extremes)
 
 
 def _over_all(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
@@ -148,3 +150,18 @@ def mean_at_rest(
     safe = np.where(there, sums[0], 1.0)
     error = np.where(there, 1.0 / np.sqrt(safe), np.inf)
     return Mean(sums[1] / safe, error, None if model is None else sums[2] / safe)
+
+
+def repeated(rest: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What epochs show alike at rest wavelengths, (epochs, pixels) each, as the star does and a cosmic ray does not.
+
+    Of the values at one place, NaN where an epoch has none, the lower median by size counts; it is 0 where fewer than
+    two epochs have one.
+    """
+    grid = rest[int(np.isfinite(values).sum(axis=1).argmax())]
+    there = np.stack([np.interp(grid, at, one, np.nan, np.nan) for at, one in zip(rest, values, strict=True)])
+    count = np.isfinite(there).sum(axis=0)
+    order = np.argsort(np.abs(there), axis=0, kind="stable")
+    middle = np.take_along_axis(order, np.maximum(count - 1, 0)[None] // 2, axis=0)
+    common = np.where(count > 1, np.take_along_axis(there, middle, axis=0)[0], 0.0)
+    return np.asarray(np.interp(rest.ravel(), grid, common).reshape(rest.shape))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
-from stellar_emulator.fitting.epoch_stack import Stack, mean_at_rest, stacked
+from stellar_emulator.fitting.epoch_stack import Stack, mean_at_rest, repeated, stacked
 from stellar_emulator.fitting.epoch_velocities import Template, double_lined, epoch_velocities
 from stellar_emulator.fitting.estimate import FIT_SHARE, NEAREST, Fitted, Pair, Task, fixed_labels, solved
 from stellar_emulator.fitting.forward import Parameters
@@ -28,7 +28,8 @@ from stellar_emulator.fitting.joint_errors import (
 )
 from stellar_emulator.fitting.model_error import Part
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin_all
-from stellar_emulator.fitting.sharpness import as_sharp_as
+from stellar_emulator.fitting.sharpness import about_bluntness, as_sharp_as, largest_resolution
+from stellar_emulator.fitting.sifting import spikes_of
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.continuum import basis_of_pieces
 from stellar_emulator.observed.masks import masked
@@ -119,6 +120,7 @@ class _Batch:
         joint = Joint(self.pair.emulator, self.treatment.error)
         begun = self._begun(own, joint)
         joint.fit(begun)
+        self._sifted(joint, begun)
         self._shrunk(joint, begun)
         joint.released(begun)
         labels = joint.coordinates.labels(np.stack([star.place.labels for star in begun]))
@@ -126,6 +128,25 @@ class _Batch:
         parts = joint.parts(labels, flux)
         fits = iter([self._told(joint, *one) for one in zip(begun, own, labels, parts, flux, strict=True)])
         return [next(fits) if place in places else drafts[place] for place in range(len(drafts))]  # type: ignore[misc]
+
+    def _sifted(self, joint: Joint, stars: Sequence[Star]) -> None:
+        """Fit stars once more without pixels that are spikes in one epoch, if any are; what epochs share stays."""
+        sharpest = largest_resolution(self.contract)
+        spiked = []
+        for star in stars:
+            stack, equations = star.stack, star.equations
+            assert equations is not None
+            level = np.maximum(np.abs(continuum_of(stack, star.place)), np.finfo(np.float64).tiny)
+            rest = at_rest(stack.wavelength, star.place.velocity[:, None])
+            share = np.where(star.weight > 0, (stack.flux - equations.model) / level, np.nan)
+            apart = (share - repeated(rest, share)) * level
+            rows = zip(stack.wavelength, apart, level, star.weight, strict=True)
+            found = np.stack([spikes_of(*row, sharpest) for row in rows])
+            if found.any():
+                star.stack, star.rejected = stack.without(found), int(found.sum())
+                spiked.append(star)
+        if spiked:
+            joint.fit(spiked, 1)
 
     def _shrunk(self, joint: Joint, stars: Sequence[Star]) -> None:
         """Fit stars of faint epochs once more, with velocities drawn to each other by as much as they really differ.
@@ -279,11 +300,12 @@ class _Batch:
             stack, star, continuum, mean.flux - np.asarray(mean.model), grid, flux
         )
         warnings = [
+            *about_bluntness(stack.bluntest, self.contract),
             *warn.about_labels(self.contract, held, star.known.free),
-            *warn.about_fit(solution, 0),
+            *warn.about_fit(solution, star.rejected),
         ]
         return StarFit(
-            Fitted(solution, spectrum, tuple(warnings)),
+            Fitted(solution, spectrum, tuple(warnings), star.rejected),
             np.where(used, place.velocity, np.nan),
             errors.velocity,
             errors.shared,

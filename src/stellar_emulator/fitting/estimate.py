@@ -16,6 +16,7 @@ from stellar_emulator.fitting.batch import Start, fit_batch
 from stellar_emulator.fitting.forward import Parameters
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin, begin_all
 from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
+from stellar_emulator.fitting.sharpness import about_bluntness
 from stellar_emulator.fitting.solution import Solution
 from stellar_emulator.observed.resampling import resampled
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -160,6 +161,7 @@ def _told(
     assert solution is not None
     free = free & warn.at_telling_edges(contract, solution)
     labels = warn.about_labels(contract, solution.parameters.labels, free)
+    warnings = (*about_bluntness(begun.spectrum.resolution, contract), *warnings)
     spectrum = begun.spectrum.without(solution.rejected)
     rejected = begun.spikes + int(solution.rejected.sum())
     return Fitted(solution, spectrum, (*warnings, *labels, *warn.about_fit(solution, rejected)), rejected)
@@ -289,6 +291,7 @@ def _inferred(beginning: Beginning, pair: Pair, velocity: float | None) -> Infer
     distance = float(pair.validator.reconstruction_error(flux[None], noise)[0])
     last = frames.get(labels.tobytes()) or _fitted(beginning, pair.emulator, labels, labels[None], velocity)
     warnings = [
+        *about_bluntness(beginning.spectrum.resolution, contract),
         *warn.about_inferred(last),
         *warn.about_few_beyond(int(beyond.sum())),
         *warn.about_reconstruction(distance, pair.validator.reconstruction_limit(noise)),

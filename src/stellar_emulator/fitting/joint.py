@@ -110,7 +110,7 @@ class Star:
     """A star on its way: its epochs, what is known, where it is, the weights of its pixels, and its damping.
 
     weighted: the epochs times their weights; nearby: mean and standard deviation in km/s of a normal prior on each
-    velocity.
+    velocity; rejected: pixels that are spikes.
     """
 
     stack: Stack
@@ -120,6 +120,7 @@ class Star:
     weighted: Weighted | None = None
     equations: Equations | None = None
     nearby: tuple[float, float] | None = None
+    rejected: int = 0
     damping: float = FIRST_DAMPING
     moving: bool = True
 

@@ -1,4 +1,4 @@
-"""Spectra sharper than a model can be: refused, or broadened to its largest resolution."""
+"""Spectra sharper than a model can be: refused, or broadened to its largest resolution; blunter ones: warned of."""
 
 from dataclasses import replace
 
@@ -28,6 +28,23 @@ def largest_resolution(contract: Contract) -> float | None:
     if label is not None:
         return float(label.upper)
     return float(contract.instrument.resolution) if contract.instrument else None
+
+
+def smallest_resolution(contract: Contract) -> float | None:
+    """Of a model's spectra, wavelength over FWHM; None where it isn't known."""
+    label = contract.of_role(RESOLUTION)
+    return float(label.lower) if label is not None else largest_resolution(contract)
+
+
+def about_bluntness(resolution: float | None, contract: Contract) -> list[str]:
+    """A warning of a spectrum whose resolution, None if nobody states it, lies below all of a model's."""
+    least = smallest_resolution(contract)
+    if resolution is None or least is None or resolution >= least / ROOM:
+        return []
+    return [
+        f"its resolution, {resolution:,.0f}, is below the model's smallest, {least:,.0f}: no spectrum of the model is "
+        "as smooth, and the labels, v sin i first, make up for it; take a --model of such spectra"
+    ]
 
 
 def as_sharp_as(spectrum: ObservedSpectrum, contract: Contract, broaden: bool) -> ObservedSpectrum:

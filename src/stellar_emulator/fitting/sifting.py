@@ -39,18 +39,34 @@ def sifted(problem: Problem, noise: Noise, vectors: NDArray[np.float64]) -> Nois
     error, guessed, rejected = noise.error.copy(), noise.guessed.copy(), noise.rejected.copy()
     sharpest = largest_resolution(forward.emulator.contract)
     for row, used in enumerate(weight > 0):
-        places = forward.wavelength[row, used]
-        if len(places) < 2:
+        if used.sum() < 2:
             continue
-        step = float(np.median(np.diff(places)))
-        residual = np.where(used, apart[row] * weight[row], np.nan)
-        line = float(np.median(places)) / sharpest / step if sharpest else 0.0
-        found = spikes(residual, apart[row] / level[row], line)
+        found = spikes_of(forward.wavelength[row], apart[row], level[row], weight[row], sharpest)
         error[row, found], rejected[row] = np.inf, rejected[row] | found
         if guessed[row]:
-            raised = _raised(np.where(found, np.nan, residual))
+            raised = _raised(np.where(used & ~found, apart[row] * weight[row], np.nan))
             error[row], guessed[row] = error[row] * raised, False
     return Noise(error, noise.detector, guessed, rejected)
+
+
+def spikes_of(
+    wavelength: NDArray[np.float64],
+    apart: NDArray[np.float64],
+    level: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    sharpest: float | None,
+) -> NDArray[np.bool_]:
+    """Spikes of one spectrum, (pixels,), by the resolution of its ``sharpest`` lines.
+
+    apart: observed minus fitted flux; level: its continuum, above 0; weight: inverse standard deviation, 0 where
+    nothing counts.
+    """
+    used = weight > 0
+    places = wavelength[used]
+    if len(places) < 2:
+        return np.zeros(len(wavelength), dtype=bool)
+    line = float(np.median(places)) / sharpest / float(np.median(np.diff(places))) if sharpest else 0.0
+    return spikes(np.where(used, apart * weight, np.nan), apart / level, line)
 
 
 def _raised(residual: NDArray[np.float64]) -> float:

@@ -122,7 +122,7 @@ def about_fit(solution: Solution, rejected: int) -> list[str]:
             f"the velocity is ambiguous: {solution.other_velocity:+.0f} km/s fits nearly as well; state "
             "--radial_velocity if it is known"
         )
-    if rejected > MANY_SPIKES * len(solution.model):
+    if rejected > MANY_SPIKES * solution.degrees_of_freedom:
         found.append(f"{rejected} pixels stand out as spikes do, and are left out")
     return found
 

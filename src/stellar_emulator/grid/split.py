@@ -9,6 +9,9 @@ from stellar_emulator.contract.contract import Contract
 
 PARTS = ("train", "validation", "test")
 
+LEAST_TESTED = 10
+"""Runs of a test part, below which its errors are those of these few."""
+
 
 @dataclass(frozen=True)
 class SplitRows:
@@ -37,6 +40,24 @@ def split_rows(contract: Contract, hashes: NDArray[np.str_]) -> SplitRows:
     edges = np.cumsum([contract.split.train, contract.split.validation])
     rows = np.arange(len(hashes))
     return SplitRows(rows[share < edges[0]], rows[(share >= edges[0]) & (share < edges[1])], rows[share >= edges[1]])
+
+
+def about_few(contract: Contract, hashes: NDArray[np.str_]) -> list[str]:
+    """A note of a grid whose runs, by the hashes of their labels (rows,), are too few to be split, or to be tested on.
+
+    Grids on nodes have none: they are split exactly, and errors of few come from cross-validation.
+    """
+    if contract.sampling.on_nodes:
+        return []
+    split = split_rows(contract, hashes)
+    count = {part: len(np.unique(hashes[split[part]])) for part in PARTS}
+    whole, empty = len(np.unique(hashes)), [part for part in PARTS if not count[part]]
+    remedy = "give it more, or state sampling: {runs: nodes} in the contract, which tests few runs by cross-validation"
+    if empty:
+        return [f"{whole} runs are too few to train on, none of them falls into {' and '.join(empty)}: {remedy}"]
+    if count["test"] < LEAST_TESTED:
+        return [f"{count['test']} of {whole} runs are for tests, so few that errors and R2 tell little: {remedy}"]
+    return []
 
 
 def _shares_of_order(contract: Contract, runs: int) -> NDArray[np.float64]:

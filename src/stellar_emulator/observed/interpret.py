@@ -275,7 +275,7 @@ def _spectrum(
             why.append(f"{(pixels & ~left_out).sum()} {what}")
             left_out |= pixels
     medium, from_where = _medium(piece.name, archive is not None, table, columns, stated)
-    resolution = stated.resolution or _resolution(table)
+    resolution = stated.resolution or _resolution(table) or table.told.resolution
     inside = int(((angstroms >= axis.edges[0]) & (angstroms <= axis.edges[-1])).sum())
     reading = _reading(table, columns, unit, f"{medium} ({from_where})", stated, why, (inside, len(near)))
     left_out |= ~np.isfinite(flux)

@@ -30,7 +30,8 @@ class Told:
 
     form: which files these are, for the user; because: what the survey's convention is known from; medium, frame:
     that convention; flux, error: the columns that are meant; errors: what the latter holds; fatal: bits of the mask's
-    column of which any one leaves a pixel out, None for all bits; notes: what the user should know.
+    column of which any one leaves a pixel out, None for all bits; notes: what the user should know; resolution: of the
+    instrument, wavelength over FWHM.
     """
 
     form: str = ""
@@ -42,6 +43,7 @@ class Told:
     errors: ErrorKind | None = None
     fatal: int | None = None
     notes: tuple[str, ...] = ()
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)

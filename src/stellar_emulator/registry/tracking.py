@@ -23,6 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 
 from stellar_emulator.registry.tracking_store import connect as connect
 from stellar_emulator.registry.tracking_store import reachable
+from stellar_emulator.system.cores import cores
 
 SETTING = "cfg."
 """Prefix of the name of each logged setting: `mlflow run` itself logs MLproject's parameters, as raw text."""
@@ -231,7 +232,7 @@ def provenance() -> dict[str, str]:
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):  # of another extra than this job needs
             tags[f"version.{package}"] = version(package)
-    tags |= {"python": platform.python_version(), "platform": platform.platform(), "cores": str(os.cpu_count())}
+    tags |= {"python": platform.python_version(), "platform": platform.platform(), "cores": str(cores())}
     commit = _git_commit(Path(__file__).parent)
     return {**tags, "git_commit": commit} if commit else tags
 

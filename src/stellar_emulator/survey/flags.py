@@ -10,6 +10,7 @@ from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.estimate import Fitted
 from stellar_emulator.fitting.residuals import bent, companion, emission
+from stellar_emulator.fitting.sharpness import about_bluntness
 from stellar_emulator.fitting.warn import CERTAIN_STRETCH, LEAST_STRETCH, MANY_SPIKES, UNLIKELY
 
 LOW_SNR, FEW = 10.0, 0.5
@@ -46,6 +47,7 @@ class Flag(IntFlag):
     SPIKES = 1 << 11
     VELOCITY_VARIES = 1 << 12
     DOUBLE_LINED = 1 << 13
+    LOW_RESOLUTION = 1 << 14
 
 
 MEANING = {
@@ -67,6 +69,7 @@ MEANING = {
     Flag.SPIKES: f"more than {MANY_SPIKES:.0%} of the pixels were left out, since they stand out as spikes do",
     Flag.VELOCITY_VARIES: f"a star of one velocity has such velocities of its epochs by a chance below {SURE:g}",
     Flag.DOUBLE_LINED: "epochs show lines of a second star that move against the first's",
+    Flag.LOW_RESOLUTION: "the spectrum's stated resolution is below the model's smallest",
 }
 
 FIRST_EDGE = 16
@@ -107,7 +110,8 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.BINARY_SUSPECTED: other.share > SECOND and other.certainty > SECOND_CERTAIN,
         Flag.EMISSION: emission(spectrum, solution) > ABOVE,
         Flag.NORMALISATION: bent(spectrum, solution) > BENT,
-        Flag.SPIKES: one.rejected > MANY_SPIKES * len(solution.model),
+        Flag.LOW_RESOLUTION: bool(about_bluntness(spectrum.resolution, contract)),
+        Flag.SPIKES: one.rejected > MANY_SPIKES * solution.degrees_of_freedom,
     }
     edges = warn.at_telling_edges(contract, solution)
     own = sum(int(flag) for flag, is_raised in raised.items() if is_raised)

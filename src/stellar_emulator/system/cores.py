@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from stellar_emulator.system.quota import cores_by_quota
+
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
@@ -13,8 +15,9 @@ _MOST = 8
 
 
 def cores() -> int:
-    """Cores that this process may use, which on shared machines are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: on shared machines and in containers fewer than the machine has."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(bound, cores_by_quota())
 
 
 def side_by_side(work: Callable[[Given], Found], pieces: Iterator[Given]) -> Iterator[Found]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stellar_emulator.errors import InputError, SetupError
+from stellar_emulator.system.cores import cores
 
 TUNER_ID, ORACLE_IP, ORACLE_PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 """Keras Tuner's own environment variables; an id that contains ``chief`` is that of the chief."""
@@ -138,9 +139,9 @@ class LocalWorkers:
             raise SetupError(f"all workers were killed {RESTARTS} times, the last one by {by}: see {self.logs}")
 
     def _start(self, name: str) -> None:
-        cores = str(max(1, (os.cpu_count() or 1) // self.count))
+        share = str(max(1, cores() // self.count))
         threads = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        environment = {**dict.fromkeys(threads, cores), "TQDM_DISABLE": "1", **os.environ}
+        environment = {**dict.fromkeys(threads, share), "TQDM_DISABLE": "1", **os.environ}
         environment |= {**self.environment, TUNER_ID: name}
         with self._log(name).open("ab") as log:
             self.running[name] = subprocess.Popen(

@@ -9,7 +9,8 @@ import pandas as pd
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import drawn_within
-from stellar_emulator.grid.store import Grid
+from stellar_emulator.grid.split import about_few
+from stellar_emulator.grid.store import Grid, run_hashes
 from stellar_emulator.validation import residuals, run_consistency, spectrum_measures, twins, weights
 from stellar_emulator.validation.boxed import BEYOND, beyond, boxed_table
 from stellar_emulator.validation.grid_statistics import inside
@@ -30,6 +31,9 @@ from stellar_emulator.validation.rules import (
 from stellar_emulator.validation.statistics import Statistic, as_table, statistic_rules, statistics_of
 from stellar_emulator.validation.summaries import FLUX_COLUMNS, FluxStatistics, label_table, summaries
 from stellar_emulator.validation.verdict import Verdict
+
+MANY_RUNS = 1000
+"""Of which no part of a split is small."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,11 @@ def _validation(
     flux_range: FluxStatistics,
 ) -> Validation:
     faults = tuple(fault for findings in found.values() for fault in findings.faults)
-    notes = (*_noted(grid, contract), *(note for findings in found.values() for note in findings.notes))
+    notes = (
+        *_noted(grid, contract),
+        *_of_equal_labels(table, contract),
+        *(note for findings in found.values() for note in findings.notes),
+    )
     return Validation(
         Verdict(not faults, grid.rows, digest, faults, contract.digest, notes, contract.expectations_digest),
         join_violations([findings.violations for findings in found.values() if len(findings.violations)]),
@@ -156,6 +164,17 @@ def _validation(
         flux_range,
         {name: findings.result for name, findings in found.items()},
     )
+
+
+def _of_equal_labels(table: pd.DataFrame, contract: Contract) -> list[str]:
+    """A note of spectra that no label of the contract tells apart, where the contract doesn't forbid them."""
+    count = int(table.duplicated(list(contract.label_names), keep=False).sum())
+    if contract.expectations.identity or not count:
+        return []
+    return [
+        f"{count} of {len(table)} spectra have the same labels as another: unless they are one with other noise, "
+        "a label that tells them apart is missing from the contract (expectations: identity refuses such grids)"
+    ]
 
 
 def _noted(grid: Grid, contract: Contract) -> list[str]:
@@ -168,6 +187,8 @@ def _noted(grid: Grid, contract: Contract) -> list[str]:
         found.append("the grid carries no provenance: where it comes from is unknown")
     if not recorded_digest(grid):
         found.append("the grid carries no digest: it can't be compared with what was once written")
+    if len(np.unique(grid.run_id)) < MANY_RUNS:
+        found += about_few(contract, run_hashes(grid, contract))
     limits = contract.expectations
     untold = {
         "stuck pixels": limits.stuck_pixel,

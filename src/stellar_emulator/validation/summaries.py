@@ -1,6 +1,5 @@
 """One row of numbers a spectrum, in place of its flux: what Great Expectations checks a grid by."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.checks import as_double
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.grid.store import Grid, flux_digests
+from stellar_emulator.system.cores import cores
 from stellar_emulator.validation.spectrum_measures import measure
 
 FLUX_COLUMNS = (
@@ -98,7 +98,7 @@ def summaries(grid: Grid, contract: Contract) -> tuple[pd.DataFrame, FluxStatist
 
 def _in_parallel(grid: Grid, contract: Contract) -> Iterator[tuple[pd.DataFrame, _Sums]]:
     """Summaries of each row group, in order: one thread reads while others compute, NumPy lets them."""
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    threads = min(_MOST_THREADS, cores())
     running: deque[Future[tuple[pd.DataFrame, _Sums]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for _, flux in grid.batches():

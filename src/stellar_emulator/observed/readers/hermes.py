@@ -12,7 +12,7 @@ from stellar_emulator.observed.raw import Frame, RawTable, Told
 from stellar_emulator.observed.readers.fits_axis import has_axis
 from stellar_emulator.observed.readers.fits_file import FitsFile
 
-RESOLUTION = 85000
+RESOLUTION = 85000.0
 
 LARGEST_LN = 15.0
 """Of a wavelength in Angstrom: an axis that starts below is logarithmic."""
@@ -39,13 +39,12 @@ def is_hermes(file: FitsFile) -> bool:
 def read_hermes(file: FitsFile) -> list[RawTable]:
     """The one spectrum."""
     table = _table_of(file)
-    metadata = {"resolution": RESOLUTION}
     if table is not None:
         names = {name.strip().lower(): name for name in table.columns}
         columns = {"wavelength": table.columns[names["wave"]], "flux": table.columns[names["flux"]]}
         told = _told("HERMES, corrected", "barycentric", file.notes)
         unit = table.units.get(names["wave"], "Angstrom")
-        return [RawTable(str(file.path), columns, {"wavelength": unit}, metadata, told)]
+        return [RawTable(str(file.path), columns, {"wavelength": unit}, {}, told)]
     hdu = file.hdus[0]
     flux = file.image(0, "a spectrum")
     offset = np.arange(len(flux)) + 1.0 - hdu.number_of("CRPIX1", 1.0)
@@ -53,8 +52,8 @@ def read_hermes(file: FitsFile) -> list[RawTable]:
     logarithmic = bool(values[0] < LARGEST_LN)
     columns = {"wavelength": np.exp(values) if logarithmic else values, "flux": flux}
     told = _told("HERMES", "barycentric" if logarithmic else "observed", file.notes)
-    return [RawTable(str(file.path), columns, {"wavelength": "Angstrom"}, metadata, told)]
+    return [RawTable(str(file.path), columns, {"wavelength": "Angstrom"}, {}, told)]
 
 
 def _told(form: str, frame: Frame, notes: tuple[str, ...]) -> Told:
-    return Told(form=form, because="HERMES's convention", medium="air", frame=frame, notes=notes)
+    return Told(form=form, because="HERMES's convention", medium="air", frame=frame, notes=notes, resolution=RESOLUTION)

@@ -3,7 +3,8 @@
 Low: an image of five rows, FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK; its cards say LINEAR of an axis that is log10.
 Later releases: a table COADD of one row of vectors, of which no real file could be had. Medium: tables COADD_B and
 COADD_R with LOGLAM, then an exposure each. Vacuum, heliocentric, as their cards say. IVAR is 0 where there is no
-measurement, which the masks do not always flag.
+measurement, which the masks do not always flag. Resolutions: Cui et al. 2012, RAA 12, 1197; Liu et al. 2020,
+arXiv:2005.07210.
 """
 
 from dataclasses import replace
@@ -16,6 +17,9 @@ from stellar_emulator.observed.readers.fits_file import FitsFile, Hdu
 ROWS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
 
 TOLD = Told(because="LAMOST's convention", medium="vacuum", frame="heliocentric")
+
+LOW = replace(TOLD, form="LAMOST low resolution", resolution=1800.0)
+MEDIUM = replace(TOLD, form="LAMOST medium resolution", resolution=7500.0)
 
 
 def _is_lamost(file: FitsFile) -> bool:
@@ -43,13 +47,13 @@ def read_low(file: FitsFile) -> list[RawTable]:
     rows = dict(zip(ROWS, file.image(0, "a spectrum"), strict=True))
     rows["ANDMASK"] = rows["ANDMASK"].astype(np.int64)
     columns = {name: rows[name] for name in ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK")}
-    told = replace(TOLD, form="LAMOST low resolution", notes=file.notes)
+    told = replace(LOW, notes=file.notes)
     return [RawTable(str(file.path), columns, {"WAVELENGTH": "Angstrom"}, _cards(file), told)]
 
 
 def read_table(file: FitsFile) -> list[RawTable]:
     """The combined spectrum of a file of tables."""
-    return [_table(hdu, file, "LAMOST low resolution") for hdu in file.hdus if hdu.columns >= {"flux", "wavelength"}]
+    return [_table(hdu, file, LOW) for hdu in file.hdus if hdu.columns >= {"flux", "wavelength"}]
 
 
 def read_medium(file: FitsFile) -> list[RawTable]:
@@ -58,7 +62,7 @@ def read_medium(file: FitsFile) -> list[RawTable]:
     for hdu in file.hdus:
         if hdu.columns >= {"flux", "ivar", "loglam"}:
             arm, _, exposure = hdu.name.replace("COADD_", "").partition("-")
-            table = _table(hdu, file, "LAMOST medium resolution")
+            table = _table(hdu, file, MEDIUM)
             part = {**hdu.part, "arm": arm, **({"exposure": exposure} if exposure else {})}
             combined = hdu.name.upper().startswith("COADD")
             name = f"{file.path}[{hdu.name}]"
@@ -66,12 +70,12 @@ def read_medium(file: FitsFile) -> list[RawTable]:
     return found
 
 
-def _table(hdu: Hdu, file: FitsFile, form: str) -> RawTable:
+def _table(hdu: Hdu, file: FitsFile, told: Told) -> RawTable:
     table = hdu.table
     assert table is not None  # the callers ask for columns
     columns = {name: values for name, values in table.columns.items() if name.lower() in KEPT}
     units = {name: "Angstrom" for name in columns if name.lower() == "wavelength"}
-    told = replace(TOLD, form=form, notes=file.notes)
+    told = replace(told, notes=file.notes)
     return replace(table, columns=columns, units=units, metadata=_cards(file), told=told, part=hdu.part)
 
 

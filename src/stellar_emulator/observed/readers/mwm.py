@@ -2,7 +2,8 @@
 
 Tables of BOSS and APOGEE spectra, HDU 1 to 4, a row a spectrum: ``flux``, ``ivar``, ``pixel_flags`` and, in mwmStar,
 ``wavelength``; mwmVisit has its log10 axis in the cards CRVAL, CDELT and NPIXELS. Vacuum; mwmStar is at rest, mwmVisit
-barycentric. No real file could be had: by the data model, as specutils' loader has it.
+barycentric. No real file could be had: by the data model, as specutils' loader has it. Resolutions: Smee et al. 2013,
+AJ 146, 32; Majewski et al. 2017, AJ 154, 94.
 """
 
 from dataclasses import replace
@@ -11,6 +12,12 @@ import numpy as np
 
 from stellar_emulator.observed.raw import RawTable, Told
 from stellar_emulator.observed.readers.fits_file import FitsFile, Hdu
+
+BOSS, APOGEE = 2000.0, 22500.0
+"""Resolutions of the two spectrographs."""
+
+BETWEEN = 12000.0
+"""Angstrom: BOSS sees less, APOGEE more."""
 
 
 def is_mwm(file: FitsFile) -> bool:
@@ -42,6 +49,7 @@ def _table(hdu: Hdu, file: FitsFile) -> RawTable:
         medium="vacuum",
         frame="barycentric" if visit else "rest",
         notes=file.notes,
+        resolution=BOSS if np.nanmin(columns["wavelength"]) < BETWEEN else APOGEE,
     )
     return replace(table, columns=columns, units={"wavelength": "Angstrom"}, told=told, part=hdu.part)
 

@@ -8,7 +8,7 @@ from stellar_emulator.observed.raw import RawTable, Told
 from stellar_emulator.observed.readers.fits_axis import unit_of, wavelengths
 from stellar_emulator.observed.readers.fits_file import FitsFile
 
-RESOLUTION = 7500
+RESOLUTION = 7500.0
 
 
 def is_rave(file: FitsFile) -> bool:
@@ -33,8 +33,9 @@ def read_rave(file: FitsFile) -> list[RawTable]:
         error="relative_error",
         errors="relative",
         notes=(*file.notes, *notes),
+        resolution=RESOLUTION,
     )
     columns = {"wavelength": wavelength, "flux": flux, "relative_error": file.image(error.number, "errors")}
     units = {"wavelength": unit_of(spectrum) or "Angstrom"}
-    metadata = {"name": str(file.primary["ROI"]), "resolution": RESOLUTION}
+    metadata = {"name": str(file.primary["ROI"])}
     return [RawTable(str(file.path), columns, units, metadata, told)]
