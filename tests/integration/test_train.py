@@ -37,7 +37,8 @@ def read(path: Path) -> Any:
 
 
 def test_it_prints_accuracies_and_where_everything_is(trained: Ended, workplace: Workplace) -> None:
-    assert trained.errors == []
+    (few,) = trained.errors
+    assert "7 of 100 runs are for tests, so few that errors and R2 tell little" in few
     header = next(line for line in trained.out.splitlines() if line.startswith("RMSE"))
     assert header.split()[2:] == ["train", "validation", "test", "generated", "generated/test"]
     for label in TINY.labels:

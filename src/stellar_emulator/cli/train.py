@@ -96,8 +96,6 @@ def run(options: Train) -> None:
         hashes = run_hashes(source.grid, contract)
         split = split_rows(contract, hashes)
         require_parts(split, contract)
-        for note in about_few(contract, hashes):
-            say(f"warning: {note}")
         parent.log_dataset(contract.name, source.grid.digest, source.grid.path, "training")
         runs: dict[str, Any] = {
             "seen_runs": _short_hashes(hashes[np.concatenate([split.train, split.validation])]),
@@ -107,6 +105,8 @@ def run(options: Train) -> None:
         lent = None if options.networks == NEW else _lent(options, contract, runs["test_runs"])
         emulator, judges = _trained(options, contract, preset, source, split, lent, clock)
         clock.begin("measuring")
+        for note in about_few(contract, hashes):
+            say(f"warning: {note}")
         say(f"measuring both models on unseen runs, drawing figures; {clock.remark}")
         evaluation = _evaluate(contract, source, split, emulator, judges[0], options.seed)
         clock.begin("figures and registration")

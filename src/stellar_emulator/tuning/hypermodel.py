@@ -16,7 +16,7 @@ Family = Literal["exact", "learned"]
 BASES = (64, 128, 256, 384)
 LATENTS = (8, 16, 32, 64, 128)
 WIDTHS = (64, 128, 256, 512, 1024)
-BATCHES = (32, 64, 128, 256, 512)
+BATCHES = (32, 64, 128, 256, 512, 1024)
 ACTIVATIONS = ("gelu", "silu", "relu")
 LATENT_ACTIVATIONS = ("linear", "gelu", "silu", "relu")
 OPTIMIZERS = ("adamw", "adam", "adamax", "muon")
@@ -28,7 +28,7 @@ BETAS = (0.99, 0.999)
 """Values of the hyperparameters; numbers ascend, and the first of several words is the default."""
 
 DEPTHS_AUTOENCODER, DEPTHS_LABELS = (1, 3), (2, 5)
-RATES, DECAYS = (2e-4, 1e-2), (1e-3, 1e-1)
+RATES, DECAYS = (2e-4, 3e-2), (1e-3, 1e-1)
 """Bounds of whole numbers and of the logarithmic scales of learning rate and weight decay."""
 
 PREPARED = 0.05
