@@ -25,3 +25,15 @@ def test_what_rounding_makes_negative_is_cut_off() -> None:
     for found in (inverse_of(matrix), covariance_of(matrix, -2.0 * matrix)):
         assert np.linalg.cholesky(found).shape == matrix.shape
         np.testing.assert_allclose(found, found.transpose(0, 2, 1), rtol=1e-6, atol=1e-9 * np.abs(found).max())
+
+
+def test_a_parameter_that_nothing_tells_of_is_finite_and_leaves_the_others_alone() -> None:
+    matrix = good()
+    matrix[0, 2, :], matrix[0, :, 2] = 0.0, 0.0
+    others = [0, 1, 3, 4]
+    found = inverse_of(matrix)[0]
+    assert np.isfinite(found).all()
+    assert found[2, 2] > 1e6
+    np.testing.assert_allclose(
+        found[np.ix_(others, others)], np.linalg.inv(matrix[0][np.ix_(others, others)]), rtol=1e-6
+    )

@@ -6,11 +6,8 @@ from stellar_emulator.cli.settings import Fit, Observations
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.orders import EXPOSURE
 from stellar_emulator.observed.selection import ALL, parse_selection
-from stellar_emulator.observed.spectrum import ObservedSpectrum
+from stellar_emulator.survey.read import Observed
 from stellar_emulator.survey.star_rows import Epochs
-
-Observed = ObservedSpectrum | InputError
-"""A spectrum, or the reason why it can't be used."""
 
 
 def joined_by_file(options: Observations) -> bool:

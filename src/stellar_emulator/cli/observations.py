@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from stellar_emulator.cli.exposures import Observed, joined_by_file, notes_of, of_one_star, reading_of
+from stellar_emulator.cli.exposures import joined_by_file, notes_of, of_one_star, reading_of
 from stellar_emulator.cli.settings import Fit, Observations
 from stellar_emulator.contract.checks import check_labels
 from stellar_emulator.contract.contract import Contract
@@ -29,6 +29,7 @@ from stellar_emulator.observed.readers.formats import Choice, read_tables
 from stellar_emulator.observed.selection import parse_selection
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.tellurics import telluric_ranges
+from stellar_emulator.survey.read import Observed
 from stellar_emulator.survey.star_rows import Epochs
 
 TOGETHER = 64

@@ -35,7 +35,9 @@ def _parts(
     matrix: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Scales to a unit diagonal, (n, parameters), and the scaled matrices' eigenvalues and eigenvectors."""
-    scale = 1.0 / np.sqrt(np.maximum(np.einsum("ijj->ij", matrix), np.finfo(np.float64).tiny))
+    diagonal = np.einsum("ijj->ij", matrix)
+    # A parameter that no pixel tells of keeps its unit: to scale it up would end beyond all numbers.
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = matrix * scale[:, :, None] * scale[:, None, :]
     values, vectors = np.linalg.eigh((scaled + scaled.transpose(0, 2, 1)) / 2.0)
     return scale, np.maximum(values, ROUNDING), vectors

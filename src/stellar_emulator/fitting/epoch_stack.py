@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.axis import WavelengthAxis
 from stellar_emulator.errors import InputError
-from stellar_emulator.observed.continuum import basis_of_pieces, chebyshev_basis
+from stellar_emulator.observed.continuum import basis_of_pieces, chebyshev_basis, flat
 from stellar_emulator.observed.interpret import FEWEST
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
@@ -78,15 +78,15 @@ def stacked(spectra: Sequence[ObservedSpectrum], name: str, axis: WavelengthAxis
     if not used.all():
         notes = (*notes, f"{int((~used).sum())} of {len(moved)} epochs have no flux above 0 and are left out")
     scale = np.where(used, level, 1.0)[:, None] if degree is not None else np.ones((len(moved), 1))
-    basis, flat = np.empty((*shape, 0)), np.empty(0)
+    basis, level_one = np.empty((*shape, 0)), np.empty(0)
     if degree is not None:
         several = max(len(one.orders) for one in moved)
         basis = _over_all(wavelength, degree) if several == 1 else _of_orders(moved, shape, degree, several)
-        flat = np.tile(np.eye(1, degree + 1)[0], several)
+        level_one = flat(several, degree)
     error = np.where(used[:, None], error / scale, np.inf)
     ends = tuple(one.ends for one in moved)
     extremes = (max(stated), min(stated)) if stated else (None, None)
-    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, flat, *extremes)
+    return Stack(name, wavelength, flux / scale, error, basis, used, notes, ends, level_one, *extremes)
 
 
 def _over_all(wavelength: NDArray[np.float64], degree: int) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ from stellar_emulator.fitting.preparation import Beginning, Treatment, begin_all
 from stellar_emulator.fitting.sharpness import about_bluntness, as_sharp_as, largest_resolution
 from stellar_emulator.fitting.sifting import spikes_of
 from stellar_emulator.fitting.solution import Solution
-from stellar_emulator.observed.continuum import basis_of_pieces
+from stellar_emulator.observed.continuum import basis_of_pieces, flat
 from stellar_emulator.observed.masks import masked
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
@@ -232,7 +232,7 @@ class _Batch:
         basis, continuum = np.empty((length, 0)), np.empty(0)
         if degree is not None:
             basis = basis_of_pieces(spectrum.wavelength, spectrum.orders, degree)
-            continuum = np.tile(np.eye(1, degree + 1)[0], len(spectrum.orders))
+            continuum = flat(len(spectrum.orders), degree)
         begun = draft.begun
         rest = np.zeros(len(begun.velocities))
         return Beginning(spectrum, basis, continuum, 0.0, begun.labels, rest, begun.share)

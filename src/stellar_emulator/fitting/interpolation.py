@@ -1,7 +1,7 @@
 """Values on an axis of pixels, at any wavelengths between: local polynomials through the nearest pixels.
 
-A polynomial of degree 7 through eight pixels is exact to 1e-5 for the sharpest line of Gaia's RVS, seven pixels wide;
-unlike a spline it needs no equations over the whole axis.
+A polynomial of degree 5 through six pixels is exact to 1e-4 for the sharpest line of Gaia's RVS, seven pixels wide, one
+through eight to 1e-5; unlike a spline it needs no equations over the whole axis.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from stellar_emulator.contract.axis import WavelengthAxis
 POINTS = 8
 """Pixels through which each polynomial goes."""
 
-FINE, FINE_POINTS = 5.0, 6
+FINE, FINE_POINTS = 7.2, 6
 """Pixels on the full width of the sharpest line from which so many points leave errors below 1e-4 of its depth."""
 
 GAP = 3.0

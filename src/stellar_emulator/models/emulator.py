@@ -17,7 +17,7 @@ from stellar_emulator.models.as_specutils import as_spectra
 from stellar_emulator.models.loaded import LoadedModel
 from stellar_emulator.models.pair import find_model
 from stellar_emulator.models.rough_emulator import RoughEmulator, rough_emulator
-from stellar_emulator.networks.inference import ValidatorNetwork
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 from stellar_emulator.networks.onnx.jacobian import jacobian_onnx, linear_onnx
 from stellar_emulator.networks.onnx.runtime import OnnxNetwork, open_network
 from stellar_emulator.saved.bundle import read_bundle, read_network
@@ -121,9 +121,7 @@ class Emulator(LoadedModel):
     def rough(self, pixels: int) -> RoughEmulator:
         """A rough emulator at every so many pixels; it is kept, as making it takes a second."""
         if pixels not in self._rough:
-            network = read_network(self.bundle)
-            assert not isinstance(network, ValidatorNetwork)
-            self._rough[pixels] = rough_emulator(network, self.contract, pixels)
+            self._rough[pixels] = rough_emulator(self._layers(), self.contract, pixels)
         return self._rough[pixels]
 
     def error(self, labels: ArrayLike) -> NDArray[np.float32]:
@@ -151,19 +149,21 @@ class Emulator(LoadedModel):
     def _checked(self, labels: ArrayLike, names: Sequence[str] | None = None) -> NDArray[np.float64]:
         return check_labels(self.contract, self.contract.label_names if names is None else names, labels)
 
-    @cached_property
-    def _jacobian(self) -> OnnxNetwork:
+    def _layers(self) -> EmulatorNetwork | ExactEmulatorNetwork:
+        """The network as plain layers, from which further graphs are made."""
         network = read_network(self.bundle)
         assert not isinstance(network, ValidatorNetwork)
-        graph = jacobian_onnx(network).SerializeToString()
+        return network
+
+    @cached_property
+    def _jacobian(self) -> OnnxNetwork:
+        graph = jacobian_onnx(self._layers()).SerializeToString()
         shape = len(self.contract.labels), self.contract.wavelength.count
         return open_network(graph, *shape)
 
     @cached_property
     def _linear(self) -> OnnxNetwork:
-        network = read_network(self.bundle)
-        assert not isinstance(network, ValidatorNetwork)
-        return open_network(linear_onnx(network).SerializeToString())
+        return open_network(linear_onnx(self._layers()).SerializeToString())
 
     @cached_property
     def _rough(self) -> dict[int, RoughEmulator]:

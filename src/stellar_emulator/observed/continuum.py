@@ -34,6 +34,11 @@ def basis_of_pieces(wavelength: NDArray[np.float64], pieces: Sequence[slice], de
     return basis
 
 
+def flat(pieces: int, degree: int) -> NDArray[np.float64]:
+    """Coefficients of the continuum 1 in a basis of so many pieces, (pieces * (degree + 1),)."""
+    return np.tile(np.eye(1, degree + 1)[0], pieces)
+
+
 def continuum_over(
     basis: NDArray[np.float64], model: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
 ) -> NDArray[np.float64]:
