@@ -64,10 +64,10 @@ def _between(
     try:
         if len(nodes) <= MOST_AT_ONCE:
             return np.asarray(RBFInterpolator(nodes, values(np.arange(len(nodes))), kernel="cubic")(points))
-        parts = []
+        parts, tree = [], cKDTree(nodes)
         for first in range(0, len(points), SPECTRA_AT_ONCE):
             part = points[first : first + SPECTRA_AT_ONCE]
-            near = np.unique(cKDTree(nodes).query(part, NEAREST)[1])
+            near = np.unique(tree.query(part, NEAREST)[1])
             made = RBFInterpolator(nodes[near], values(near), kernel="cubic", neighbors=NEAREST)
             parts.append(made(part).astype(np.float32))
         return np.concatenate(parts)
