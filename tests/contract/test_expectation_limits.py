@@ -136,5 +136,5 @@ def test_a_mistake_in_them_gets_one_line(tmp_path, further, message):
 
 
 def test_they_are_no_contract_of_their_own():
-    assert contract_names() == ["gaia_dr3_rvs", "gaia_rvs", "rvs_stars"]
+    assert contract_names() == ["gaia_dr3_rvs", "gaia_dr3_rvs_stars", "gaia_dr4_rvs", "gaia_rvs", "rvs_stars"]
     assert GAIA.expectations.twins is not None

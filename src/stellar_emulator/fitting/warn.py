@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import beyond_hull
+from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.medium import to_vacuum
+from stellar_emulator.fitting.goes_on import that_goes_on
 from stellar_emulator.fitting.solution import Solution
 
 EDGE = 0.002
@@ -76,11 +78,18 @@ def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[
     edges = at_edges(contract, labels) & free
     warnings = [
         f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
+        + _further(contract, label, value)
         for label, value, edge in zip(contract.labels, labels, edges, strict=True)
         if edge
     ]
     beyond = beyond_hull(contract, labels[np.newaxis])
     return warnings if beyond is None else [*warnings, beyond]
+
+
+def _further(contract: Contract, label: Label, value: float) -> str:
+    """Who goes on beyond the edge at which a label lies; empty if nobody does."""
+    found = that_goes_on(contract, label, above=value > (label.lower + label.upper) / 2.0)
+    return "" if found is None else f"; {found[0]} goes on to {found[1]:g} (--model {found[0]})"
 
 
 def at_telling_edges(contract: Contract, solution: Solution) -> NDArray[np.bool_]:

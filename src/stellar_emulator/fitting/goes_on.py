@@ -1,0 +1,53 @@
+"""Which model that comes with the package goes on where the grid of another one ends."""
+
+from functools import cache
+
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.contract.label import Label
+from stellar_emulator.models.pair import shipped_names
+
+REACH = 0.75
+"""Least share of the wavelength range that a model which goes on has, too."""
+
+
+def that_goes_on(contract: Contract, label: Label, *, above: bool) -> tuple[str, float] | None:
+    """The shipped pair that goes on beyond a bound of a label, and how far; None if there is none.
+
+    The one with the same wavelength axis is preferred, then one with the same medium, then the one that goes farthest.
+
+    Parameters
+    ----------
+    contract
+        Contract of the model whose grid ends.
+    label
+        One of its labels.
+    above
+        Whether it ends at the upper bound; otherwise at the lower one.
+    """
+    best: tuple[tuple[bool, bool, float], tuple[str, float]] | None = None
+    for other in _shipped(tuple(shipped_names())):
+        theirs = next((one for one in other.labels if one.name == label.name), None)
+        if theirs is None or theirs.unit != label.unit or _shared(contract, other) < REACH:
+            continue
+        bound, own = (theirs.upper, label.upper) if above else (theirs.lower, label.lower)
+        farther = bound - own if above else own - bound
+        order = (
+            other.wavelength == contract.wavelength,
+            other.wavelength.medium == contract.wavelength.medium,
+            farther,
+        )
+        if farther > 0 and (best is None or order > best[0]):
+            best = order, (other.name, bound)
+    return None if best is None else best[1]
+
+
+@cache
+def _shipped(names: tuple[str, ...]) -> tuple[Contract, ...]:
+    return tuple(read_contract(name) for name in names)
+
+
+def _shared(contract: Contract, other: Contract) -> float:
+    """Share of a contract's wavelength range that another one has; the 2 Angstrom between air and vacuum are nothing
+    here."""
+    ours, theirs = contract.wavelength, other.wavelength
+    return (min(ours.stop, theirs.stop) - max(ours.start, theirs.start)) / (ours.stop - ours.start)
