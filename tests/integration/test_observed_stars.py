@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
 from stars import ARCHIVE, SUN, archive_spectrum, pair_folder, star
 from stellar_emulator.cli import main
+from stellar_emulator.survey.flags import Flag
 from stellar_emulator.writers.file import whole
 
 Command = Callable[..., tuple[int, str, str]]
@@ -51,6 +53,31 @@ def test_infer_writes_labels_with_errors_in_every_format(suffix: str, seen: Path
     assert abs(table["radial_velocity"][0]) < 1.0
     if suffix in (".ecsv", ".fits"):
         assert str(table["teff"].unit) == "K"
+
+
+def test_a_table_of_few_has_a_survey_s_columns_and_the_command_prints_flags(seen: Path, command: Command) -> None:
+    table = Table.read(seen)
+    emission = np.abs(table["wavelength"] - table["wavelength"][len(table) // 2]) < 0.8
+    table["flux"][emission] += 0.8
+    bright = seen.with_name("emission.csv")
+    table.write(bright)
+    output = seen.with_name("labels.csv")
+    code, out, err = command("fit", seen, bright, "--output", output)
+    assert code == 0, err
+    found = Table.read(output)
+    assert found["flags"].tolist() == [0, int(found["flags"][1])]
+    assert found["flags"][1] & Flag.EMISSION
+    plain, flagged = (line for line in out.splitlines() if "velocity" in line and line[0] != " ")
+    assert "flags" not in plain
+    assert "EMISSION" in flagged.partition("flags ")[2].split()
+    survey = seen.with_name("survey")
+    code, _, err = command("fit", seen, bright, "--output", survey, "--workers", "1")
+    assert code == 0, err
+    rows = pq.read_table(next(survey.glob("part-*.parquet"))).to_pydict()
+    own = {"read", "warning"}
+    assert set(found.colnames) - own <= set(rows)
+    assert rows["flags"] == found["flags"].tolist()
+    np.testing.assert_allclose(rows["teff"], found["teff"], rtol=1e-4)
 
 
 def test_fit_writes_covariance_and_figures(seen: Path, command: Command) -> None:

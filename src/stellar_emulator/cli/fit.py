@@ -4,10 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from itertools import combinations_with_replacement
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from stellar_emulator.cli.exposures import joined_by_file, require_velocities_free, texts_of
 from stellar_emulator.cli.observations import (
@@ -24,6 +22,7 @@ from stellar_emulator.cli.observations import (
     values_of,
 )
 from stellar_emulator.cli.settings import Fit
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.figures.fitted import fitted_spectrum
 from stellar_emulator.fitting.epochs import StarFit, fit_stars
@@ -32,9 +31,10 @@ from stellar_emulator.models.load_pair import load_pair
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.chunks import dataset_of
 from stellar_emulator.survey.fill import Job, fill
-from stellar_emulator.survey.flags import SURE, Flag
+from stellar_emulator.survey.flags import SURE, Flag, names_of
 from stellar_emulator.survey.monitor import PAGE
-from stellar_emulator.survey.star_rows import LISTED, Epochs, epoch_cells
+from stellar_emulator.survey.rows import LISTED, UNITS, row_of
+from stellar_emulator.survey.star_rows import Epochs, row_of_star
 from stellar_emulator.system.extras import named_extras
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
@@ -66,8 +66,10 @@ def run(options: Fit) -> None:
     rows, refused = found
     rows = [replace(row, warnings=(*row.warnings, *_warnings(row.found))) for row in rows]
     if len(refused) < len(rows):
-        _write(options, pair, rows)
-        report(rows, [_line(pair, row.found) for row in rows], options.output)
+        cells = [_cells(contract, row) for row in rows]
+        _write(options, pair, rows, cells)
+        lines = [_line(contract, row.found, int(own["flags"])) for row, own in zip(rows, cells, strict=True)]
+        report(rows, lines, options.output)
         if options.figures is not None:
             _draw(options.figures, pair, rows)
     require_some(refused, len(rows))
@@ -130,45 +132,23 @@ def _fill(options: Fit) -> None:
         raise InputError(f"none of {rows} could be used; the first: {done.refused}")
 
 
-def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted | StarFit]]) -> None:
-    labels = pair.emulator.contract.labels
-    fits = [_fitted(row.found) for row in rows]
-    found = [one.solution if one else None for one in fits]
-    nothing = np.full(len(labels), np.nan)
-    columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
-    units: dict[str, str] = {}
-    for i, label in enumerate(labels):
-        columns[label.name] = [float((one.parameters.labels if one else nothing)[i]) for one in found]
-        for end in ("error", "lower", "upper"):
-            columns[f"{label.name}_{end}"] = [float((getattr(one, end) if one else nothing)[i]) for one in found]
-        if label.unit:
-            units |= dict.fromkeys(
-                [label.name, *(f"{label.name}_{end}" for end in ("error", "lower", "upper"))], label.unit
-            )
-    columns["radial_velocity"] = [one.parameters.velocity if one else float("nan") for one in found]
-    columns["radial_velocity_error"] = [one.velocity_error if one else float("nan") for one in found]
-    for name in ("stretch", "stretch_error"):
-        columns[name] = [float(getattr(one, name)) if one else float("nan") for one in found]
-    columns["rejected"] = [one.rejected if one else 0 for one in fits]
-    columns["chi_square"] = [one.chi_square if one else float("nan") for one in found]
-    columns["degrees_of_freedom"] = [one.degrees_of_freedom if one else 0 for one in found]
-    for i, j in combinations_with_replacement(range(len(labels)), 2):
-        name = f"covariance_{labels[i].name}_{labels[j].name}"
-        columns[name] = [float(one.covariance[i, j]) if one else float("nan") for one in found]
-    if any(isinstance(row.found, StarFit) for row in rows):
-        columns |= texts_of([_cells(row) for row in rows])
+def _write(options: Fit, pair: Pair, rows: Sequence[Row[Fitted | StarFit]], cells: Sequence[dict[str, Any]]) -> None:
+    contract = pair.emulator.contract
+    columns = texts_of([{"name": row.name, **own} for row, own in zip(rows, cells, strict=True)])
     columns["warning"] = ["; ".join(row.warnings) for row in rows]
     columns["read"] = [row.reading for row in rows]
-    units |= {"radial_velocity": "km/s", "radial_velocity_error": "km/s"}
-    write_table(options.output, columns, units, {"emulator": pair.emulator.version})
+    measured = ("", "_raw", "_error", "_lower", "_upper")
+    units = {f"{label.name}{end}": label.unit for label in contract.labels if label.unit for end in measured}
+    write_table(options.output, columns, {**units, **UNITS}, {"emulator": pair.emulator.version})
 
 
-def _cells(row: Row[Fitted | StarFit]) -> dict[str, object]:
-    """What is told of exposures that were fitted together, none of a single spectrum."""
+def _cells(contract: Contract, row: Row[Fitted | StarFit]) -> dict[str, Any]:
+    """As a survey's rows have them, and what a file calls the exposures that were fitted together."""
     if row.star is None or not isinstance(row.found, StarFit):
-        return {}
+        found = row.found if isinstance(row.found, Fitted) else InputError(row.warnings[0] if row.warnings else "")
+        return row_of(contract, found)
     names = " ".join(re.sub(r"\s+", "_", _exposure(one)) for one in row.star.seen)
-    return {**epoch_cells(row.star, row.found), f"{LISTED}name": names}
+    return {**row_of_star(contract, row.star, row.found), "name": row.name, f"{LISTED}name": names}
 
 
 def _exposure(one: ObservedSpectrum | InputError) -> str:
@@ -178,18 +158,19 @@ def _exposure(one: ObservedSpectrum | InputError) -> str:
     return one.exposure or one.name.rpartition("[")[2].rstrip("]")
 
 
-def _line(pair: Pair, answer: Fitted | StarFit | None) -> str:
+def _line(contract: Contract, answer: Fitted | StarFit | None, flags: int) -> str:
     found = _fitted(answer)
     if found is None:
         return "not used"
     solution = found.solution
-    each = zip(pair.emulator.contract.labels, solution.parameters.labels, solution.error, strict=True)
+    each = zip(contract.labels, solution.parameters.labels, solution.error, strict=True)
     texts = [values_of(*one) for one in each]
     velocity = f"velocity {solution.parameters.velocity:.2f} +- {solution.velocity_error:.2f} km/s"
     if isinstance(answer, StarFit):
         own = zip(answer.velocity, answer.velocity_error, strict=True)
         velocity += f" (each: {', '.join(f'{one:.2f} +- {error:.2f}' for one, error in own)})"
-    return ", ".join([*texts, velocity, f"chi-square {solution.chi_square:.0f} / {solution.degrees_of_freedom}"])
+    told = [f"flags {' '.join(names_of(flags, contract))}"] if flags else []
+    return ", ".join([*texts, velocity, f"chi-square {solution.chi_square:.0f} / {solution.degrees_of_freedom}", *told])
 
 
 def _draw(folder: Path, pair: Pair, rows: Sequence[Row[Fitted | StarFit]]) -> None:

@@ -118,6 +118,11 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
     return own + sum(edge_of(int(number)) for number in np.flatnonzero(edges))
 
 
+def names_of(flags: int, contract: Contract) -> list[str]:
+    """The names of a row's flags."""
+    return [text.partition(":")[0] for bit, text in meanings(contract).items() if flags & bit]
+
+
 def counts(flags: NDArray[np.int64], contract: Contract) -> dict[str, int]:
     """How many of the rows, (n,), have each flag."""
     return {text.partition(":")[0]: int(((flags & bit) != 0).sum()) for bit, text in meanings(contract).items()}

@@ -1,4 +1,4 @@
-"""The rows of a survey's table: one for each spectrum, fitted or not."""
+"""The rows of tables of fits, of a few spectra or of a survey: one for each spectrum, fitted or not."""
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 CALCIUM = "ca ii"
 
+LISTED = "epoch_"
+"""Before the names of columns with a value for each epoch."""
+
+_WHOLE = ("pixels", "rejected", "degrees_of_freedom", "epochs")
+
+
+UNITS = {"radial_velocity": "km/s", "radial_velocity_error": "km/s", "detector": "Angstrom"}
+"""Of columns that are no labels."""
+
 
 def survey_rows(
     contract: Contract,
@@ -26,32 +35,39 @@ def survey_rows(
     found: Sequence[Fitted | InputError],
     passed: "pa.Table | None",
 ) -> "pa.Table":
-    """The table of spectra and their fits. ``passed``: columns of the same rows that are passed through, if any.
+    """The table of spectra and their fits. ``passed``: columns of the same rows that are passed through, if any."""
+    names = [one.about if isinstance(one, InputError) else one.name for one in seen]
+    return table_of([{"name": name, **row_of(contract, one)} for name, one in zip(names, found, strict=True)], passed)
+
+
+def table_of(rows: Sequence[dict[str, Any]], passed: "pa.Table | None") -> "pa.Table":
+    """Rows as a table, with columns that are passed through.
 
     Whole numbers stay so; a column whose name the table itself has gets ``input_`` before it.
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"name": [one.about if isinstance(one, InputError) else one.name for one in seen]}
-    rows = [_row(contract, one) for one in found]
-    fields = {
-        "warning": pa.string(),
-        "flags": pa.int64(),
-        "pixels": pa.int32(),
-        "rejected": pa.int32(),
-        "degrees_of_freedom": pa.int32(),
-    }
-    for name in rows[0] if rows else []:
-        columns[name] = pa.array([row[name] for row in rows], fields.get(name, pa.float64()))
-    table = pa.table(columns)
+    own = {name: [row[name] for row in rows] for name in (rows[0] if rows else {"name": ""})}
+    table = pa.table({name: pa.array(values, _type(name)) for name, values in own.items()})
     if passed is None:
         return table
     for name in passed.column_names:
-        table = table.append_column(f"input_{name}" if name in columns else name, passed.column(name))
+        table = table.append_column(f"input_{name}" if name in own else name, passed.column(name))
     return table
 
 
-def _row(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
+def _type(name: str) -> "pa.DataType":
+    import pyarrow as pa
+
+    if name.startswith(LISTED):
+        return pa.list_(pa.float64())
+    if name in _WHOLE:
+        return pa.int32()
+    return {"name": pa.string(), "warning": pa.string(), "flags": pa.int64()}.get(name, pa.float64())
+
+
+def row_of(contract: Contract, one: Fitted | InputError) -> dict[str, Any]:
+    """The cells of a spectrum, by column but for its name: labels with errors, measures, flags, the warnings."""
     count = len(contract.labels)
     if isinstance(one, InputError):
         nothing = np.full(count, np.nan)

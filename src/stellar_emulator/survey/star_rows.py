@@ -14,13 +14,10 @@ from stellar_emulator.observed.gaia_archive import EPOCH, SOURCE
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.survey.flags import SURE, Flag
 from stellar_emulator.survey.read import EXPOSURE, FILE, Observed, Part
-from stellar_emulator.survey.rows import survey_rows
+from stellar_emulator.survey.rows import LISTED, row_of, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LISTED = "epoch_"
-"""Before the names of columns with a value for each epoch."""
 
 _TESTS = ("velocity_chi_square", "velocity_p_value", "noise_factor")
 
@@ -64,21 +61,10 @@ def star_rows(
     """The table of stars and their fits, a row each; what is passed through of each epoch becomes a list."""
     import pyarrow as pa
 
-    names: list[Observed] = [one if isinstance(one, InputError) else one.fitted.spectrum for one in found]
-    plain = [one if isinstance(one, InputError) else one.fitted for one in found]
     source = next(name for name in part.passed.column_names if name.lower() == SOURCE)
     of_star = [name for name in part.passed.column_names if name == source or (name == FILE and _by_file(part))]
     first = part.passed.select(of_star).take([star.rows.start for star in stars])
-    table = survey_rows(contract, names, plain, first)
-    table = table.set_column(0, "name", pa.array([star.name for star in stars]))
-    cells = [epoch_cells(star, one) for star, one in zip(stars, found, strict=True)]
-    for name in ("pixels", "flags"):
-        place, told = table.column_names.index(name), table.column(name).to_pylist()
-        values = [_changed(name, one, value) for one, value in zip(found, told, strict=True)]
-        table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
-    for name in cells[0] if cells else []:
-        kind = pa.list_(pa.float64()) if name.startswith(LISTED) else pa.int32() if name == "epochs" else pa.float64()
-        table = table.append_column(name, pa.array([one[name] for one in cells], kind))
+    table = table_of([row_of_star(contract, *one) for one in zip(stars, found, strict=True)], first)
     offsets = pa.array([*(star.rows.start for star in stars), len(part.seen)], pa.int32())
     for name in part.passed.column_names:
         if name not in of_star:
@@ -93,19 +79,20 @@ def _by_file(part: Part) -> bool:
     return EXPOSURE in part.passed.column_names
 
 
-def _changed(name: str, one: StarFit | InputError, value: int) -> int:
-    """A value of the mean's row, as the joint fit of the epochs has it."""
+def row_of_star(contract: Contract, star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
+    """The cells of a star, by column: those of its mean spectrum as the joint fit has them, and `epoch_cells`."""
+    cells = epoch_cells(star, one)
     if isinstance(one, InputError):
-        return value
-    if name == "pixels":
-        return int(one.pixels.sum())
-    varies = one.constancy.p_value < SURE
-    return value | (Flag.VELOCITY_VARIES if varies else 0) | (Flag.DOUBLE_LINED if one.double_lined else 0)
+        return {"name": star.name, **row_of(contract, one), **cells}
+    row = row_of(contract, one.fitted)
+    row["pixels"] = int(one.pixels.sum())
+    row["flags"] |= Flag.VELOCITY_VARIES if one.constancy.p_value < SURE else 0
+    row["flags"] |= Flag.DOUBLE_LINED if one.double_lined else 0
+    return {"name": star.name, **row, **cells}
 
 
 def epoch_cells(star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
-    """The cells of a star that `survey_rows` doesn't make, by column: numbers, and lists with a value for each
-    epoch."""
+    """The cells of a star that a spectrum has not, by column: numbers, and lists with a value for each epoch."""
     lists = {name: [float("nan")] * len(star.rows) for name in ("velocity", "velocity_error", "chi_square", "snr")}
     if isinstance(one, InputError):
         return {
