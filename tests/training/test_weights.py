@@ -45,7 +45,7 @@ def noisy_grid(path: Path, errors_told: bool) -> Grid:
 
 
 def preset(basis: int | None) -> Preset:
-    return paper_like(30).model_copy(update={"basis": basis, "fine_tuning": paper_like(30).autoencoder.training})
+    return paper_like(15).model_copy(update={"basis": basis, "fine_tuning": paper_like(15).autoencoder.training})
 
 
 @pytest.mark.parametrize("basis", [None, 8])
