@@ -10,11 +10,12 @@ from synthetic import GAIA, GAIA_DR3, SMALL
 
 from rounding import assert_within, both, exact_flux_errors
 from stellar_emulator import Emulator
+from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import parse_contract
 from stellar_emulator.contract.medium import to_air
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
-from stellar_emulator.networks.inference import EmulatorNetwork
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork
 from stellar_emulator.networks.other_axis import on_axis
 from stellar_emulator.saved.bundle import save_emulator
 
@@ -31,6 +32,11 @@ def test_flux_on_the_second_axis_is_that_of_the_first_resampled(tmp_path: Path) 
     assert found.shape == (len(labels), 2401)
     assert found.min() < 0.9
     assert np.abs(found - expected).max() < 1e-4
+    assert len(second.broadening.frequencies) < 0.8 * len(first.broadening.frequencies)
+    whole = ExactEmulatorNetwork(first.chain, contract_broadening(GAIA_DR3), GAIA_DR3)
+    assert np.abs(found - whole(labels[:, :-1])).max() < 2e-5
+    with pytest.raises(InputError, match="knows no more than its own instrument passes"):
+        on_axis(second, GAIA)
     save_emulator(tmp_path / "emulator", second, GAIA_DR3, {})
     tolerance = both(*exact_flux_errors(second, labels[:, :-1]))
     assert_within(Emulator.load(tmp_path / "emulator")(labels[:, :-1]), found, tolerance)

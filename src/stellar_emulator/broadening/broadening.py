@@ -130,11 +130,12 @@ def broadening(
     fastest: float | None,
     largest: Mapping[str, float] | None = None,
     negligible: float = NEGLIGIBLE_TRANSFER,
+    served: float | None = None,
 ) -> Broadening:
     """Prepare broadening from an intrinsic axis to pixels, for resolutions up to ``sharpest``, vsini to ``fastest``.
 
-    fastest: None without rotation; largest: values of further labels, by role; negligible: transfer of the sharpest
-    instrument below which modes are dropped.
+    fastest: None without rotation; largest: values of further labels, by role; negligible: transfer below which modes
+    are dropped; served: resolution of the instrument whose transfer that is, absent: of the sharpest.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def broadening(
         )
     bins, step = len(intrinsic.wavelength), intrinsic.velocity_step
     sigma = float(instrument_sigma(sharpest))
-    highest = np.sqrt(-np.log(negligible) / 2.0) / (np.pi * sigma)
+    highest = np.sqrt(-np.log(negligible) / 2.0) / (np.pi * float(instrument_sigma(served or sharpest)))
     frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
     # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
     twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
@@ -172,8 +173,13 @@ def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> ND
     return np.asarray(np.log(pixels / intrinsic.wavelength[0]) * SPEED_OF_LIGHT)
 
 
-def contract_broadening(contract: Contract, negligible: float = NEGLIGIBLE_TRANSFER) -> Broadening:
+def contract_broadening(
+    contract: Contract, negligible: float = NEGLIGIBLE_TRANSFER, *, served: bool = False
+) -> Broadening:
     """Broadening for a contract's own axes and resolution bound.
+
+    served: whether modes that a fixed instrument does not pass are left out, though networks for sharper ones know
+    them.
 
     Raises
     ------
@@ -190,7 +196,8 @@ def contract_broadening(contract: Contract, negligible: float = NEGLIGIBLE_TRANS
     largest = {label.role: label.upper for label in contract.broadening_labels if label.role != RESOLUTION}
     fastest = largest.pop(ROTATION, None)
     axes = contract.intrinsic.model_dump_json(), contract.wavelength.model_dump_json()
-    return _kept(*axes, sharpest, fastest, tuple(largest.items()), negligible)
+    own = contract.instrument.resolution if served and contract.instrument else None
+    return _kept(*axes, sharpest, fastest, tuple(largest.items()), negligible, own)
 
 
 def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -200,7 +207,7 @@ def resolutions(contract: Contract, labels: NDArray[np.floating]) -> NDArray[np.
     return np.asarray(labels[:, contract.column_of(RESOLUTION)], dtype=np.float64)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _kept(
     intrinsic: str,
     wavelength: str,
@@ -208,10 +215,11 @@ def _kept(
     fastest: float | None,
     largest: tuple[tuple[str, float], ...],
     negligible: float,
+    served: float | None,
 ) -> Broadening:
     """The same broadening for grid, targets and emulator; its arguments are plain values, which a cache can compare."""
     axes = IntrinsicAxis.model_validate_json(intrinsic), WavelengthAxis.model_validate_json(wavelength)
-    return broadening(*axes, sharpest, fastest, dict(largest), negligible)
+    return broadening(*axes, sharpest, fastest, dict(largest), negligible, served)
 
 
 def instrument_sigma(resolution: NDArray[np.float64] | float) -> NDArray[np.float64]:

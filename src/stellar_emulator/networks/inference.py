@@ -73,12 +73,22 @@ class ExactEmulatorNetwork:
 def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwork:
     """The emulator of the exact family: a trained chain, followed by the contract's own broadening.
 
+    A chain may have all modes, or those alone that a fixed instrument passes.
+
     Raises
     ------
     InputError
         If the contract has no intrinsic axis to broaden from.
     """
+    served = contract_broadening(contract, served=True)
+    if chain.outputs == outputs_of(served):
+        return ExactEmulatorNetwork(chain, served, contract)
     return ExactEmulatorNetwork(chain, contract_broadening(contract), contract)
+
+
+def outputs_of(broadening: Broadening) -> int:
+    """Of a chain before a broadening: both parts of each mode, and limb darkening."""
+    return 2 * len(broadening.frequencies) + 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from stellar_emulator.broadening.broadening import contract_broadening
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import DenseChain
-from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork, exact_emulator
+from stellar_emulator.networks.inference import EmulatorNetwork, ExactEmulatorNetwork, ValidatorNetwork
 
 
 def on_axis(
@@ -20,19 +20,20 @@ def on_axis(
     Raises
     ------
     InputError
-        If the networks learned broadening, or their intrinsic axis, sharpest instrument or run labels aren't those of
-        ``contract``; the message names what differs.
+        If the networks learned broadening, know too little detail, or their intrinsic axis, sharpest instrument or run
+        labels aren't those of ``contract``; the message names what differs.
     """
     if not isinstance(network, ExactEmulatorNetwork):
         raise InputError(
             f"an emulator that learned its broadening serves its own axis alone, not that of contract {contract.name}: "
             "name one of the exact family (preset default)"
         )
-    served = exact_emulator(network.chain, contract)
+    # What this contract's own instrument does not pass need not be made.
+    served = contract_broadening(contract, served=True)
     same = {
         # The axes are compared as text, because axes with cached arrays can't be compared.
         "intrinsic axis": (str(network.contract.intrinsic), str(contract.intrinsic)),
-        "sharpest resolution": (network.broadening.sharpest, served.broadening.sharpest),
+        "sharpest resolution": (network.broadening.sharpest, served.sharpest),
         "run labels": tuple(
             tuple((label.name, label.unit, label.lower, label.upper) for label in one.run_labels)
             for one in (network.contract, contract)
@@ -44,11 +45,17 @@ def on_axis(
                 f"the emulator of contract {network.contract.name} can't serve contract {contract.name}: {what} "
                 f"{theirs} against {ours}"
             )
-    return served
+    count = len(served.frequencies)
+    if count > len(network.broadening.frequencies):
+        raise InputError(
+            f"the emulator of contract {network.contract.name} knows no more than its own instrument passes, and that "
+            f"of contract {contract.name} passes more: name the emulator whose networks it took"
+        )
+    return ExactEmulatorNetwork(_first_modes(network.chain, count), served, contract)
 
 
 ROUGH_TRANSFER = 5e-2
-"""Of the sharpest instrument, below which a rough emulator has no modes."""
+"""Of the instrument, the sharpest if there are several, below which a rough emulator has no modes."""
 
 
 def at_every(
@@ -61,10 +68,14 @@ def at_every(
     own = contract.model_copy(update={"wavelength": contract.wavelength.every(pixels)})
     if isinstance(network, EmulatorNetwork):
         return EmulatorNetwork(_only(network.chain, np.arange(0, contract.wavelength.count, pixels))), own
-    rough, all_modes = contract_broadening(own, ROUGH_TRANSFER), len(network.broadening.frequencies)
-    kept = np.arange(len(rough.frequencies))
-    chain = _only(network.chain, np.concatenate([kept, all_modes + kept, [2 * all_modes]]))
-    return ExactEmulatorNetwork(chain, rough, own), own
+    rough = contract_broadening(own, ROUGH_TRANSFER, served=True)
+    return ExactEmulatorNetwork(_first_modes(network.chain, len(rough.frequencies)), rough, own), own
+
+
+def _first_modes(chain: DenseChain, count: int) -> DenseChain:
+    """A chain with some of its modes, both parts of each, and limb darkening."""
+    modes, kept = (chain.outputs - 1) // 2, np.arange(count)
+    return _only(chain, np.concatenate([kept, modes + kept, [2 * modes]]))
 
 
 def _only(chain: DenseChain, outputs: NDArray[np.int64]) -> DenseChain:
