@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stellar_emulator.cli.narrower import that_is_covered
 from stellar_emulator.cli.observations import (
     Row,
     answered,
@@ -16,7 +17,9 @@ from stellar_emulator.cli.observations import (
     values_of,
 )
 from stellar_emulator.cli.settings import Infer
-from stellar_emulator.fitting.estimate import Inferred, Pair, infer
+from stellar_emulator.fitting.estimate import INFER_SHARE, Inferred, Pair, infer
+from stellar_emulator.shipped.resources import OBSERVED
+from stellar_emulator.system.say import say
 from stellar_emulator.writers.file import check_output
 from stellar_emulator.writers.label_table_file import FORMATS, write_table
 
@@ -35,6 +38,11 @@ def run(options: Infer) -> None:
     """
     check_output(options.output, FORMATS)
     pair = open_pair(options)
+    name = that_is_covered(options, pair.emulator.contract, INFER_SHARE) if options.model == OBSERVED else options.model
+    if name != options.model:
+        say(f"the spectra cover too little of {OBSERVED}: taking {name}, the same networks on less")
+        options = replace(options, model=name)
+        pair = open_pair(options)
     contract = pair.emulator.contract
     treated = treatment(options, contract)
     rows, refused = answered(options, contract, one_by_one(lambda spectrum: infer(spectrum, pair, treated)))

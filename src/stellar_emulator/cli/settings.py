@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stellar_emulator.cli import values
-from stellar_emulator.shipped.resources import DEFAULT
+from stellar_emulator.shipped.resources import DEFAULT, OBSERVED
 
 SPEED_LIMIT = 30000.0
 """Largest radial velocity that a user may give, in km/s."""
@@ -76,8 +76,8 @@ def _grid() -> Any:
     return option("embedded", values.words, "'embedded', a folder that synthesize wrote, or a Parquet or NPZ file")
 
 
-def _pair(positional: bool = False) -> Any:
-    return option(DEFAULT, values.words, f"pair of models: {_WAYS}", positional=positional)
+def _pair(positional: bool = False, default: str = DEFAULT) -> Any:
+    return option(default, values.words, f"pair of models: {_WAYS}", positional=positional)
 
 
 def _model(default: str) -> Any:
@@ -362,7 +362,7 @@ class Observations(Settings):
         positional=True,
         many=True,
     )
-    model: str = _pair()
+    model: str = _pair(default=OBSERVED)
     validator: str = option(
         "same", values.words, "'same': the validator of the pair; or another one, named as for --model"
     )

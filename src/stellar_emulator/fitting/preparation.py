@@ -246,7 +246,7 @@ def _drafted(spectrum: ObservedSpectrum, contract: Contract, treatment: Treatmen
     spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
     if treatment.detector is not None:
         spectrum = replace(spectrum, detector=treatment.detector)
-    share = _covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
+    share = covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
     inside = _inside(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
     if inside is not None:
         spectrum = spectrum.only(inside)
@@ -284,15 +284,21 @@ def _continuum(
     return basis, rough
 
 
-def _covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, least_share: float) -> float:
-    """Share of the axis with usable pixels, which must reach a minimum."""
+def covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, least_share: float) -> float:
+    """Share of a contract's axis that has usable pixels, for a spectrum in its medium.
+
+    Raises
+    ------
+    InputError
+        If it is less than ``least_share``.
+    """
     axis = contract.wavelength
     rest = at_rest(spectrum.wavelength[spectrum.usable], velocity)
     inside = rest[(rest >= axis.start) & (rest <= axis.stop)]
     gaps = np.diff(inside)
     # Gaps count as missing; a pixel is about as wide as the median distance.
-    covered = float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) if len(gaps) else 0.0
-    share = covered / (axis.stop - axis.start)
+    seen = float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) if len(gaps) else 0.0
+    share = seen / (axis.stop - axis.start)
     if share < least_share:
         raise InputError(
             f"{spectrum.name} covers {share:.0%} of the model's axis ({rest[0]:.1f} to {rest[-1]:.1f} against "

@@ -11,6 +11,9 @@ CONTRACTS, PAIRS, GRIDS, CITATION = "contracts", "pairs", "grids", "CITATION.cff
 DEFAULT = "gaia_rvs"
 """Name of the contract and of the pair that are used if none is named."""
 
+OBSERVED = "rvs_stars"
+"""The same for observed spectra, most of which are of FGK stars and giants."""
+
 
 def resource(*parts: str) -> Path:
     """Path of a shipped file or folder, whether it is there or not."""
