@@ -1,7 +1,8 @@
 """The error of a pair's physics, from stars whose labels are known: ``python -m benchmarks.model_error FOLDER``.
 
-Stars of use ``calibrate`` are fitted with Teff, log g and [M/H] held at the literature's; what is left is told by two
-numbers (of the greatest likelihood), and by the length over which it is correlated. Then the same stars are fitted
+Stars of use ``calibrate`` are fitted with Teff, log g and [M/H] held at the literature's; what is left beside the cores
+of Ca II is told by two numbers (of the greatest likelihood), and by the length over which it is correlated; what is
+left of the cores, by an equivalent width. Then the same stars are fitted
 with all labels free, and the factor is found for which their deviations are as large as the errors say. The numbers go
 into ``data_contracts/NAME.physics.yaml``; the pulls of all other stars are printed to be judged.
 """
@@ -18,7 +19,7 @@ from benchmarks.machine import table
 from benchmarks.star_files import Star, read_folder
 from stellar_emulator import Emulator, Validator
 from stellar_emulator.fitting.estimate import Fitted, Pair, fit
-from stellar_emulator.fitting.model_error import ModelError, PhysicsError
+from stellar_emulator.fitting.model_error import ModelError, PhysicsError, calcium_cores
 from stellar_emulator.fitting.preparation import Treatment
 from stellar_emulator.fitting.protocols import library
 from stellar_emulator.observed.spectrum import ObservedSpectrum
@@ -33,23 +34,30 @@ SUN_USED = (8525.0, 8748.0)
 """Angstrom of the solar atlas without many telluric lines, and bad blocks of it."""
 SUN_BAD = ((8527.0, 8531.0), (8740.0, 8743.0))
 
-FIRST = PhysicsError(0.007, 0.08, 0.6, 1.0)
+FIRST = PhysicsError(0.007, 0.06, 0.8, 1.0, 0.06)
 """What the first fits take for it."""
 
 PIXEL = 0.2
 """Angstrom of the pixels on which residuals are looked at, where a spectrum has finer ones."""
+
+BESIDE, INNER = 2.0, 1.0
+"""Half widths in Angstrom round the lines of Ca II that count as cores, and over which what is left of them is summed.
+"""
 
 LAGS = np.arange(0.25, 1.6, 0.25)
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Of one star over its continuum, with the error of each and computed depths, (pixels,) each; step in Angstrom."""
+    """Of one star over its continuum, with the error of each and computed depths, (pixels,) each; step in Angstrom;
+    cores: whether a pixel is one of Ca II's, (pixels,); widths: what is left of each core, in Angstrom, (cores,)."""
 
     residual: NDArray[np.float64]
     noise: NDArray[np.float64]
     depth: NDArray[np.float64]
     step: float
+    cores: NDArray[np.bool_]
+    widths: NDArray[np.float64]
 
 
 def main() -> None:
@@ -64,11 +72,15 @@ def main() -> None:
     held = [_residuals(star, pair) for star in stars if star.use == "calibrate"]
     flat, lines = _sizes(held)
     length = _length(held, flat, lines)
-    physics = PhysicsError(float(flat), float(lines), length, 1.0)
+    widths = np.concatenate([one.widths for one in held])
+    cores = float(np.sqrt(np.mean(widths**2)))
+    print(f"cores: {len(widths)}, mean {widths.mean():+.3f} A, RMS {cores:.3f} A")
+    physics = PhysicsError(float(flat), float(lines), length, 1.0, cores)
     pulls = {star.name: (star, _deviations(star, pair, physics)) for star in stars}
     calibrate = np.array([rows for star, rows in pulls.values() if star.use == "calibrate"])
     factor = _factor(calibrate)
     print(f"# {len(held)} stars\nflat: {flat:.4f}\nlines: {lines:.4f}\nlength: {length:.2f}\nlabels: {factor:.2f}")
+    print(f"cores: {cores:.3f}")
     print(_judged(pulls, factor))
 
 
@@ -111,13 +123,18 @@ def _residuals(star: Star, pair: Pair) -> Residuals:
     pixels = max(1, int(PIXEL / step))
     count = len(parts[0]) // pixels * pixels
     residual, noise, depth = (part[:count].reshape(-1, pixels).mean(axis=1) for part in parts)
-    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), step * pixels)
+    rest = at_rest(spectrum.wavelength, solution.parameters.velocity)[used][:count].reshape(-1, pixels).mean(axis=1)
+    near = [np.abs(rest - centre) <= BESIDE for centre in calcium_cores(pair.emulator.contract)]
+    inner = [np.abs(rest - centre) <= INNER for centre in calcium_cores(pair.emulator.contract)]
+    widths = np.array([residual[own].sum() * step * pixels for own in inner if own.any()])
+    cores = np.any(near, axis=0)
+    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), step * pixels, cores, widths)
 
 
 def _sizes(held: list[Residuals]) -> tuple[float, float]:
     """Errors everywhere, and in units of the depth, of the greatest likelihood."""
-    residual = np.concatenate([one.residual for one in held])
-    noise, depth = np.concatenate([one.noise for one in held]), np.concatenate([one.depth for one in held])
+    residual = np.concatenate([one.residual[~one.cores] for one in held])
+    noise, depth = (np.concatenate([getattr(one, name)[~one.cores] for one in held]) for name in ("noise", "depth"))
 
     def unlikelihood(logs: NDArray[np.float64]) -> float:
         flat, lines = np.exp(logs)

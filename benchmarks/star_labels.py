@@ -57,8 +57,12 @@ def main() -> None:
     parser.add_argument("--model", default=None, help="pair; default: that of the verb")
     parser.add_argument("--sets", default="", help="of the table, by commas; default: all")
     parser.add_argument("--model_error", default="stars", help="as of the verb")
+    parser.add_argument("--prior", default=None, help="as of the verb, for all stars")
+    parser.add_argument("--mask", default=None, help="as of the verb")
     options = parser.parse_args()
     words = ["--model_error", options.model_error, *([] if options.model is None else ["--model", options.model])]
+    words += [] if options.mask is None else ["--mask", options.mask]
+    words += [] if options.prior is None else ["--prior", options.prior]
     with (options.folder / "labels.csv").open(newline="") as stream:
         stars = list(csv.DictReader(stream))
     if options.sets:

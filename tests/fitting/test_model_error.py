@@ -38,6 +38,32 @@ def test_parts_are_those_that_are_asked_for(archive_pair: Pair) -> None:
     assert made(ModelError(True, PHYSICS)) == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("step", [0.1, 0.25])
+@pytest.mark.parametrize("resolution", [4000.0, 11500.0])
+def test_pixels_tell_of_a_core_no_more_than_its_equivalent_width_is_known(step: float, resolution: float) -> None:
+    at = np.arange(8460.0, 8600.0, step)[None]
+    physics = replace(PHYSICS, cores=0.05)
+    found = physics.in_cores(ARCHIVE, np.array([resolution]), at)[0]
+    near = np.abs(at[0] - 8544.44) < 15.0
+    assert np.sqrt(np.sum((found[near] * step) ** 2)) == pytest.approx(0.05, rel=0.01)
+    assert at[0, near][found[near].argmax()] == pytest.approx(8544.44, abs=step)
+    assert found[np.abs(at[0] - 8520.0) < 5.0].max() < 1e-4
+
+
+def test_cores_that_are_off_move_no_label(archive_pair: Pair) -> None:
+    made = archive_spectrum(star(ARCHIVE), 200.0, 0.0, 3)
+    there = np.isfinite(made.flux)
+    at = 10.0 * made.wavelength[there]
+    filled = sum(0.08 * np.exp(-0.5 * ((at - one) / 0.35) ** 2) for one in ARCHIVE.regions.line_cores.values())
+    seen = ObservedSpectrum("an active star", at, "vacuum", made.flux[there] + filled, made.flux_error[there])
+    truth = star(ARCHIVE)[0]
+    off = {}
+    for cores in (0.0, 0.05):
+        treated = Treatment(None, 3, error=ModelError(True, PhysicsError(0.002, 0.02, 0.6, 1.0, cores)))
+        off[cores] = np.abs(fit(seen, archive_pair, treated, {}).solution.parameters.labels - truth)
+    assert off[0.05][0] < 0.5 * off[0.0][0]
+
+
 def test_the_shipped_contracts_have_what_stars_showed() -> None:
     for contract in (GAIA, ARCHIVE):
         assert model_error_of(contract, "stars").physics is not None
@@ -49,7 +75,10 @@ def test_the_shipped_contracts_have_what_stars_showed() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("flat: 0.01\nlines: 0.1\nlength: 0.6\n", "must hold the numbers flat, labels, length, lines"),
+        (
+            "flat: 0.01\nlines: 0.1\nlength: 0.6\n",
+            "must hold the numbers flat, labels, length, lines, cores if it likes",
+        ),
         ("flat: -1\nlines: 0.1\nlength: 0.6\nlabels: 2\n", "flat = -1 is no number from 0 to 1000"),
         ("flat: many\nlines: 0.1\nlength: 0.6\nlabels: 2\n", "flat = 'many' is no number"),
         ("flat: 0.01\nlines: 0.1\nlength: 0\nlabels: 2\n", "length = 0"),

@@ -186,7 +186,10 @@ class Joint:
         """Set the weights by flux errors and the model's error at the stars' labels."""
         labels = self.coordinates.labels(np.stack([star.place.labels for star in stars]))
         for star, parts in zip(stars, self.parts(labels, self.emulator.flux(labels)), strict=True):
-            whole = np.sqrt(sum((one.deviation**2 for one in parts), np.zeros(len(self.between.nodes))))
+            # What pixels are independent in, for want of better, all epochs share: they must not tell more than one.
+            times = [1.0 if one.length > 0.0 else len(star.stack.used) for one in parts]
+            squares = (each * one.deviation**2 for each, one in zip(times, parts, strict=True))
+            whole = np.sqrt(sum(squares, np.zeros(len(self.between.nodes))))
             star.weight = 1.0 / np.hypot(star.stack.error, self.own_error(star, whole))
             star.weighted = Weighted.of(star.stack, star.weight)
 

@@ -115,6 +115,8 @@ def joint_errors(joint: Joint, star: Star, parts: Sequence[Part]) -> JointErrors
     order = np.argsort(rest)
     shared = np.zeros_like(inverse)
     for one in parts:
+        if one.length == 0.0:
+            continue
         pulls = (_pulls(joint, star, equations, one.deviation) * free)[order]
         # What each pixel has alone is in the normal matrix. Pixels of all epochs lie beside each other here, so that
         # what is wrong at a wavelength is wrong in all of them.

@@ -2,7 +2,7 @@
 
 The emulator's error was measured on test spectra. Computed spectra differ from real ones besides: in the strengths of
 lines and in what the line list lacks. That is measured on stars whose labels are known (``benchmarks.model_error``) and
-told by four numbers, so that it follows every star's lines.
+told by a few numbers, so that it follows every star's lines.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA, resolutions
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.contract.roles import RESOLUTION
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.shipped.resources import physics_file
@@ -20,8 +22,17 @@ from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 NONE, EMULATOR, STARS = "none", "emulator", "stars"
 KINDS = (NONE, EMULATOR, STARS)
 
+OPTIONAL = {"cores"}
+"""Numbers of a file that are 0 where it lacks them."""
+
 MOST = 1e3
 """Largest number of a physics error; more is a slip of the pen."""
+
+CALCIUM = "ca ii"
+"""How names of its lines begin, in small letters."""
+
+CORE, LEAST_STEP = 0.35, 1e-3
+"""Standard deviation in Angstrom of a core as it would be seen by a sharp instrument; smallest pixels."""
 
 EMULATOR_LENGTH = 4.0
 """Standard deviation in Angstrom of the Gaussian by which the correlation of the emulator's error falls off. It was
@@ -35,13 +46,16 @@ class PhysicsError:
 
     flat: everywhere; lines: times the depth of the computed spectrum; length: standard deviation in Angstrom of the
     Gaussian by which its correlation falls off; labels: factor by which it moves labels farther than a random error
-    would that is as large and as correlated, since what physics lacks resembles what labels do.
+    would that is as large and as correlated, since what physics lacks resembles what labels do; cores: besides,
+    standard deviation of the equivalent width of each core of the Ca II triplet in Angstrom, since cores form high up,
+    where neither LTE nor the structures hold.
     """
 
     flat: float
     lines: float
     length: float
     labels: float
+    cores: float = 0.0
 
     def __post_init__(self) -> None:
         for name in PhysicsError.__dataclass_fields__:
@@ -51,6 +65,23 @@ class PhysicsError:
         if self.length <= 0:
             raise InputError("physics error: length = 0: give the Angstrom over which it is correlated")
 
+    def in_cores(
+        self, contract: Contract, resolution: NDArray[np.float64], at: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Standard deviation of flux due to the cores of Ca II, (n, pixels), at resolutions (n,) and ascending
+        wavelengths at rest, (n, pixels).
+
+        All of a core is off in the same way. Pixels that are taken as independent, and are to tell of a core no more
+        than ``cores``, must be off by more than it is.
+        """
+        step = np.median(np.diff(at, axis=1), axis=1)[:, None]
+        squares = np.zeros(at.shape)
+        for centre in calcium_cores(contract):
+            width = np.hypot(CORE, centre / resolution / FWHM_PER_SIGMA)[:, None]
+            profile = np.exp(-0.5 * ((at - centre) / width) ** 2) / (width * np.sqrt(2.0 * np.pi))
+            squares += self.cores**2 * profile / np.maximum(step, LEAST_STEP)
+        return np.sqrt(squares)
+
     def deviation(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviation of flux at computed depths, 1 - flux, of any shape."""
         return np.asarray(np.hypot(self.flat, self.lines * np.maximum(depth, 0.0)))
@@ -58,8 +89,8 @@ class PhysicsError:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a model's error: standard deviation, (n, pixels), the length of its correlation in Angstrom, and the
-    factor by which it moves labels farther than a random error would."""
+    """One part of a model's error: standard deviation, (n, pixels), the length of its correlation in Angstrom, 0 for
+    independent pixels, and the factor by which it moves labels farther than a random error would."""
 
     deviation: NDArray[np.float64]
     length: float
@@ -94,7 +125,21 @@ def parts_of(
     if error.physics is not None:
         physics, depth = error.physics, 1.0 - np.asarray(generated, dtype=np.float64)
         found.append(Part(physics.deviation(depth), physics.length, physics.labels))
+        if physics.cores > 0.0:
+            found.append(Part(physics.in_cores(emulator.contract, _resolution(emulator.contract, labels), at), 0.0))
     return found
+
+
+def calcium_cores(contract: Contract) -> list[float]:
+    """Wavelengths of the Ca II lines that a contract names, in Angstrom."""
+    return [at for name, at in contract.regions.line_cores.items() if name.lower().startswith(CALCIUM)]
+
+
+def _resolution(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each spectrum, (n,); that of a line that is no wider than its core where a contract has none."""
+    if contract.instrument is None and contract.of_role(RESOLUTION) is None:
+        return np.full(len(labels), np.inf)
+    return resolutions(contract, labels)
 
 
 def model_error_of(contract: Contract, what: str) -> ModelError:
@@ -129,6 +174,7 @@ def read_physics(path: Path) -> PhysicsError:
         raise InputError(f"--model_error {path} is none of {', '.join(KINDS)} and no file: check its name")
     given = parse_yaml(read_text(path, str(path)), str(path))
     names = set(PhysicsError.__dataclass_fields__)
-    if not isinstance(given, dict) or set(given) != names:
-        raise InputError(f"{path} must hold the numbers {', '.join(sorted(names))}, and nothing else")
+    if not isinstance(given, dict) or set(given) | OPTIONAL != names:
+        needed = ", ".join(sorted(names - OPTIONAL))
+        raise InputError(f"{path} must hold the numbers {needed}, {', '.join(OPTIONAL)} if it likes, and nothing else")
     return PhysicsError(**given)

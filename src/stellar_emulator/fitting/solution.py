@@ -170,6 +170,8 @@ def _shared(
     rest = forward.rest(vectors)
     labels = slice(0, forward.label_count)
     for one in parts:
+        if one.length == 0.0:
+            continue
         pulls = slopes * (one.deviation * weight).astype(np.float32)[..., None]
         whole = correlated(rest, pulls, one.length)
         added = added + whole - pulls.transpose(0, 2, 1) @ pulls
@@ -216,7 +218,8 @@ def _independent(
         width = detector[row] if detector[row] > 0 else step / REACH
         both = max(0.0, 1.0 - sum(shares)) * correlation(apart / width)
         for one, share in zip(parts, shares, strict=True):
-            both = both + share * np.exp(-0.5 * (apart / one.length) ** 2)
+            if one.length > 0.0:
+                both = both + share * np.exp(-0.5 * (apart / one.length) ** 2)
         found[row] = count / (1.0 + 2.0 * float(np.sum(both**2 * (1.0 - np.arange(1, len(both) + 1) / count))))
     return found
 

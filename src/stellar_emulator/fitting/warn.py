@@ -22,8 +22,8 @@ LEAST_SHIFT = 3.0
 
 MANY_DEVIATIONS = 5.0
 
-UNLIKELY = 2.0
-"""Reduced chi-square above which a fit has a warning: flux errors are wrong by four tenths, or the model is wrong.
+UNLIKELY = 2.5
+"""Reduced chi-square above which a fit has a warning: flux errors are wrong by six tenths, or the model is wrong.
 Archives state errors that are too small by a third."""
 
 MISSED = 2.0

@@ -11,8 +11,8 @@ CONTRACTS, PAIRS, GRIDS, CITATION = "contracts", "pairs", "grids", "CITATION.cff
 DEFAULT = "gaia_rvs"
 """Name of the contract and of the pair that are used if none is named."""
 
-OBSERVED = "rvs_stars"
-"""The same for observed spectra, most of which are of FGK stars and giants."""
+OBSERVED = "gaia_rvs"
+"""The same for observed spectra; other pairs of its networks serve spectra that cover less."""
 
 
 def resource(*parts: str) -> Path:

@@ -13,7 +13,7 @@ from stellar_emulator.fitting.residuals import bent, companion, emission
 from stellar_emulator.fitting.sharpness import about_bluntness
 from stellar_emulator.fitting.warn import CERTAIN_STRETCH, LEAST_STRETCH, MANY_SPIKES, UNLIKELY
 
-LOW_SNR, FEW = 10.0, 0.5
+LOW_SNR, FEW = 10.0, 0.3
 """Signal-to-noise ratio of a pixel, and share of the model's axis, below which a row has a flag."""
 
 SURE = 1e-3

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Fitted
+from stellar_emulator.fitting.model_error import calcium_cores
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 from stellar_emulator.observed.velocity import at_rest
 from stellar_emulator.survey.flags import Flag, flags_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CALCIUM = "ca ii"
 
 LISTED = "epoch_"
 """Before the names of columns with a value for each epoch."""
@@ -138,9 +137,8 @@ def _calcium(contract: Contract, rest: NDArray[np.float64]) -> NDArray[np.bool_]
     """Pixels of the Ca II cores, (pixels,)."""
     half = contract.regions.line_core_half_width
     found = np.zeros(len(rest), dtype=bool)
-    for name, centre in contract.regions.line_cores.items():
-        if name.lower().startswith(CALCIUM):
-            found |= np.abs(rest - centre) <= half
+    for centre in calcium_cores(contract):
+        found |= np.abs(rest - centre) <= half
     return found
 
 
