@@ -12,6 +12,7 @@ from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError
 from stellar_emulator.fitting.preparation import Beginning
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.fitting.rough import rough
+from stellar_emulator.fitting.second_minimum import merged
 from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
 from stellar_emulator.observed.velocity import APART
@@ -142,13 +143,14 @@ def _fit_alike(starts: Sequence[Start], task: _Task) -> list[Solution]:
     problem = replace(problem, start=vectors)
     noise = sifted(problem, noise, vectors)
     problem = reweighted(problem, noise.error, vectors)
-    vectors = _searched(problem, vectors, starts)
+    vectors, second = _searched(problem, vectors, starts)
     for _ in range(WEIGHTINGS - 1):
         noise = sifted(problem, noise, vectors)
         problem = reweighted(problem, noise.error, vectors)
         vectors = advanced(problem, begun(problem, vectors, NEAR)).vectors
     problem = reweighted(problem, noise.error, vectors)
     found = solutions(problem, vectors, noise.detector)
+    found = second.heeded(found, problem, noise.detector)
     found = [others.told(row, one) for row, one in enumerate(found)]
     return [_own(*one) for one in zip(found, starts, noise.rejected, strict=True)]
 
@@ -173,10 +175,36 @@ class Others:
         return replace(solution, other_velocity=float(self.velocity[row])) if told else solution
 
 
+@dataclass(frozen=True)
+class Second:
+    """Other minima of some spectra that are hardly worse: their rows (n,), and vectors (n, parameters)."""
+
+    rows: NDArray[np.int64]
+    vectors: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, parameters: int) -> "Second":
+        return cls(np.empty(0, dtype=np.int64), np.empty((0, parameters)))
+
+    def heeded(
+        self, found: Sequence[Solution], problem: Problem, detector: NDArray[np.float64] | None
+    ) -> list[Solution]:
+        """The solutions of all rows, with intervals of both minima where there are two."""
+        merged_ones = list(found)
+        if len(self.rows):
+            part = problem.rows(self.rows)
+            vectors = advanced(part, begun(part, self.vectors, NEAR)).vectors
+            others = solutions(part, vectors, None if detector is None else detector[self.rows])
+            contract = problem.forward.emulator.contract
+            for row, other in zip(self.rows.tolist(), others, strict=True):
+                merged_ones[row] = merged(merged_ones[row], other, contract)
+        return merged_ones
+
+
 def _best_of(
     problem: Problem, rows: NDArray[np.int64], starts: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Others]:
-    """Vectors of the best fit of each spectrum, (n, parameters), from the starts of all ``rows`` of the problem.
+    """Vectors of the best fits of each spectrum, (n, parameters), from the starts of all ``rows`` of the problem.
 
     After a few steps only those starts go on that may still become the best.
     """
@@ -206,8 +234,10 @@ def _others(problem: Problem, rows: NDArray[np.int64], state: State) -> Others:
     return found
 
 
-def _searched(problem: Problem, vectors: NDArray[np.float64], starts: Sequence[Start]) -> NDArray[np.float64]:
-    """Vectors of the best fits, (n, parameters), of the search on few pixels."""
+def _searched(
+    problem: Problem, vectors: NDArray[np.float64], starts: Sequence[Start]
+) -> tuple[NDArray[np.float64], Second]:
+    """Vectors of the best fits, (n, parameters), of the search on few pixels, and second ones."""
     few = rough(problem)
     state = advanced(few, begun(few, vectors, NEAR), settled=ENOUGH)
     return _tried_inside(few, _rescued(few, state, starts, _poor(problem, state.vectors)))
@@ -247,8 +277,9 @@ def _better(state: State, rows: NDArray[np.int64], other: State) -> State:
     return State(vectors, normal, state.damping, state.moving)
 
 
-def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
-    """Vectors of the best fits, (n, parameters): those that ended on a face of the box, or beside it, try once more.
+def _tried_inside(problem: Problem, state: State) -> tuple[NDArray[np.float64], Second]:
+    """Vectors of the best fits, (n, parameters): those that ended on a face of the box, or beside it, try once more;
+    and what was nearly as good.
 
     A label that tells little, such as microturbulence, may have a second minimum beyond its middle.
     """
@@ -257,7 +288,7 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     on_face = problem.free[:, labels] & ((own <= BESIDE) | (own >= 1.0 - BESIDE))
     rows = np.flatnonzero(on_face.any(axis=1))
     if not len(rows):
-        return state.vectors
+        return state.vectors, Second.none(state.vectors.shape[1])
     # Of several on a face, the one that the spectrum tells least of.
     told = np.einsum("ijj->ij", state.normal.matrix)[rows, labels]
     weakest = np.where(on_face[rows], told, np.inf).argmin(axis=1)
@@ -267,7 +298,17 @@ def _tried_inside(problem: Problem, state: State) -> NDArray[np.float64]:
     again = advanced(part, begun(part, inside), FIRST_STEPS, ENOUGH)
     kept = np.flatnonzero(again.normal.chi_square < state.normal.chi_square[rows] + FEW)
     again = advanced(part.rows(kept), again.rows(kept), settled=ENOUGH)
-    return _better(state, rows[kept], again).vectors
+    return _better(state, rows[kept], again).vectors, _second(state, rows[kept], again)
+
+
+def _second(state: State, rows: NDArray[np.int64], other: State) -> Second:
+    """The worse of two fits of some rows, where they are apart and it is hardly worse."""
+    first, difference = state.rows(rows), other.normal.chi_square - state.normal.chi_square[rows]
+    apart = other.vectors - first.vectors
+    distance = np.einsum("ij,ijk,ik->i", apart, first.normal.matrix, apart)
+    kept = (np.abs(difference) < FEW) & (distance > SAME)
+    worse = np.where((difference > 0)[:, None], other.vectors, first.vectors)
+    return Second(rows[kept], worse[kept])
 
 
 def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.batch import Start, fit_batch
 from stellar_emulator.fitting.forward import Parameters
+from stellar_emulator.fitting.leaps import Leap, leaps_of, pixels_of
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin, begin_all
 from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
 from stellar_emulator.fitting.sharpness import about_bluntness
@@ -28,6 +29,9 @@ INFER_SHARE, FIT_SHARE = 0.9, 0.15
 STARTS, NEAREST = 2, 5
 """Spectra of the library from which a fit begins, and those that are tried where it is poor. The validator's labels
 count as one start."""
+
+LEAP_ROUNDS = 3
+"""Fits without parts that have leapt, each of which may show others."""
 
 ROUNDS = 3
 """Rounds of inferring labels and generating their spectrum, which sets velocity, continuum and missing pixels."""
@@ -69,13 +73,15 @@ is fitted, and with one, which leaves no tilt."""
 class Fitted:
     """Labels by least squares: the solution, the spectrum as it was fitted, and warnings for the user.
 
-    rejected: number of pixels that count for nothing since they are spikes.
+    rejected: number of pixels that count for nothing since they are spikes; leaps: parts that are left out since their
+    wavelengths lie elsewhere than those of the rest.
     """
 
     solution: Solution
     spectrum: ObservedSpectrum
     warnings: tuple[str, ...]
     rejected: int = 0
+    leaps: tuple[Leap, ...] = ()
 
 
 def infer(spectrum: ObservedSpectrum, pair: Pair, treatment: Treatment) -> Inferred:
@@ -129,23 +135,61 @@ def fit_all(
     fixed = [fixed_labels(one, contract, treatment, known) for one in begun]
     task = Task(pair, priors, treatment)
     found = solved(begun, fixed, task, True)
+    begun, found, leaps = _without_leaps(begun, fixed, found, task)
     expected = treatment.velocity
     told = [
         warn.about_velocity(contract.wavelength, one.parameters.velocity, one.velocity_error, expected) if one else []
         for one in found
     ]
     if expected is not None:
+        again = begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST)
         begun = [
-            second if isinstance(first, Beginning) else first
-            for first, second in zip(
-                begun, begin_all(spectra, contract, pair.library, treatment, FIT_SHARE, NEAREST), strict=True
-            )
+            _without(second, parts) if isinstance(first, Beginning) and isinstance(second, Beginning) else first
+            for first, second, parts in zip(begun, again, leaps, strict=True)
         ]
         found = solved(begun, fixed, task, False, [one.parameters.labels if one else None for one in found])
     return [
-        _told(first, one, warnings, contract, np.isnan(held))
-        for first, one, warnings, held in zip(begun, found, told, fixed, strict=True)
+        _told(first, one, [*warnings, *warn.about_leaps(parts)], contract, np.isnan(held), parts)
+        for first, one, warnings, held, parts in zip(begun, found, told, fixed, leaps, strict=True)
     ]
+
+
+def _without_leaps(
+    begun: list[Beginning | InputError],
+    fixed: Sequence[NDArray[np.float64]],
+    found: list[Solution | None],
+    task: "Task",
+) -> tuple[list[Beginning | InputError], list[Solution | None], list[list[Leap]]]:
+    """Poor fits again without the parts whose wavelengths have leapt, where that leaves less of chi-square; and which
+    parts these are, of each spectrum."""
+    begun, found, leaps = list(begun), list(found), [list[Leap]() for _ in begun]
+    whole, contract = list(begun), task.pair.emulator.contract
+    for _ in range(LEAP_ROUNDS):
+        tried: dict[int, list[Leap]] = {}
+        left: dict[int, ObservedSpectrum] = {}
+        for place, (one, solution) in enumerate(zip(whole, found, strict=True)):
+            if isinstance(one, Beginning) and solution is not None and (leaps[place] or warn.is_poor(solution)):
+                last = begun[place]
+                assert isinstance(last, Beginning)
+                parts = leaps_of(one.spectrum, last.spectrum, solution)
+                if parts and parts != leaps[place]:
+                    tried[place], left[place] = parts, _without(one, parts).spectrum
+        if not tried:
+            break
+        unmoved = replace(task.treatment, velocity=None)
+        cut = begin_all(list(left.values()), contract, task.pair.library, unmoved, FIT_SHARE, NEAREST)
+        again = solved(cut, [fixed[place] for place in tried], task, True)
+        for (place, parts), other, solution in zip(tried.items(), cut, again, strict=True):
+            before = found[place]
+            if solution is not None and before is not None and warn.reduced(solution) < warn.reduced(before):
+                begun[place], found[place], leaps[place] = other, solution, parts
+    return begun, found, leaps
+
+
+def _without(begun: Beginning, leaps: Sequence[Leap]) -> Beginning:
+    """Without the pixels of parts that have leapt."""
+    spectrum = begun.spectrum
+    return replace(begun, spectrum=spectrum.without(pixels_of(leaps, spectrum.wavelength))) if leaps else begun
 
 
 def _told(
@@ -154,6 +198,7 @@ def _told(
     warnings: Sequence[str],
     contract: Contract,
     free: NDArray[np.bool_],
+    leaps: Sequence[Leap],
 ) -> Fitted | InputError:
     """The fit with its warnings."""
     if isinstance(begun, InputError):
@@ -164,7 +209,8 @@ def _told(
     warnings = (*about_bluntness(begun.spectrum.resolution, contract), *warnings)
     spectrum = begun.spectrum.without(solution.rejected)
     rejected = begun.spikes + int(solution.rejected.sum())
-    return Fitted(solution, spectrum, (*warnings, *labels, *warn.about_fit(solution, rejected)), rejected)
+    told = (*warnings, *labels, *warn.about_fit(solution, rejected))
+    return Fitted(solution, spectrum, told, rejected, tuple(leaps))
 
 
 def fixed_labels(

@@ -1,5 +1,7 @@
 """Warnings: shifts that look like the wrong medium, labels at the edge of the box, spectra that no model fits."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.fitting.goes_on import that_goes_on
+from stellar_emulator.fitting.leaps import Leap
 from stellar_emulator.fitting.solution import Solution
 
 EDGE = 0.002
@@ -99,10 +102,15 @@ def at_telling_edges(contract: Contract, solution: Solution) -> NDArray[np.bool_
     return np.asarray(at_edges(contract, solution.parameters.labels) & told)
 
 
+def reduced(solution: Solution) -> float:
+    """Chi-square over its degrees of freedom."""
+    return solution.chi_square / max(solution.degrees_of_freedom, 1)
+
+
 def is_poor(solution: Solution) -> bool:
     """Whether chi-square is larger than too small errors explain, by more than correlated pixels scatter it."""
-    reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
-    return reduced > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * float(np.sqrt(2.0 / max(solution.independent, 1.0))))
+    scatter = float(np.sqrt(2.0 / max(solution.independent, 1.0)))
+    return reduced(solution) > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * scatter)
 
 
 def is_stretched(solution: Solution) -> bool:
@@ -116,10 +124,9 @@ def about_fit(solution: Solution, rejected: int) -> list[str]:
     """Warnings about a fit as a whole; rejected: number of pixels that are spikes."""
     found = []
     if is_poor(solution):
-        reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
         found.append(
-            f"nothing in the model's box fits: reduced chi-square {reduced:.2f}; the flux errors are too small, or "
-            "this is no single normal star of the grid"
+            f"nothing in the model's box fits: reduced chi-square {reduced(solution):.2f}; the flux errors are too "
+            "small, or this is no single normal star of the grid"
         )
     if is_stretched(solution):
         found.append(
@@ -136,14 +143,21 @@ def about_fit(solution: Solution, rejected: int) -> list[str]:
     return found
 
 
+def about_leaps(leaps: Sequence[Leap]) -> list[str]:
+    """A warning of parts that are left out since their wavelengths lie elsewhere."""
+    if not leaps:
+        return []
+    parts = ", ".join(f"{one.start:.0f} to {one.stop:.0f} A by {one.velocity:+.0f} km/s" for one in leaps)
+    return [f"the wavelength scale leaps, or pixels are at fault: {parts} against the rest; these are left out"]
+
+
 def about_inferred(solution: Solution) -> list[str]:
     """Warnings about inferred labels, whose generated spectrum is the solution of a fit with labels held."""
-    reduced = solution.chi_square / max(solution.degrees_of_freedom, 1)
-    if reduced <= MISSED:
+    if reduced(solution) <= MISSED:
         return []
     return [
-        f"the spectrum generated at these labels leaves reduced chi-square {reduced:.1f}: the validator knows computed "
-        "spectra alone; the verb fit heeds how real ones differ"
+        f"the spectrum generated at these labels leaves reduced chi-square {reduced(solution):.1f}: the validator "
+        "knows computed spectra alone; the verb fit heeds how real ones differ"
     ]
 
 

@@ -61,7 +61,7 @@ MEANING = {
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's runs: atmospheres are extrapolated there",
     Flag.VELOCITY_AMBIGUOUS: "another velocity fits nearly as well",
     Flag.WAVELENGTH_SCALE: f"the wavelength scale is stretched by more than {LEAST_STRETCH:g} km/s per 100 Angstrom "
-    f"and {CERTAIN_STRETCH:g} errors: lines are blurred as by rotation",
+    f"and {CERTAIN_STRETCH:g} errors, so that lines are blurred as by rotation, or leaps",
     Flag.BINARY_SUSPECTED: f"the residuals show lines at another velocity, {SECOND:.0%} as deep as the fitted ones or "
     f"more, by {SECOND_CERTAIN:g} errors",
     Flag.EMISSION: f"flux rises above the continuum by more than {ABOVE:.0%} over an Angstrom",
@@ -106,7 +106,7 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.CA_II_FILLED: calcium[0] > max(FILLED, CERTAIN * calcium[1]),
         Flag.BEYOND_HULL: beyond_hull(contract, labels[np.newaxis]) is not None,
         Flag.VELOCITY_AMBIGUOUS: bool(np.isfinite(solution.other_velocity)),
-        Flag.WAVELENGTH_SCALE: warn.is_stretched(solution),
+        Flag.WAVELENGTH_SCALE: warn.is_stretched(solution) or bool(one.leaps),
         Flag.BINARY_SUSPECTED: other.share > SECOND and other.certainty > SECOND_CERTAIN,
         Flag.EMISSION: emission(spectrum, solution) > ABOVE,
         Flag.NORMALISATION: bent(spectrum, solution) > BENT,
