@@ -129,7 +129,7 @@ def test_networks_learn_more_from_few_runs_with_a_teacher(tmp_path: Path) -> Non
         return lambda epoch, metrics: told.append((name, metrics["val_loss"]))
 
     for name, teacher in (("alone", None), ("taught", TeacherSettings(draws=20))):
-        preset, folder = small_preset(teacher, 30), tmp_path / name
+        preset, folder = small_preset(teacher, 15), tmp_path / name
         trained = train_emulator(grid, intrinsic, split, SMALL, preset, SEED, folder, report)
         error[name] = min(trained.fits["chain"].history["val_loss"])
     assert error["taught"] < 0.7 * error["alone"]
