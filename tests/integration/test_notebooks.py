@@ -51,7 +51,9 @@ SMALLER = {
         "epochs: 100, patience: 100": "epochs: 50, patience: 50",
     },
     "3_reproduce_the_paper": {
+        "split[part][:40]": "split[part][:25]",
         "np.arange(300)": "np.arange(150)",
+        "epochs: 15, patience: 15}}": "epochs: 8, patience: 8}}",
         "epochs: 40, patience: 40": "epochs: 20, patience: 20",
     },
     "5_a_survey": {"STARS = 1000": "STARS = 40"},
