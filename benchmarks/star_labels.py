@@ -22,6 +22,7 @@ from benchmarks.machine import table
 from stellar_emulator import Emulator
 from stellar_emulator.cli import main as command
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.shipped.resources import OBSERVED
 from stellar_emulator.survey.flags import Flag, names_of
 
 JUDGED = ("teff", "logg", "m_h")
@@ -67,7 +68,7 @@ def main() -> None:
         stars = list(csv.DictReader(stream))
     if options.sets:
         stars = [star for star in stars if star["set"] in options.sets.split(",")]
-    contract = Emulator.load(options.model or "rvs_stars").contract
+    contract = Emulator.load(options.model or OBSERVED).contract
     found = fitted(options.folder, stars, words)
     print(table(f"Stars, fitted with {contract.name}", *_by_star(stars, found, contract)))
     print(table("Deviations from the literature by class: bias / RMS (RMS pull)", *_by_class(stars, found)))
