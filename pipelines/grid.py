@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from stellar_emulator.cli.command import INTERRUPTED
 from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import StellarEmulatorError
 from stellar_emulator.grid.compact import carry_on, compact
@@ -42,6 +43,9 @@ def main() -> int:
     except StellarEmulatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
