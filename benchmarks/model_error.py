@@ -40,9 +40,9 @@ FIRST = PhysicsError(0.007, 0.06, 0.8, 1.0, 0.06)
 PIXEL = 0.2
 """Angstrom of the pixels on which residuals are looked at, where a spectrum has finer ones."""
 
-BESIDE, INNER = 2.0, 1.0
-"""Half widths in Angstrom round the lines of Ca II that count as cores, and over which what is left of them is summed.
-"""
+BESIDE, INNER, WHOLE = 2.0, 1.0, 0.9
+"""Half widths in Angstrom round the lines of Ca II that count as cores, and over which what is left of them is summed;
+share of the latter that must be seen."""
 
 LAGS = np.arange(0.25, 1.6, 0.25)
 
@@ -50,14 +50,21 @@ LAGS = np.arange(0.25, 1.6, 0.25)
 @dataclass(frozen=True)
 class Residuals:
     """Of one star over its continuum, with the error of each and computed depths, (pixels,) each; step in Angstrom;
-    cores: whether a pixel is one of Ca II's, (pixels,); widths: what is left of each core, in Angstrom, (cores,)."""
+    cores: whether a pixel is beside one of Ca II's, (pixels,); inner: which pixels each core has; rest: wavelengths at
+    rest, (pixels,)."""
 
     residual: NDArray[np.float64]
     noise: NDArray[np.float64]
     depth: NDArray[np.float64]
     step: float
     cores: NDArray[np.bool_]
-    widths: NDArray[np.float64]
+    inner: list[NDArray[np.bool_]]
+    rest: NDArray[np.float64]
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """What is left of each core, in Angstrom, (cores,)."""
+        return np.array([self.residual[own].sum() * self.step for own in self.inner])
 
 
 def main() -> None:
@@ -73,8 +80,12 @@ def main() -> None:
     flat, lines = _sizes(held)
     length = _length(held, flat, lines)
     widths = np.concatenate([one.widths for one in held])
-    cores = float(np.sqrt(np.mean(widths**2)))
-    print(f"cores: {len(widths)}, mean {widths.mean():+.3f} A, RMS {cores:.3f} A")
+    expected = np.concatenate([_expected_widths(one, flat, lines, length) for one in held])
+    cores = float(np.sqrt(max(0.0, np.mean(widths**2 - expected**2))))
+    print(
+        f"cores: {len(widths)}, mean {widths.mean():+.3f} A, RMS {np.sqrt(np.mean(widths**2)):.3f} A, "
+        f"{np.sqrt(np.mean(expected**2)):.3f} A of them as of other pixels"
+    )
     physics = PhysicsError(float(flat), float(lines), length, 1.0, cores)
     pulls = {star.name: (star, _deviations(star, pair, physics)) for star in stars}
     calibrate = np.array([rows for star, rows in pulls.values() if star.use == "calibrate"])
@@ -125,10 +136,11 @@ def _residuals(star: Star, pair: Pair) -> Residuals:
     residual, noise, depth = (part[:count].reshape(-1, pixels).mean(axis=1) for part in parts)
     rest = at_rest(spectrum.wavelength, solution.parameters.velocity)[used][:count].reshape(-1, pixels).mean(axis=1)
     near = [np.abs(rest - centre) <= BESIDE for centre in calcium_cores(pair.emulator.contract)]
-    inner = [np.abs(rest - centre) <= INNER for centre in calcium_cores(pair.emulator.contract)]
-    widths = np.array([residual[own].sum() * step * pixels for own in inner if own.any()])
+    wide = step * pixels
+    seen = [np.abs(rest - centre) <= INNER for centre in calcium_cores(pair.emulator.contract)]
+    inner = [own for own in seen if own.sum() * wide >= WHOLE * 2.0 * INNER]
     cores = np.any(near, axis=0)
-    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), step * pixels, cores, widths)
+    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), wide, cores, inner, rest)
 
 
 def _sizes(held: list[Residuals]) -> tuple[float, float]:
@@ -151,12 +163,27 @@ def _length(held: list[Residuals], flat: float, lines: float) -> float:
     for one in held:
         scaled = one.residual / np.sqrt(one.noise**2 + flat**2 + (lines * one.depth) ** 2)
         lags = np.arange(1, int(LAGS[-1] / one.step) + 2)
-        own = [float(np.mean(scaled[lag:] * scaled[:-lag]) / np.mean(scaled**2)) for lag in lags]
+        other = ~one.cores
+        own = [
+            float(np.mean((scaled[lag:] * scaled[:-lag])[other[lag:] & other[:-lag]]) / np.mean(scaled[other] ** 2))
+            for lag in lags
+        ]
         correlations.append(np.interp(LAGS, np.concatenate([[0.0], lags * one.step]), [1.0, *own]))
     mean = np.mean(correlations, axis=0)
     lengths = np.arange(0.1, 5.0, 0.01)
     apart = [np.sum((np.exp(-0.5 * (LAGS / length) ** 2) - mean) ** 2) for length in lengths]
     return float(lengths[int(np.argmin(apart))])
+
+
+def _expected_widths(one: Residuals, flat: float, lines: float, length: float) -> NDArray[np.float64]:
+    """Standard deviations of the cores' widths in Angstrom, (cores,), if they were as other pixels are."""
+    found = []
+    for own in one.inner:
+        deviation, rest = np.hypot(flat, lines * one.depth[own]), one.rest[own]
+        correlation = np.exp(-0.5 * ((rest[:, None] - rest) / length) ** 2)
+        variance = deviation @ correlation @ deviation + np.sum(one.noise[own] ** 2)
+        found.append(np.sqrt(variance) * one.step)
+    return np.array(found)
 
 
 def _deviations(star: Star, pair: Pair, physics: PhysicsError) -> list[tuple[float, float, float]]:

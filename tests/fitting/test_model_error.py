@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stars import ARCHIVE, GAIA, archive_spectrum, star
+from stellar_emulator.contract.contract import read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.estimate import Pair, fit
 from stellar_emulator.fitting.model_error import (
@@ -43,11 +44,14 @@ def test_parts_are_those_that_are_asked_for(archive_pair: Pair) -> None:
 def test_pixels_tell_of_a_core_no_more_than_its_equivalent_width_is_known(step: float, resolution: float) -> None:
     at = np.arange(8460.0, 8600.0, step)[None]
     physics = replace(PHYSICS, cores=0.05)
-    found = physics.in_cores(ARCHIVE, np.array([resolution]), at)[0]
+    found = physics.in_cores(ARCHIVE, np.array([resolution]), np.zeros(1), at)[0]
     near = np.abs(at[0] - 8544.44) < 15.0
     assert np.sqrt(np.sum((found[near] * step) ** 2)) == pytest.approx(0.05, rel=0.01)
     assert at[0, near][found[near].argmax()] == pytest.approx(8544.44, abs=step)
     assert found[np.abs(at[0] - 8520.0) < 5.0].max() < 1e-4
+    rotating = physics.in_cores(ARCHIVE, np.array([resolution]), np.full(1, 60.0), at)[0]
+    assert np.sqrt(np.sum((rotating[near] * step) ** 2)) == pytest.approx(0.05, rel=0.02)
+    assert rotating.max() < 0.9 * found.max()
 
 
 def test_cores_that_are_off_move_no_label(archive_pair: Pair) -> None:
@@ -64,12 +68,19 @@ def test_cores_that_are_off_move_no_label(archive_pair: Pair) -> None:
     assert off[0.05][0] < 0.5 * off[0.0][0]
 
 
+def test_a_contract_that_networks_also_serve_has_their_physics() -> None:
+    for name in ("gaia_dr3_rvs_stars", "gaia_dr4_rvs"):
+        found = model_error_of(read_contract(name), "stars").physics
+        assert found is not None
+        assert found == model_error_of(read_contract("rvs_stars"), "stars").physics
+
+
 def test_the_shipped_contracts_have_what_stars_showed() -> None:
     for contract in (GAIA, ARCHIVE):
         assert model_error_of(contract, "stars").physics is not None
         assert model_error_of(contract, "none") == ModelError(False)
         assert model_error_of(contract, "emulator") == EMULATOR_ALONE
-    assert model_error_of(GAIA.model_copy(update={"name": "mine"}), "stars") == EMULATOR_ALONE
+    assert model_error_of(GAIA.model_copy(update={"name": "mine", "embedded": None}), "stars") == EMULATOR_ALONE
 
 
 @pytest.mark.parametrize(

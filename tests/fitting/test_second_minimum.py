@@ -31,9 +31,9 @@ def elsewhere(solution: Solution, vmicro: float, worse: float) -> Solution:
     lower, upper = solution.lower.copy(), solution.upper.copy()
     lower[TURBULENCE] += shift
     upper[TURBULENCE] += shift
-    scale = solution.independent / len(solution.model)
     moved = replace(solution.parameters, labels=labels)
-    return replace(solution, parameters=moved, lower=lower, upper=upper, chi_square=solution.chi_square + worse / scale)
+    chi_square = solution.chi_square + worse / solution.thinning
+    return replace(solution, parameters=moved, lower=lower, upper=upper, chi_square=chi_square)
 
 
 def test_both_widen_the_interval_of_what_they_differ_in(solution: Solution) -> None:
@@ -48,6 +48,11 @@ def test_both_widen_the_interval_of_what_they_differ_in(solution: Solution) -> N
 
 def test_one_that_is_certainly_worse_changes_nothing(solution: Solution) -> None:
     assert merged(solution, elsewhere(solution, 3.0, 10.0), ARCHIVE) is solution
+
+
+def test_what_priors_say_counts_in_full(solution: Solution) -> None:
+    other = elsewhere(solution, 3.0, 0.0)
+    assert merged(solution, replace(other, pull=solution.pull + 9.5), ARCHIVE) is solution
 
 
 def test_one_that_is_somewhat_worse_counts_little(solution: Solution) -> None:

@@ -107,6 +107,25 @@ def test_all_spectra_of_a_file_can_be_one_stars(tmp_path: Path, command: Command
     assert len(Table.read(output)) == 3
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".ecsv"])
+def test_stars_and_spectra_that_were_fitted_alone_stand_in_one_table(
+    suffix: str, tmp_path: Path, command: Command
+) -> None:
+    night, single, output = tmp_path / "night.npz", tmp_path / "single.csv", tmp_path / f"labels{suffix}"
+    axis = 10.0 ** (START + STEP * np.arange(PIXELS))
+    flux = np.stack([flux_of(velocity, seed) for seed, velocity in enumerate(VELOCITIES)])
+    np.savez(night, wavelength=axis, flux=flux, flux_error=np.full(flux.shape, 3.0))
+    Table([axis, flux_of(10.0, 9), np.full(PIXELS, 3.0)], names=["wavelength", "flux", "flux_error"]).write(single)
+    code, _, err = command(night, single, "--epochs", "file", "--medium", "vacuum", "--output", output)
+    assert code == 0, err
+    read = pq.read_table(output).to_pylist() if suffix == ".parquet" else list(Table.read(output))
+    star, alone = read
+    assert [star["epochs"], alone["epochs"]] == [len(VELOCITIES), 1]
+    np.testing.assert_allclose(list(map(float, star["epoch_velocity"].split())), VELOCITIES, atol=2.0)
+    assert str(alone["epoch_velocity"]) in ("", "--")
+    assert abs(alone["radial_velocity"] - 10.0) < 2.0
+
+
 def test_a_survey_of_such_files_has_a_row_a_file(visits: Path, command: Command) -> None:
     single, output = visits.with_name("single.csv"), visits.with_name("survey")
     axis = 10.0 ** (START + STEP * np.arange(PIXELS))

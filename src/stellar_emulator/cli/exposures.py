@@ -6,7 +6,9 @@ from stellar_emulator.cli.settings import Fit, Observations
 from stellar_emulator.errors import InputError
 from stellar_emulator.observed.orders import EXPOSURE
 from stellar_emulator.observed.selection import ALL, parse_selection
+from stellar_emulator.survey.flags import Flag
 from stellar_emulator.survey.read import Observed
+from stellar_emulator.survey.rows import LISTED
 from stellar_emulator.survey.star_rows import Epochs
 
 
@@ -62,12 +64,20 @@ def require_velocities_free(options: Fit) -> None:
 
 
 def texts_of(cells: Sequence[dict[str, object]]) -> dict[str, list[object]]:
-    """Columns of a flat table: numbers as they are, and values of each exposure as a text, with spaces between."""
+    """Columns of a flat table: numbers as they are, and values of each exposure as a text, with spaces between.
+
+    Where stars stand beside spectra that were fitted alone, the latter have one epoch, and no values of each.
+    """
     names = list(dict.fromkeys(name for row in cells for name in row))
-    return {name: [_text(row.get(name)) for row in cells] for name in names}
+    return {name: [_text(name, row) for row in cells] for name in names}
 
 
-def _text(value: object) -> object:
+def _text(name: str, row: dict[str, object]) -> object:
+    value = row.get(name)
     if isinstance(value, list):
         return " ".join(f"{one:.6g}" for one in value)
-    return float("nan") if value is None else value
+    if value is not None:
+        return value
+    if name == "epochs":
+        return 0 if row["flags"] == Flag.NOT_FITTED else 1
+    return "" if name.startswith(LISTED) else float("nan")

@@ -18,6 +18,7 @@ from stellar_emulator.cli.observations import (
 )
 from stellar_emulator.cli.settings import Infer
 from stellar_emulator.fitting.estimate import INFER_SHARE, Inferred, Pair, infer
+from stellar_emulator.models.pair import SAME
 from stellar_emulator.shipped.resources import OBSERVED
 from stellar_emulator.system.say import say
 from stellar_emulator.writers.file import check_output
@@ -38,7 +39,8 @@ def run(options: Infer) -> None:
     """
     check_output(options.output, FORMATS)
     pair = open_pair(options)
-    name = that_is_covered(options, pair.emulator.contract, INFER_SHARE) if options.model == OBSERVED else options.model
+    unnamed = options.model == OBSERVED and options.validator in SAME
+    name = that_is_covered(options, pair.emulator.contract, INFER_SHARE) if unnamed else options.model
     if name != options.model:
         say(f"the spectra cover too little of {OBSERVED}: taking {name}, the same networks on less")
         options = replace(options, model=name)

@@ -15,6 +15,7 @@ from stellar_emulator.fitting.rough import rough
 from stellar_emulator.fitting.second_minimum import merged
 from stellar_emulator.fitting.sifting import Noise, sifted
 from stellar_emulator.fitting.solution import Solution, solutions
+from stellar_emulator.fitting.warn import is_poor
 from stellar_emulator.observed.velocity import APART
 
 MOST_ROWS = 256
@@ -169,7 +170,7 @@ class Others:
     def told(self, row: int, solution: Solution) -> Solution:
         """A solution that tells of the other velocity, where chi-square does not exclude it."""
         # Correlated pixels scatter chi-square as fewer independent ones would.
-        room = AMBIGUOUS * len(solution.model) / max(solution.independent, 1.0)
+        room = AMBIGUOUS / max(solution.thinning, 1e-300)
         apart = abs(self.velocity[row] - solution.parameters.velocity) > APART / 2.0
         told = bool(apart and self.excess[row] < room)
         return replace(solution, other_velocity=float(self.velocity[row])) if told else solution
@@ -197,7 +198,9 @@ class Second:
             others = solutions(part, vectors, None if detector is None else detector[self.rows])
             contract = problem.forward.emulator.contract
             for row, other in zip(self.rows.tolist(), others, strict=True):
-                merged_ones[row] = merged(merged_ones[row], other, contract)
+                # Where nothing fits, chi-squares weigh no minima.
+                if not is_poor(merged_ones[row]):
+                    merged_ones[row] = merged(merged_ones[row], other, contract)
         return merged_ones
 
 

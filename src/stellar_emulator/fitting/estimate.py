@@ -14,7 +14,7 @@ from stellar_emulator.errors import InputError
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.batch import Start, fit_batch
 from stellar_emulator.fitting.forward import Parameters
-from stellar_emulator.fitting.leaps import Leap, leaps_of, pixels_of
+from stellar_emulator.fitting.leaps import Leap, all_in, leaps_of, pixels_of
 from stellar_emulator.fitting.preparation import Beginning, Treatment, begin, begin_all
 from stellar_emulator.fitting.protocols import EmulatorLike, ValidatorLike
 from stellar_emulator.fitting.sharpness import about_bluntness
@@ -160,15 +160,18 @@ def _without_leaps(
     found: list[Solution | None],
     task: "Task",
 ) -> tuple[list[Beginning | InputError], list[Solution | None], list[list[Leap]]]:
-    """Poor fits again without the parts whose wavelengths have leapt, where that leaves less of chi-square; and which
+    """Poor fits again without the parts whose wavelengths have leapt, where the fit to the rest says so too; and which
     parts these are, of each spectrum."""
     begun, found, leaps = list(begun), list(found), [list[Leap]() for _ in begun]
+    refused: set[int] = set()
     whole, contract = list(begun), task.pair.emulator.contract
     for _ in range(LEAP_ROUNDS):
         tried: dict[int, list[Leap]] = {}
         left: dict[int, ObservedSpectrum] = {}
         for place, (one, solution) in enumerate(zip(whole, found, strict=True)):
-            if isinstance(one, Beginning) and solution is not None and (leaps[place] or warn.is_poor(solution)):
+            if place in refused or not isinstance(one, Beginning) or solution is None:
+                continue
+            if leaps[place] or warn.is_poor(solution):
                 last = begun[place]
                 assert isinstance(last, Beginning)
                 parts = leaps_of(one.spectrum, last.spectrum, solution)
@@ -180,9 +183,15 @@ def _without_leaps(
         cut = begin_all(list(left.values()), contract, task.pair.library, unmoved, FIT_SHARE, NEAREST)
         again = solved(cut, [fixed[place] for place in tried], task, True)
         for (place, parts), other, solution in zip(tried.items(), cut, again, strict=True):
-            before = found[place]
-            if solution is not None and before is not None and warn.reduced(solution) < warn.reduced(before):
-                begun[place], found[place], leaps[place] = other, solution, parts
+            one, before = whole[place], found[place]
+            assert isinstance(one, Beginning)
+            if isinstance(other, Beginning) and solution is not None and before is not None:
+                held = leaps_of(one.spectrum, other.spectrum, solution)
+                if warn.reduced(solution) < warn.reduced(before) and all_in(parts, held):
+                    spikes = one.spikes + other.spikes
+                    begun[place], found[place], leaps[place] = replace(other, spikes=spikes), solution, parts
+                    continue
+            refused.add(place)
     return begun, found, leaps
 
 

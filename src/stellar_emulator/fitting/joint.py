@@ -185,13 +185,23 @@ class Joint:
     def weigh(self, stars: Sequence[Star]) -> None:
         """Set the weights by flux errors and the model's error at the stars' labels."""
         labels = self.coordinates.labels(np.stack([star.place.labels for star in stars]))
+        none = np.zeros(len(self.between.nodes))
         for star, parts in zip(stars, self.parts(labels, self.emulator.flux(labels)), strict=True):
-            # What pixels are independent in, for want of better, all epochs share: they must not tell more than one.
-            times = [1.0 if one.length > 0.0 else len(star.stack.used) for one in parts]
-            squares = (each * one.deviation**2 for each, one in zip(times, parts, strict=True))
-            whole = np.sqrt(sum(squares, np.zeros(len(self.between.nodes))))
-            star.weight = 1.0 / np.hypot(star.stack.error, self.own_error(star, whole))
+            whole = np.sqrt(sum((one.deviation**2 for one in parts if one.length > 0.0), none))
+            # What pixels are independent in, for want of better, all epochs share: they must not tell more than one,
+            # and pixels of other widths than the model's must tell as much together.
+            alone = np.sqrt(sum((one.deviation**2 for one in parts if one.length == 0.0), none))
+            times = np.sqrt(star.stack.used.sum() * self._steps(star))[:, None]
+            own = np.hypot(self.own_error(star, whole), times * self.own_error(star, alone))
+            star.weight = 1.0 / np.hypot(star.stack.error, own)
             star.weighted = Weighted.of(star.stack, star.weight)
+
+    def _steps(self, star: Star) -> NDArray[np.float64]:
+        """Width of the model's pixels over that of each epoch's, (epochs,)."""
+        step = float(np.median(np.diff(self.between.nodes)))
+        apart = np.diff(star.stack.wavelength, axis=1)
+        # Shorter spectra are filled up with pixels of one wavelength.
+        return np.array([step / float(np.median(one[one > 0])) if (one > 0).any() else 1.0 for one in apart])
 
     def parts(self, labels: NDArray[np.float64], flux: NDArray[np.floating]) -> list[list[Part]]:
         """The parts of the model's error at labels (stars, labels) whose flux is (stars, pixels): each star's, with

@@ -68,7 +68,7 @@ def leaps_of(spectrum: ObservedSpectrum, fitted: ObservedSpectrum, solution: Sol
         if own.sum() >= FEWEST:
             parts.append(_Part(start, stop, int(own.sum()), *_shifted(spectrum, own, nodes, model)))
     usual = float(np.median([one.unmoved for one in parts])) if parts else 0.0
-    share = solution.independent / max(len(solution.model), 1)
+    share = solution.thinning
     # Per Angstrom; none where the model has it already.
     stretch = solution.stretch / 100.0 if solution.parameters.stretch == 0.0 else 0.0
     middle = float(np.mean(wavelength[usable]))
@@ -83,6 +83,11 @@ def _has_leapt(part: _Part, usual: float, share: float, stretched: float) -> boo
     certain = (part.unmoved / max(part.moved, 1e-300) - 1.0) * share * part.pixels > GAIN
     shifted = min(abs(part.velocity), abs(part.velocity - stretched)) >= LEAST and part.moved < SHARE * part.unmoved
     return certain and shifted and part.moved < WORSE * usual
+
+
+def all_in(some: Sequence[Leap], others: Sequence[Leap]) -> bool:
+    """Whether parts are among others, whatever their velocities."""
+    return {one.start for one in some} <= {one.start for one in others}
 
 
 def pixels_of(leaps: Sequence[Leap], wavelength: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.broadening.broadening import FWHM_PER_SIGMA, resolutions
+from stellar_emulator.contract.axis import SPEED_OF_LIGHT
 from stellar_emulator.contract.contract import Contract
-from stellar_emulator.contract.roles import RESOLUTION
+from stellar_emulator.contract.roles import RESOLUTION, ROTATION
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.protocols import EmulatorLike
 from stellar_emulator.shipped.resources import physics_file
@@ -66,10 +67,14 @@ class PhysicsError:
             raise InputError("physics error: length = 0: give the Angstrom over which it is correlated")
 
     def in_cores(
-        self, contract: Contract, resolution: NDArray[np.float64], at: NDArray[np.float64]
+        self,
+        contract: Contract,
+        resolution: NDArray[np.float64],
+        rotation: NDArray[np.float64],
+        at: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Standard deviation of flux due to the cores of Ca II, (n, pixels), at resolutions (n,) and ascending
-        wavelengths at rest, (n, pixels).
+        """Standard deviation of flux due to the cores of Ca II, (n, pixels), at resolutions and v sin i in km/s, (n,)
+        each, and ascending wavelengths at rest, (n, pixels).
 
         All of a core is off in the same way. Pixels that are taken as independent, and are to tell of a core no more
         than ``cores``, must be off by more than it is.
@@ -77,7 +82,8 @@ class PhysicsError:
         step = np.median(np.diff(at, axis=1), axis=1)[:, None]
         squares = np.zeros(at.shape)
         for centre in calcium_cores(contract):
-            width = np.hypot(CORE, centre / resolution / FWHM_PER_SIGMA)[:, None]
+            blurred = np.hypot(centre / resolution / FWHM_PER_SIGMA, centre * rotation / SPEED_OF_LIGHT / 2.0)
+            width = np.hypot(CORE, blurred)[:, None]
             profile = np.exp(-0.5 * ((at - centre) / width) ** 2) / (width * np.sqrt(2.0 * np.pi))
             squares += self.cores**2 * profile / np.maximum(step, LEAST_STEP)
         return np.sqrt(squares)
@@ -126,7 +132,9 @@ def parts_of(
         physics, depth = error.physics, 1.0 - np.asarray(generated, dtype=np.float64)
         found.append(Part(physics.deviation(depth), physics.length, physics.labels))
         if physics.cores > 0.0:
-            found.append(Part(physics.in_cores(emulator.contract, _resolution(emulator.contract, labels), at), 0.0))
+            contract, place = emulator.contract, emulator.contract.column_of(ROTATION)
+            rotation = np.zeros(len(labels)) if place is None else labels[:, place]
+            found.append(Part(physics.in_cores(contract, _resolution(contract, labels), rotation, at), 0.0))
     return found
 
 
@@ -145,7 +153,8 @@ def _resolution(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.f
 def model_error_of(contract: Contract, what: str) -> ModelError:
     """The error that is meant by one of `KINDS`, or by the name of a file of a `PhysicsError`'s numbers.
 
-    ``stars`` is what was measured for a contract that comes with the package, and ``emulator`` for any other.
+    ``stars`` is what was measured for a contract that comes with the package, or for the one whose spectra serve it,
+    and ``emulator`` for any other.
 
     Raises
     ------
@@ -156,10 +165,12 @@ def model_error_of(contract: Contract, what: str) -> ModelError:
         return ModelError(False)
     if what == EMULATOR:
         return ModelError()
-    path = physics_file(contract.name) if what == STARS else Path(what)
-    if what == STARS and not path.is_file():
-        return ModelError()
-    return ModelError(True, read_physics(path))
+    if what != STARS:
+        return ModelError(True, read_physics(Path(what)))
+    # Networks that serve another contract have the same lines.
+    files = (physics_file(name) for name in (contract.name, contract.embedded) if name)
+    path = next((one for one in files if one.is_file()), None)
+    return ModelError() if path is None else ModelError(True, read_physics(path))
 
 
 def read_physics(path: Path) -> PhysicsError:

@@ -27,9 +27,8 @@ def merged(best: Solution, other: Solution, contract: Contract) -> Solution:
     A label's probability is the sum of two normal distributions as wide as the intervals of the fits; its interval is
     the shortest that holds the most probable 68 % of it. A minimum that is certainly worse changes nothing.
     """
-    scale = best.independent / max(len(best.model), 1)
     # Weights are those of the first, so that the other may seem better.
-    excess = max(0.0, (other.chi_square - best.chi_square) * scale)
+    excess = max(0.0, (other.chi_square - best.chi_square) * best.thinning + other.pull - best.pull)
     if not excess < CERTAIN:
         return best
     share = 1.0 / (1.0 + np.exp(excess / 2.0))

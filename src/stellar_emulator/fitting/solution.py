@@ -37,7 +37,8 @@ class Solution:
     (pixels,); raw: labels where chi-square would be least without the box, (labels,); stretch, stretch_error: of the
     wavelength scale, in km/s per 100 Angstrom: the fitted one, or what one step towards it would make it; detector:
     width in Angstrom of the pixels that share noise; rejected: pixels that count for nothing since they are spikes,
-    (pixels,); other_velocity: in km/s, of another minimum that is hardly worse, NaN if there is none.
+    (pixels,); other_velocity: in km/s, of another minimum that is hardly worse, NaN if there is none; pull: what priors
+    add to chi-square.
     """
 
     parameters: Parameters
@@ -55,6 +56,12 @@ class Solution:
     detector: float
     rejected: NDArray[np.bool_]
     other_velocity: float = float("nan")
+    pull: float = 0.0
+
+    @property
+    def thinning(self) -> float:
+        """Independent pixels over those that count: by so much a difference of chi-square tells less."""
+        return min(1.0, self.independent / max(self.degrees_of_freedom, 1))
 
     @property
     def level(self) -> float:
@@ -114,6 +121,8 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     known = (weight > 0).sum(axis=1) - problem.free.sum(axis=1)
     model = forward.flux(vectors)
     independent = _independent(forward.wavelength, weight, parts, detector)
+    off = (parameters.labels - problem.priors.value) / problem.priors.error
+    pulls = np.sum(np.where(problem.free[:, labels], off, 0.0) ** 2, axis=1)
     return [
         Solution(
             parameters.row(i),
@@ -128,6 +137,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
             float(stretch[1][i]),
             float(detector[i]),
             np.zeros(model.shape[1], dtype=bool),
+            pull=float(pulls[i]),
         )
         for i in range(len(vectors))
     ]

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, WavelengthAxis
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import beyond_hull
-from stellar_emulator.contract.label import Label
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.fitting.goes_on import that_goes_on
 from stellar_emulator.fitting.leaps import Leap
@@ -81,17 +80,18 @@ def about_labels(contract: Contract, labels: NDArray[np.float64], free: NDArray[
     edges = at_edges(contract, labels) & free
     warnings = [
         f"{label.name} = {value:.6g} lies at the edge of the model's {label.lower:g} to {label.upper:g}"
-        + _further(contract, label, value)
-        for label, value, edge in zip(contract.labels, labels, edges, strict=True)
+        + _further(contract, labels, place)
+        for place, (label, value, edge) in enumerate(zip(contract.labels, labels, edges, strict=True))
         if edge
     ]
     beyond = beyond_hull(contract, labels[np.newaxis])
     return warnings if beyond is None else [*warnings, beyond]
 
 
-def _further(contract: Contract, label: Label, value: float) -> str:
+def _further(contract: Contract, labels: NDArray[np.float64], place: int) -> str:
     """Who goes on beyond the edge at which a label lies; empty if nobody does."""
-    found = that_goes_on(contract, label, above=value > (label.lower + label.upper) / 2.0)
+    label = contract.labels[place]
+    found = that_goes_on(contract, labels, place, above=bool(labels[place] > (label.lower + label.upper) / 2.0))
     return "" if found is None else f"; {found[0]} goes on to {found[1]:g} (--model {found[0]})"
 
 
@@ -148,7 +148,10 @@ def about_leaps(leaps: Sequence[Leap]) -> list[str]:
     if not leaps:
         return []
     parts = ", ".join(f"{one.start:.0f} to {one.stop:.0f} A by {one.velocity:+.0f} km/s" for one in leaps)
-    return [f"the wavelength scale leaps, or pixels are at fault: {parts} against the rest; these are left out"]
+    return [
+        f"parts lie elsewhere than the rest and are left out: {parts}; the wavelength scale leaps, pixels are at "
+        "fault, or lines move against each other"
+    ]
 
 
 def about_inferred(solution: Solution) -> list[str]:
