@@ -80,11 +80,11 @@ def main() -> None:
     flat, lines = _sizes(held)
     length = _length(held, flat, lines)
     widths = np.concatenate([one.widths for one in held])
-    expected = np.concatenate([_expected_widths(one, flat, lines, length) for one in held])
+    expected = np.concatenate([_expected_widths(one, flat, lines) for one in held])
     cores = float(np.sqrt(max(0.0, np.mean(widths**2 - expected**2))))
     print(
         f"cores: {len(widths)}, mean {widths.mean():+.3f} A, RMS {np.sqrt(np.mean(widths**2)):.3f} A, "
-        f"{np.sqrt(np.mean(expected**2)):.3f} A of them as of other pixels"
+        f"{np.sqrt(np.mean(expected**2)):.3f} A in the weights of pixels anyway"
     )
     physics = PhysicsError(float(flat), float(lines), length, 1.0, cores)
     pulls = {star.name: (star, _deviations(star, pair, physics)) for star in stars}
@@ -175,15 +175,11 @@ def _length(held: list[Residuals], flat: float, lines: float) -> float:
     return float(lengths[int(np.argmin(apart))])
 
 
-def _expected_widths(one: Residuals, flat: float, lines: float, length: float) -> NDArray[np.float64]:
-    """Standard deviations of the cores' widths in Angstrom, (cores,), if they were as other pixels are."""
-    found = []
-    for own in one.inner:
-        deviation, rest = np.hypot(flat, lines * one.depth[own]), one.rest[own]
-        correlation = np.exp(-0.5 * ((rest[:, None] - rest) / length) ** 2)
-        variance = deviation @ correlation @ deviation + np.sum(one.noise[own] ** 2)
-        found.append(np.sqrt(variance) * one.step)
-    return np.array(found)
+def _expected_widths(one: Residuals, flat: float, lines: float) -> NDArray[np.float64]:
+    """Standard deviations of the cores' widths in Angstrom, (cores,), that the weights of pixels hold without them: as
+    if pixels were independent, since weights know of no correlation."""
+    squares = [flat**2 + (lines * one.depth[own]) ** 2 + one.noise[own] ** 2 for own in one.inner]
+    return np.array([np.sqrt(np.sum(own)) * one.step for own in squares])
 
 
 def _deviations(star: Star, pair: Pair, physics: PhysicsError) -> list[tuple[float, float, float]]:
