@@ -15,6 +15,9 @@ REPEATS = 5
 Row = tuple[str, str, str]
 """Measure, result, bar."""
 
+Table = tuple[list[tuple[str, ...]], tuple[str, ...]]
+"""Rows and heads."""
+
 LEAST_SECONDS = 0.1
 """Of a repeat: shorter calls are timed many at once."""
 

@@ -50,8 +50,7 @@ LAGS = np.arange(0.25, 1.6, 0.25)
 @dataclass(frozen=True)
 class Residuals:
     """Of one star over its continuum, with the error of each and computed depths, (pixels,) each; step in Angstrom;
-    cores: whether a pixel is beside one of Ca II's, (pixels,); inner: which pixels each core has; rest: wavelengths at
-    rest, (pixels,)."""
+    cores: whether a pixel is beside one of Ca II's, (pixels,); inner: which pixels each core has."""
 
     residual: NDArray[np.float64]
     noise: NDArray[np.float64]
@@ -59,7 +58,6 @@ class Residuals:
     step: float
     cores: NDArray[np.bool_]
     inner: list[NDArray[np.bool_]]
-    rest: NDArray[np.float64]
 
     @property
     def widths(self) -> NDArray[np.float64]:
@@ -135,12 +133,11 @@ def _residuals(star: Star, pair: Pair) -> Residuals:
     count = len(parts[0]) // pixels * pixels
     residual, noise, depth = (part[:count].reshape(-1, pixels).mean(axis=1) for part in parts)
     rest = at_rest(spectrum.wavelength, solution.parameters.velocity)[used][:count].reshape(-1, pixels).mean(axis=1)
-    near = [np.abs(rest - centre) <= BESIDE for centre in calcium_cores(pair.emulator.contract)]
     wide = step * pixels
-    seen = [np.abs(rest - centre) <= INNER for centre in calcium_cores(pair.emulator.contract)]
-    inner = [own for own in seen if own.sum() * wide >= WHOLE * 2.0 * INNER]
-    cores = np.any(near, axis=0)
-    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), wide, cores, inner, rest)
+    apart = np.abs(rest - np.array(calcium_cores(pair.emulator.contract))[:, None])
+    inner = [own for own in apart <= INNER if own.sum() * wide >= WHOLE * 2.0 * INNER]
+    cores = (apart <= BESIDE).any(axis=0)
+    return Residuals(residual, noise / np.sqrt(pixels), np.maximum(depth, 0.0), wide, cores, inner)
 
 
 def _sizes(held: list[Residuals]) -> tuple[float, float]:

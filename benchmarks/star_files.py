@@ -99,11 +99,16 @@ def read_folder(folder: Path) -> list[Star]:
     InputError
         If there is no such table.
     """
+    return [_star(folder, row) for row in read_table(folder)]
+
+
+def read_table(folder: Path) -> list[dict[str, str]]:
+    """The rows of a folder's ``labels.csv``, a file each, as they are. Raises as `read_folder`."""
     table = folder / "labels.csv"
     if not table.is_file():
         raise InputError(f"{table} is missing: give a folder with a table of labels and the spectra that it names")
     with table.open(newline="") as stream:
-        return [_star(folder, row) for row in csv.DictReader(stream)]
+        return list(csv.DictReader(stream))
 
 
 def _star(folder: Path, row: dict[str, str]) -> Star:

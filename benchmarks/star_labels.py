@@ -7,7 +7,6 @@ of Teff, drawn within 150 K of the literature's, and [alpha/M] 0.4 +- 0.15. What
 
 import argparse
 import contextlib
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks.machine import table
+from benchmarks.machine import Table, table
+from benchmarks.star_files import read_table
 from stellar_emulator import Emulator
 from stellar_emulator.cli import main as command
 from stellar_emulator.contract.contract import Contract
@@ -42,8 +42,6 @@ MARKED = ("poor", "none", "cluster", "stretched")
 
 Row = Mapping[str, str]
 Found = dict[str, float | int | str]
-Table = tuple[list[tuple[str, ...]], tuple[str, ...]]
-"""Rows and heads."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ def main() -> None:
     words = ["--model_error", options.model_error, *([] if options.model is None else ["--model", options.model])]
     words += [] if options.mask is None else ["--mask", options.mask]
     words += [] if options.prior is None else ["--prior", options.prior]
-    with (options.folder / "labels.csv").open(newline="") as stream:
-        stars = list(csv.DictReader(stream))
+    stars = read_table(options.folder)
     if options.sets:
         stars = [star for star in stars if star["set"] in options.sets.split(",")]
     contract = Emulator.load(options.model or OBSERVED).contract

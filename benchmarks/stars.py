@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.computed_star import CA_II, LONGEST, Computer, Fitted, Laying, fitted, nearest
-from benchmarks.machine import table
+from benchmarks.machine import Table, table
 from benchmarks.star_files import Star, read_folder
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.engines.synspec.line_data import PUBLISHED, calibrated
@@ -40,10 +40,6 @@ CA_MASK = 1.0
 which are not in LTE. The wings beside them tell gravity: HD 176650 (3.02 +- 0.15) has 3.0 with them, 2.67 without."""
 
 MASKED_FROM = -1.2
-
-
-Table = tuple[list[tuple[str, ...]], tuple[str, ...]]
-"""Rows and heads."""
 
 
 @dataclass(frozen=True)

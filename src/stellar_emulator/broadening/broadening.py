@@ -150,8 +150,7 @@ def broadening(
         )
     bins, step = len(intrinsic.wavelength), intrinsic.velocity_step
     sigma = float(instrument_sigma(sharpest))
-    highest = np.sqrt(-np.log(negligible) / 2.0) / (np.pi * float(instrument_sigma(served or sharpest)))
-    frequencies = np.arange(min(bins // 2, int(np.ceil(highest * bins * step)))) / (bins * step)
+    frequencies = np.arange(mode_count(intrinsic, served or sharpest, negligible)) / (bins * step)
     # Averaging over bins is itself a convolution, undone here; negative frequencies are folded onto positive ones.
     twice = np.where(frequencies > 0, np.sqrt(2.0), 1.0)
     instrument = np.exp(-2.0 * (np.pi * sigma * frequencies) ** 2)
@@ -165,6 +164,13 @@ def broadening(
         synthesis=fourier_sum(angles, instrument),
         profiles={role: disc_series(profile_of(role), frequencies, value) for role, value in (largest or {}).items()},
     )
+
+
+def mode_count(intrinsic: IntrinsicAxis, resolution: float, negligible: float = NEGLIGIBLE_TRANSFER) -> int:
+    """How many modes of spectra on an intrinsic axis an instrument passes, with a transfer above ``negligible``."""
+    bins = len(intrinsic.wavelength)
+    highest = np.sqrt(-np.log(negligible) / 2.0) / (np.pi * float(instrument_sigma(resolution)))
+    return min(bins // 2, int(np.ceil(highest * bins * intrinsic.velocity_step)))
 
 
 def pixel_velocities(intrinsic: IntrinsicAxis, wavelength: WavelengthAxis) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ def _cells(contract: Contract, row: Row[Fitted | StarFit]) -> dict[str, Any]:
         found = row.found if isinstance(row.found, Fitted) else InputError(row.warnings[0] if row.warnings else "")
         return row_of(contract, found)
     names = " ".join(re.sub(r"\s+", "_", _exposure(one)) for one in row.star.seen)
-    return {**row_of_star(contract, row.star, row.found), "name": row.name, f"{LISTED}name": names}
+    return {**row_of_star(contract, row.star, row.found), f"{LISTED}name": names}
 
 
 def _exposure(one: ObservedSpectrum | InputError) -> str:

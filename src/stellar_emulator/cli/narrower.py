@@ -4,14 +4,13 @@ from itertools import islice
 
 from stellar_emulator.cli.observations import observations
 from stellar_emulator.cli.settings import Observations
-from stellar_emulator.contract.contract import Contract, read_contract
-from stellar_emulator.errors import InputError
+from stellar_emulator.contract.contract import Contract
 from stellar_emulator.fitting.preparation import covered
-from stellar_emulator.models.pair import shipped_names
+from stellar_emulator.models.pair import shipped_contracts
 from stellar_emulator.observed.spectrum import ObservedSpectrum
 
 LOOKED_AT = 20
-"""Spectra that are looked at."""
+"""Spectra that are looked at, if none of them is covered."""
 
 
 def that_is_covered(options: Observations, contract: Contract, least_share: float) -> str:
@@ -20,17 +19,15 @@ def that_is_covered(options: Observations, contract: Contract, least_share: floa
 
     least_share: of a pair's range that a spectrum must cover.
     """
-    seen = [one for one in islice(observations(options, contract), LOOKED_AT) if isinstance(one, ObservedSpectrum)]
-    if not seen or any(_covers(one, contract, least_share) for one in seen):
-        return options.model
-    others = (read_contract(name) for name in shipped_names())
-    names = (one.name for one in others if one.embedded == options.model and _covers(seen[0], one, least_share))
-    return next(names, options.model)
+    first: ObservedSpectrum | None = None
+    for one in islice(observations(options, contract), LOOKED_AT):
+        if isinstance(one, ObservedSpectrum):
+            if _covers(one, contract, least_share):
+                return options.model
+            first = first or one
+    others = [] if first is None else [one for one in shipped_contracts() if one.embedded == options.model]
+    return next((one.name for one in others if first and _covers(first, one, least_share)), options.model)
 
 
 def _covers(spectrum: ObservedSpectrum, contract: Contract, least_share: float) -> bool:
-    try:
-        covered(spectrum.on_medium_of(contract.wavelength), contract, 0.0, least_share)
-    except InputError:
-        return False
-    return True
+    return covered(spectrum.on_medium_of(contract.wavelength), contract.wavelength, 0.0) >= least_share

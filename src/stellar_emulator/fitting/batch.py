@@ -191,17 +191,17 @@ class Second:
         self, found: Sequence[Solution], problem: Problem, detector: NDArray[np.float64] | None
     ) -> list[Solution]:
         """The solutions of all rows, with intervals of both minima where there are two."""
-        merged_ones = list(found)
-        if len(self.rows):
-            part = problem.rows(self.rows)
-            vectors = advanced(part, begun(part, self.vectors, NEAR)).vectors
-            others = solutions(part, vectors, None if detector is None else detector[self.rows])
-            contract = problem.forward.emulator.contract
-            for row, other in zip(self.rows.tolist(), others, strict=True):
-                # Where nothing fits, chi-squares weigh no minima.
-                if not is_poor(merged_ones[row]):
-                    merged_ones[row] = merged(merged_ones[row], other, contract)
-        return merged_ones
+        told = list(found)
+        # Where nothing fits, chi-squares weigh no minima.
+        weighed = np.array([not is_poor(found[row]) for row in self.rows.tolist()], dtype=bool)
+        if weighed.any():
+            rows = self.rows[weighed]
+            part = problem.rows(rows)
+            vectors = advanced(part, begun(part, self.vectors[weighed], NEAR)).vectors
+            others = solutions(part, vectors, None if detector is None else detector[rows])
+            for row, other in zip(rows.tolist(), others, strict=True):
+                told[row] = merged(found[row], other, problem.forward.emulator.contract)
+        return told
 
 
 def _best_of(
@@ -307,11 +307,17 @@ def _tried_inside(problem: Problem, state: State) -> tuple[NDArray[np.float64], 
 def _second(state: State, rows: NDArray[np.int64], other: State) -> Second:
     """The worse of two fits of some rows, where they are apart and it is hardly worse."""
     first, difference = state.rows(rows), other.normal.chi_square - state.normal.chi_square[rows]
-    apart = other.vectors - first.vectors
-    distance = np.einsum("ij,ijk,ik->i", apart, first.normal.matrix, apart)
-    kept = (np.abs(difference) < FEW) & (distance > SAME)
+    kept = (np.abs(difference) < FEW) & (_distance(other.vectors, first.vectors, first.normal.matrix) > SAME)
     worse = np.where((difference > 0)[:, None], other.vectors, first.vectors)
     return Second(rows[kept], worse[kept])
+
+
+def _distance(
+    vectors: NDArray[np.float64], others: NDArray[np.float64], matrix: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared distance of vectors (n, parameters) from others in standard deviations of these, (n,)."""
+    apart = vectors - others
+    return np.asarray(np.einsum("ij,ijk,ik->i", apart, matrix, apart))
 
 
 def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np.bool_]:
@@ -319,8 +325,7 @@ def _promising(rows: NDArray[np.int64], state: State, room: float) -> NDArray[np
     chi_square = state.normal.chi_square
     order = np.lexsort((chi_square, rows))
     first = order[np.searchsorted(rows[order], rows)]
-    apart = state.vectors - state.vectors[first]
-    distance = np.einsum("ij,ijk,ik->i", apart, state.normal.matrix[first], apart)
+    distance = _distance(state.vectors, state.vectors[first], state.normal.matrix[first])
     near = chi_square <= room * chi_square[first] + FEW * (room > 1.0)
     return np.asarray((first == np.arange(len(rows))) | (near & (distance > SAME)))
 

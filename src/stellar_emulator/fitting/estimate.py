@@ -162,37 +162,33 @@ def _without_leaps(
 ) -> tuple[list[Beginning | InputError], list[Solution | None], list[list[Leap]]]:
     """Poor fits again without the parts whose wavelengths have leapt, where the fit to the rest says so too; and which
     parts these are, of each spectrum."""
-    begun, found, leaps = list(begun), list(found), [list[Leap]() for _ in begun]
-    refused: set[int] = set()
-    whole, contract = list(begun), task.pair.emulator.contract
+    found, leaps, refused = list(found), [list[Leap]() for _ in begun], set[int]()
+    whole = {place: one for place, one in enumerate(begun) if isinstance(one, Beginning)}
+    last = dict(whole)
+    unmoved = replace(task.treatment, velocity=None)
     for _ in range(LEAP_ROUNDS):
         tried: dict[int, list[Leap]] = {}
-        left: dict[int, ObservedSpectrum] = {}
-        for place, (one, solution) in enumerate(zip(whole, found, strict=True)):
-            if place in refused or not isinstance(one, Beginning) or solution is None:
-                continue
-            if leaps[place] or warn.is_poor(solution):
-                last = begun[place]
-                assert isinstance(last, Beginning)
-                parts = leaps_of(one.spectrum, last.spectrum, solution)
+        for place, one in whole.items():
+            solution = found[place]
+            if place not in refused and solution is not None and (leaps[place] or warn.is_poor(solution)):
+                parts = leaps_of(one.spectrum, last[place].spectrum, solution)
                 if parts and parts != leaps[place]:
-                    tried[place], left[place] = parts, _without(one, parts).spectrum
+                    tried[place] = parts
         if not tried:
             break
-        unmoved = replace(task.treatment, velocity=None)
-        cut = begin_all(list(left.values()), contract, task.pair.library, unmoved, FIT_SHARE, NEAREST)
+        left = [_without(whole[place], parts).spectrum for place, parts in tried.items()]
+        cut = begin_all(left, task.pair.emulator.contract, task.pair.library, unmoved, FIT_SHARE, NEAREST)
         again = solved(cut, [fixed[place] for place in tried], task, True)
         for (place, parts), other, solution in zip(tried.items(), cut, again, strict=True):
             one, before = whole[place], found[place]
-            assert isinstance(one, Beginning)
             if isinstance(other, Beginning) and solution is not None and before is not None:
                 held = leaps_of(one.spectrum, other.spectrum, solution)
-                if warn.reduced(solution) < warn.reduced(before) and all_in(parts, held):
-                    spikes = one.spikes + other.spikes
-                    begun[place], found[place], leaps[place] = replace(other, spikes=spikes), solution, parts
+                if solution.reduced < before.reduced and all_in(parts, held):
+                    last[place], found[place] = replace(other, spikes=one.spikes + other.spikes), solution
+                    leaps[place] = parts
                     continue
             refused.add(place)
-    return begun, found, leaps
+    return [last.get(place, one) for place, one in enumerate(begun)], found, leaps
 
 
 def _without(begun: Beginning, leaps: Sequence[Leap]) -> Beginning:

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.contract.contract import Contract, read_contract
-from stellar_emulator.models.pair import shipped_names
+from stellar_emulator.contract.contract import Contract
+from stellar_emulator.models.pair import shipped_contracts
 
 REACH = 0.75
 """Least share of the wavelength range that a model which goes on has, too."""
@@ -50,9 +50,8 @@ def that_goes_on(
     return None if best is None else best[1]
 
 
-@cache
-def _shipped() -> tuple[Contract, ...]:
-    return tuple(read_contract(name) for name in shipped_names())
+# Surveys warn of many edges.
+_shipped = cache(shipped_contracts)
 
 
 def _holds(other: Contract, contract: Contract, labels: NDArray[np.float64], place: int) -> bool:

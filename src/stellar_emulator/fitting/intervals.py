@@ -77,12 +77,12 @@ def _free_intervals(
             labels = draws(coordinates, peak, known)
             share = np.full(len(labels), 1.0 / len(labels))
         apart = labels - share @ labels
-        ends = np.array([_shortest(value, share, middle) for value, middle in zip(labels.T, one, strict=True)])
+        ends = np.array([shortest(value, share, middle) for value, middle in zip(labels.T, one, strict=True)])
         found.append(Intervals(ends[:, 0], ends[:, 1], (apart * share[:, None]).T @ apart))
     return found
 
 
-def _shortest(values: NDArray[np.float64], share: NDArray[np.float64], best: float) -> tuple[float, float]:
+def shortest(values: NDArray[np.float64], share: NDArray[np.float64], best: float) -> tuple[float, float]:
     """Ends of the shortest interval that holds its share of weighted values (draws,), and the best value."""
     order = np.argsort(values)
     reached = np.cumsum(share[order])

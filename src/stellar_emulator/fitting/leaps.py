@@ -60,9 +60,7 @@ def leaps_of(spectrum: ObservedSpectrum, fitted: ObservedSpectrum, solution: Sol
         return []
     low, high = wavelength[usable].min(), wavelength[usable].max()
     edges = np.linspace(low, high, max(2, round((high - low) / WIDTH) + 1))
-    order = np.argsort(fitted.wavelength, kind="stable")
-    nodes, model = fitted.wavelength[order], solution.model[order]
-    parts = []
+    nodes, model, parts = fitted.wavelength, solution.model, []
     for start, stop in pairwise(edges.tolist()):
         own = usable & (wavelength >= start) & (wavelength <= stop)
         if own.sum() >= FEWEST:

@@ -42,6 +42,10 @@ class Priors:
     value: NDArray[np.float64]
     error: NDArray[np.float64]
 
+    def off(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Labels less their priors' values, over the errors, (n, labels)."""
+        return (labels - self.value) / self.error
+
     def rows(self, chosen: NDArray[np.integer] | slice) -> "Priors":
         return Priors(self.value[chosen], self.error[chosen])
 
@@ -119,7 +123,7 @@ def _normal(problem: Problem, vectors: NDArray[np.float64]) -> Normal:
     matrix = (turned @ design.slopes).astype(np.float64)
     labels = forward.unpack(vectors).labels
     count = np.arange(forward.label_count)
-    pull = (labels - problem.priors.value) / problem.priors.error
+    pull = problem.priors.off(labels)
     slope = forward.coordinates.slopes(forward.coordinates.inside(labels)) / problem.priors.error
     chi_square += np.sum(pull**2, axis=1)
     gradient[:, count] += pull * slope

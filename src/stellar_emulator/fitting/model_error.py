@@ -5,7 +5,7 @@ lines and in what the line list lacks. That is measured on stars whose labels ar
 told by a few numbers, so that it follows every star's lines.
 """
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,6 @@ from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
 NONE, EMULATOR, STARS = "none", "emulator", "stars"
 KINDS = (NONE, EMULATOR, STARS)
-
-OPTIONAL = {"cores"}
-"""Numbers of a file that are 0 where it lacks them."""
 
 MOST = 1e3
 """Largest number of a physics error; more is a slip of the pen."""
@@ -184,8 +181,9 @@ def read_physics(path: Path) -> PhysicsError:
     if not path.is_file():
         raise InputError(f"--model_error {path} is none of {', '.join(KINDS)} and no file: check its name")
     given = parse_yaml(read_text(path, str(path)), str(path))
-    names = set(PhysicsError.__dataclass_fields__)
-    if not isinstance(given, dict) or set(given) | OPTIONAL != names:
-        needed = ", ".join(sorted(names - OPTIONAL))
-        raise InputError(f"{path} must hold the numbers {needed}, {', '.join(OPTIONAL)} if it likes, and nothing else")
+    names = {field.name for field in fields(PhysicsError)}
+    optional = {field.name for field in fields(PhysicsError) if field.default is not MISSING}
+    if not isinstance(given, dict) or set(given) | optional != names:
+        needed = ", ".join(sorted(names - optional))
+        raise InputError(f"{path} must hold the numbers {needed}, {', '.join(optional)} if it likes, and nothing else")
     return PhysicsError(**given)

@@ -246,7 +246,7 @@ def _drafted(spectrum: ObservedSpectrum, contract: Contract, treatment: Treatmen
     spectrum = as_sharp_as(spectrum.on_medium_of(axis), contract, treatment.broaden)
     if treatment.detector is not None:
         spectrum = replace(spectrum, detector=treatment.detector)
-    share = covered(spectrum, contract, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
+    share = _required(spectrum, axis, 0.0 if treatment.velocity is None else treatment.velocity, least_share)
     inside = _inside(spectrum, axis, *((-FASTEST, FASTEST) if treatment.velocity is None else (treatment.velocity,)))
     if inside is not None:
         spectrum = spectrum.only(inside)
@@ -284,22 +284,21 @@ def _continuum(
     return basis, rough
 
 
-def covered(spectrum: ObservedSpectrum, contract: Contract, velocity: float, least_share: float) -> float:
-    """Share of a contract's axis that has usable pixels, for a spectrum in its medium.
-
-    Raises
-    ------
-    InputError
-        If it is less than ``least_share``.
-    """
-    axis = contract.wavelength
+def covered(spectrum: ObservedSpectrum, axis: WavelengthAxis, velocity: float) -> float:
+    """Share of an axis that has usable pixels, for a spectrum in its medium at a velocity in km/s."""
     rest = at_rest(spectrum.wavelength[spectrum.usable], velocity)
     inside = rest[(rest >= axis.start) & (rest <= axis.stop)]
     gaps = np.diff(inside)
     # Gaps count as missing; a pixel is about as wide as the median distance.
     seen = float(np.minimum(gaps, 3.0 * np.median(gaps)).sum()) if len(gaps) else 0.0
-    share = seen / (axis.stop - axis.start)
+    return seen / (axis.stop - axis.start)
+
+
+def _required(spectrum: ObservedSpectrum, axis: WavelengthAxis, velocity: float, least_share: float) -> float:
+    """Share of the axis that is covered, which must reach a minimum."""
+    share = covered(spectrum, axis, velocity)
     if share < least_share:
+        rest = at_rest(spectrum.wavelength[spectrum.usable], velocity)
         raise InputError(
             f"{spectrum.name} covers {share:.0%} of the model's axis ({rest[0]:.1f} to {rest[-1]:.1f} against "
             f"{axis.start:g} to {axis.stop:g} {axis.unit}, {axis.medium}), {least_share:.0%} are needed: take "

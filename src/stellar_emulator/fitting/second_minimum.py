@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
+from stellar_emulator.fitting.intervals import shortest
 from stellar_emulator.fitting.solution import Solution
 
 CERTAIN = 9.0
 """Chi-square, as of independent pixels, by which the worse of two minima may be worse and still count."""
-
-SHARE = 0.68
-"""Probability that an interval holds."""
 
 POINTS = 512
 """Places on which the probability of a label is laid out, over both minima."""
@@ -24,8 +22,8 @@ REACH = 5.0
 def merged(best: Solution, other: Solution, contract: Contract) -> Solution:
     """The first of two fits of one spectrum, with intervals and covariance of both, weighed by their likelihoods.
 
-    A label's probability is the sum of two normal distributions as wide as the intervals of the fits; its interval is
-    the shortest that holds the most probable 68 % of it. A minimum that is certainly worse changes nothing.
+    A label's probability is the sum of two normal distributions as wide as the intervals of the fits, and its interval
+    no shorter than that of the first. A minimum that is certainly worse changes nothing.
     """
     # Weights are those of the first, so that the other may seem better.
     excess = max(0.0, (other.chi_square - best.chi_square) * best.thinning + other.pull - best.pull)
@@ -43,7 +41,7 @@ def merged(best: Solution, other: Solution, contract: Contract) -> Solution:
 
 
 def _interval(best: Solution, other: Solution, share: float, i: int, box: tuple[float, float]) -> tuple[float, float]:
-    """Ends of the most probable values of one label."""
+    """Ends of the interval of one label, by both fits."""
     middle = np.array([(one.lower[i] + one.upper[i]) / 2.0 for one in (best, other)])
     spread = np.maximum([(one.upper[i] - one.lower[i]) / 2.0 for one in (best, other)], 1e-9 * (box[1] - box[0]))
     first = max(box[0], float((middle - REACH * spread).min()))
@@ -53,6 +51,4 @@ def _interval(best: Solution, other: Solution, share: float, i: int, box: tuple[
     for weight, centre, width in zip((1.0 - share, share), middle, spread, strict=True):
         own = np.exp(-0.5 * ((places - centre) / width) ** 2)
         density += weight * own / max(own.sum(), 1e-300)
-    order = np.argsort(density)[::-1]
-    kept = order[: int(np.searchsorted(np.cumsum(density[order]), SHARE * density.sum())) + 1]
-    return float(places[kept.min()]), float(places[kept.max()])
+    return shortest(places, density / density.sum(), float(best.parameters.labels[i]))

@@ -59,6 +59,11 @@ class Solution:
     pull: float = 0.0
 
     @property
+    def reduced(self) -> float:
+        """Chi-square over its degrees of freedom."""
+        return self.chi_square / max(self.degrees_of_freedom, 1)
+
+    @property
     def thinning(self) -> float:
         """Independent pixels over those that count: by so much a difference of chi-square tells less."""
         return min(1.0, self.independent / max(self.degrees_of_freedom, 1))
@@ -121,8 +126,7 @@ def _solutions(problem: Problem, vectors: NDArray[np.float64], detector: NDArray
     known = (weight > 0).sum(axis=1) - problem.free.sum(axis=1)
     model = forward.flux(vectors)
     independent = _independent(forward.wavelength, weight, parts, detector)
-    off = (parameters.labels - problem.priors.value) / problem.priors.error
-    pulls = np.sum(np.where(problem.free[:, labels], off, 0.0) ** 2, axis=1)
+    pulls = np.sum(np.where(problem.free[:, labels], problem.priors.off(parameters.labels), 0.0) ** 2, axis=1)
     return [
         Solution(
             parameters.row(i),
@@ -262,7 +266,7 @@ def _prior(problem: Problem, parameters: ParameterRows) -> tuple[NDArray[np.floa
     """What the priors add to gradient and diagonal, (n, labels) each, in the labels' coordinates."""
     coordinates = problem.forward.coordinates
     slope = coordinates.slopes(coordinates.inside(parameters.labels)) / problem.priors.error
-    return (parameters.labels - problem.priors.value) / problem.priors.error * slope, slope**2
+    return problem.priors.off(parameters.labels) * slope, slope**2
 
 
 def correlated(rest: NDArray[np.float64], pulls: NDArray[np.float32], length: float) -> NDArray[np.float64]:

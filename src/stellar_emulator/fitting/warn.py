@@ -102,15 +102,10 @@ def at_telling_edges(contract: Contract, solution: Solution) -> NDArray[np.bool_
     return np.asarray(at_edges(contract, solution.parameters.labels) & told)
 
 
-def reduced(solution: Solution) -> float:
-    """Chi-square over its degrees of freedom."""
-    return solution.chi_square / max(solution.degrees_of_freedom, 1)
-
-
 def is_poor(solution: Solution) -> bool:
     """Whether chi-square is larger than too small errors explain, by more than correlated pixels scatter it."""
     scatter = float(np.sqrt(2.0 / max(solution.independent, 1.0)))
-    return reduced(solution) > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * scatter)
+    return solution.reduced > max(UNLIKELY, 1.0 + MANY_DEVIATIONS * scatter)
 
 
 def is_stretched(solution: Solution) -> bool:
@@ -125,7 +120,7 @@ def about_fit(solution: Solution, rejected: int) -> list[str]:
     found = []
     if is_poor(solution):
         found.append(
-            f"nothing in the model's box fits: reduced chi-square {reduced(solution):.2f}; the flux errors are too "
+            f"nothing in the model's box fits: reduced chi-square {solution.reduced:.2f}; the flux errors are too "
             "small, or this is no single normal star of the grid"
         )
     if is_stretched(solution):
@@ -156,10 +151,10 @@ def about_leaps(leaps: Sequence[Leap]) -> list[str]:
 
 def about_inferred(solution: Solution) -> list[str]:
     """Warnings about inferred labels, whose generated spectrum is the solution of a fit with labels held."""
-    if reduced(solution) <= MISSED:
+    if solution.reduced <= MISSED:
         return []
     return [
-        f"the spectrum generated at these labels leaves reduced chi-square {reduced(solution):.1f}: the validator "
+        f"the spectrum generated at these labels leaves reduced chi-square {solution.reduced:.1f}: the validator "
         "knows computed spectra alone; the verb fit heeds how real ones differ"
     ]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from stellar_emulator.contract.contract import parse_contract, read_contract
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.errors import InputError, SetupError
 from stellar_emulator.registry import read, tracking_store
 from stellar_emulator.registry.tracking_store import store_failed
@@ -97,6 +97,11 @@ def shipped_names() -> list[str]:
         recovered(aside.with_name(aside.name[1:].removesuffix(".old")))
     names = (path.parents[1].name for path in resource(PAIRS).glob(f"*/emulator/{DESCRIPTION}"))
     return sorted(name for name in names if not name.startswith("."))
+
+
+def shipped_contracts() -> list[Contract]:
+    """Data contracts of the pairs that come with the package."""
+    return [read_contract(name) for name in shipped_names()]
 
 
 def _find(which: str | Path | None, kind: Kind, contract: str | Path) -> Found:

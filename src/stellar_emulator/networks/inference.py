@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stellar_emulator.broadening.broadening import Broadening, contract_broadening
+from stellar_emulator.broadening.broadening import Broadening, contract_broadening, mode_count
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.networks.dense import DenseChain
 
@@ -80,15 +80,11 @@ def exact_emulator(chain: DenseChain, contract: Contract) -> ExactEmulatorNetwor
     InputError
         If the contract has no intrinsic axis to broaden from.
     """
-    served = contract_broadening(contract, served=True)
-    if chain.outputs == outputs_of(served):
-        return ExactEmulatorNetwork(chain, served, contract)
-    return ExactEmulatorNetwork(chain, contract_broadening(contract), contract)
-
-
-def outputs_of(broadening: Broadening) -> int:
-    """Of a chain before a broadening: both parts of each mode, and limb darkening."""
-    return 2 * len(broadening.frequencies) + 1
+    served, instrument, axis = False, contract.instrument, contract.intrinsic
+    if instrument is not None and axis is not None:
+        # Both parts of each mode, and limb darkening.
+        served = chain.outputs == 2 * mode_count(axis, instrument.resolution) + 1
+    return ExactEmulatorNetwork(chain, contract_broadening(contract, served=served), contract)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ CONTRACTS, PAIRS, GRIDS, CITATION = "contracts", "pairs", "grids", "CITATION.cff
 DEFAULT = "gaia_rvs"
 """Name of the contract and of the pair that are used if none is named."""
 
-OBSERVED = "gaia_rvs"
+OBSERVED = DEFAULT
 """The same for observed spectra; other pairs of its networks serve spectra that cover less."""
 
 

@@ -64,7 +64,8 @@ def star_rows(
     source = next(name for name in part.passed.column_names if name.lower() == SOURCE)
     of_star = [name for name in part.passed.column_names if name == source or (name == FILE and _by_file(part))]
     first = part.passed.select(of_star).take([star.rows.start for star in stars])
-    table = table_of([row_of_star(contract, *one) for one in zip(stars, found, strict=True)], first)
+    rows = [{"name": star.name, **row_of_star(contract, star, one)} for star, one in zip(stars, found, strict=True)]
+    table = table_of(rows, first)
     offsets = pa.array([*(star.rows.start for star in stars), len(part.seen)], pa.int32())
     for name in part.passed.column_names:
         if name not in of_star:
@@ -80,15 +81,16 @@ def _by_file(part: Part) -> bool:
 
 
 def row_of_star(contract: Contract, star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
-    """The cells of a star, by column: those of its mean spectrum as the joint fit has them, and `epoch_cells`."""
+    """The cells of a star, by column but for its name: those of its mean spectrum as the joint fit has them, and
+    `epoch_cells`."""
     cells = epoch_cells(star, one)
     if isinstance(one, InputError):
-        return {"name": star.name, **row_of(contract, one), **cells}
+        return {**row_of(contract, one), **cells}
     row = row_of(contract, one.fitted)
     row["pixels"] = int(one.pixels.sum())
     row["flags"] |= Flag.VELOCITY_VARIES if one.constancy.p_value < SURE else 0
     row["flags"] |= Flag.DOUBLE_LINED if one.double_lined else 0
-    return {"name": star.name, **row, **cells}
+    return {**row, **cells}
 
 
 def epoch_cells(star: Epochs, one: StarFit | InputError) -> dict[str, Any]:
