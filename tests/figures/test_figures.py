@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from stellar_emulator import figures
 from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
@@ -120,6 +121,20 @@ def test_training_curves_have_a_panel_for_each_network_and_mark_the_best_epoch(n
         assert (np.asarray(best.get_xdata())[0], np.asarray(best.get_ydata())[0]) == (3, 4e-3)
         assert panel.texts[0].get_text() == "4.00e-03 at epoch 3"
     assert rendered_within(figure)
+
+
+@pytest.mark.parametrize(("name", "lines"), [("gaia_rvs", 1), ("rvs_stars", 2)])
+def test_labels_of_a_title_take_as_many_lines_as_the_figure_is_wide(name: str, lines: int) -> None:
+    own = read_contract(name)
+    flux = np.ones((1, own.wavelength.count), dtype=np.float32)
+    drawn = figures.reconstruction(own, own.upper[None], flux, 0.9 * flux, "generated")
+    drawn.canvas.draw()
+    titles = [text for text in drawn.findobj(Text) if f"${own.labels[0].symbol}$ =" in text.get_text()]
+    assert {title.get_text().count("\n") + 1 for title in titles} == {lines}
+    for title in titles:
+        box = title.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= drawn.bbox.x1
 
 
 def test_reconstruction_draws_both_spectra_and_their_difference(contract: Contract) -> None:

@@ -34,7 +34,7 @@ def test_what_has_leapt_is_left_out_and_told(velocity: float, archive_pair: Pair
     assert found.leaps
     assert all(one.stop > FROM for one in found.leaps)
     assert found.leaps[-1].velocity == pytest.approx(velocity, abs=10.0)
-    assert any("the wavelength scale leaps" in warning for warning in found.warnings)
+    assert any("left out: the wavelength scale leaps" in warning for warning in found.warnings)
     assert row_of(ARCHIVE, found)["flags"] & Flag.WAVELENGTH_SCALE
     off = np.abs(found.solution.parameters.labels - star(ARCHIVE)[0])
     assert (off < 5.0 * np.sqrt(np.diag(found.solution.covariance))).all()

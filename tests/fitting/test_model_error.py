@@ -88,7 +88,7 @@ def test_the_shipped_contracts_have_what_stars_showed() -> None:
     [
         (
             "flat: 0.01\nlines: 0.1\nlength: 0.6\n",
-            "must hold the numbers flat, labels, length, lines, cores if it likes",
+            "must hold the numbers flat, labels, length, lines, may hold cores, and nothing else",
         ),
         ("flat: -1\nlines: 0.1\nlength: 0.6\nlabels: 2\n", "flat = -1 is no number from 0 to 1000"),
         ("flat: many\nlines: 0.1\nlength: 0.6\nlabels: 2\n", "flat = 'many' is no number"),

@@ -133,13 +133,19 @@ def three_digits(value: float) -> str:
     return f"{rounded:.{max(0, decimals)}f}"
 
 
+LABELS_A_LINE = 6
+"""As many as a figure is wide enough for."""
+
+
 def described(contract: Contract, labels: NDArray[np.floating]) -> str:
-    """All labels of one spectrum, shape (labels,), in one line."""
-    texts = (
+    """All labels of one spectrum, shape (labels,), in one line, or in as many as a figure's width asks for."""
+    texts = [
         f"{formula(label.symbol)} = {quantity(label, float(value), signed=label.lower < 0 < label.upper)}"
         for label, value in zip(contract.labels, labels, strict=True)
-    )
-    return "    ".join(texts)
+    ]
+    lines = -(-len(texts) // LABELS_A_LINE)
+    size = -(-len(texts) // lines)
+    return "\n".join("    ".join(texts[first : first + size]) for first in range(0, len(texts), size))
 
 
 def wavelength_title(contract: Contract) -> str:

@@ -185,5 +185,5 @@ def read_physics(path: Path) -> PhysicsError:
     optional = {field.name for field in fields(PhysicsError) if field.default is not MISSING}
     if not isinstance(given, dict) or set(given) | optional != names:
         needed = ", ".join(sorted(names - optional))
-        raise InputError(f"{path} must hold the numbers {needed}, {', '.join(optional)} if it likes, and nothing else")
+        raise InputError(f"{path} must hold the numbers {needed}, may hold {', '.join(optional)}, and nothing else")
     return PhysicsError(**given)

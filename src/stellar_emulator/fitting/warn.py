@@ -10,7 +10,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.contract.medium import to_vacuum
 from stellar_emulator.fitting.goes_on import that_goes_on
-from stellar_emulator.fitting.leaps import Leap
+from stellar_emulator.fitting.leaps import MARGIN, Leap
 from stellar_emulator.fitting.solution import Solution
 
 EDGE = 0.002
@@ -144,8 +144,8 @@ def about_leaps(leaps: Sequence[Leap]) -> list[str]:
         return []
     parts = ", ".join(f"{one.start:.0f} to {one.stop:.0f} A by {one.velocity:+.0f} km/s" for one in leaps)
     return [
-        f"parts lie elsewhere than the rest and are left out: {parts}; the wavelength scale leaps, pixels are at "
-        "fault, or lines move against each other"
+        f"parts lie elsewhere than the rest: {parts}; they and {MARGIN:g} A beside them are left out: the wavelength "
+        "scale leaps, pixels are at fault, or lines move against each other"
     ]
 
 
