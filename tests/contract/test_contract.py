@@ -148,7 +148,7 @@ def test_the_archive_s_contracts_differ_in_axis_and_instrument_alone(name: str, 
     ours, archive = read_contract(whose), read_contract(name)
     assert archive.labels == ours.labels[:-1]
     assert (archive.intrinsic, archive.sampling, archive.split) == (ours.intrinsic, ours.sampling, ours.split)
-    assert (archive.hull, archive.line_data) == (ours.hull, ours.line_data)
+    assert (archive.hull, archive.line_data, archive.departures) == (ours.hull, ours.line_data, ours.departures)
     assert archive.embedded == ours.name
     assert archive.instrument is not None
     assert archive.instrument.sharpest == ours.labels[-1].upper

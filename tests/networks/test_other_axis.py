@@ -11,7 +11,7 @@ from synthetic import GAIA, GAIA_DR3, SMALL
 from rounding import assert_within, both, exact_flux_errors
 from stellar_emulator import Emulator
 from stellar_emulator.broadening.broadening import contract_broadening
-from stellar_emulator.contract.contract import parse_contract
+from stellar_emulator.contract.contract import parse_contract, read_contract
 from stellar_emulator.contract.medium import to_air
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.dense import linear_map
@@ -56,3 +56,10 @@ def test_networks_that_do_not_fit_are_refused_by_what_differs() -> None:
     )
     with pytest.raises(InputError, match="run labels"):
         on_axis(random_network(GAIA), hotter)
+    stars = read_contract("rvs_stars")
+    in_lte = parse_contract(stars.source.replace("departures: ca_ii\n", ""))
+    with pytest.raises(InputError, match="departures from LTE None against ca_ii"):
+        on_axis(random_network(in_lte), stars)
+    published = parse_contract(stars.source.replace("line_data: calibrated\n", ""))
+    with pytest.raises(InputError, match="line data published against calibrated"):
+        on_axis(random_network(published), stars)

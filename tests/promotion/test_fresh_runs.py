@@ -8,10 +8,12 @@ from line_engine import LineEngine
 from seams import LINEAR, TEFF, VSINI, seam_contract
 from synthetic import write_rows
 
-from stellar_emulator.contract.contract import parse_contract
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.coverage import coverage
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.engines.intrinsic import IntrinsicSpectrum
+from stellar_emulator.grid.engines.synspec.engine import Synspec
 from stellar_emulator.grid.store import Rows
 from stellar_emulator.promotion.fresh_runs import SEARCHED, chosen, fresh_runs
 from stellar_emulator.promotion.gate_set import judged_spectra
@@ -41,6 +43,28 @@ def test_runs_in_empty_cells_come_first_and_all_follow_from_the_sequence() -> No
     assert coverage(CONTRACT, holed).holds(CONTRACT, labels).all()
     with pytest.raises(InputError, match=f"at most {SEARCHED} at once, got {SEARCHED + 1}"):
         chosen(CONTRACT, OWN, 60, SEARCHED + 1)
+
+
+def test_they_are_computed_as_the_contract_says_with_its_line_data_and_departures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stars, asked = read_contract("rvs_stars"), []
+
+    def featureless(engine: Synspec, contract: Contract, labels: np.ndarray) -> list[IntrinsicSpectrum]:
+        asked.append(engine.line_data.name)
+        bins = len(contract.intrinsic.wavelength)
+        return [IntrinsicSpectrum(np.ones(bins), limb_darkening=0.6) for _ in labels]
+
+    monkeypatch.setattr("stellar_emulator.promotion.fresh_runs.compute_runs", featureless)
+    own = sampling.run_labels(stars, stars.sampling.gate_seed, 0, 60)
+    labels = np.column_stack([own, np.full(60, 10.0), np.full(60, 11500.0)])
+    flux = np.ones((60, stars.wavelength.count), dtype=np.float32)
+    grid = write_rows(tmp_path / "gate.parquet", Rows(np.arange(60), labels, np.ones(60), flux), stars)
+    found = fresh_runs(stars, grid, 0, 2)
+    assert asked == ["calibrated"]
+    calcium = np.abs(stars.wavelength.pixels - 8542.09) < 1.0
+    assert found.flux[:, calcium].min() < 0.9
+    assert found.flux[:, np.abs(stars.wavelength.pixels - 8600.0) < 10.0].min() > 0.999
 
 
 def test_fresh_runs_are_computed_broadened_and_judged_after_the_gate_sets_own(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ from stellar_emulator.system.plain_yaml import parse_yaml, read_text
 
 LineDataName = Literal["published", "calibrated"]
 
+DepartingLines = Literal["ca_ii"]
+
+OF_DEPARTURES = ("teff", "logg", "m_h", "alpha_m", "vmicro")
+"""Labels of kind run on which departures from LTE depend."""
+
 FURTHER = ".expectations.yaml"
 """What a file of further expectations is called, in place of a contract's ``.yaml``, beside it."""
 
@@ -228,6 +233,10 @@ class Contract(_Frozen):
         description="Of its runs: `published`, line lists as their authors left them, or `calibrated` on reference "
         "stars.",
     )
+    departures: DepartingLines | None = Field(
+        default=None,
+        description="Lines that depart from LTE, where runs were computed in it: `ca_ii`, its triplet; absent: none.",
+    )
     embedded: Name | None = Field(
         default=None, description="Contract whose embedded intrinsic spectra also serve this one; absent: its own."
     )
@@ -262,6 +271,10 @@ class Contract(_Frozen):
         if darkened is not None and darkened not in {label.name for label in self.run_labels}:
             raise ValueError(f"limb_darkening: {darkened} is no label of kind run of this contract")
         self._check_hull()
+        missing = sorted(set(OF_DEPARTURES) - {label.name for label in self.run_labels})
+        if self.departures is not None and (missing or self.intrinsic is None):
+            what = f"labels of kind run ({', '.join(missing)} missing)" if missing else "an intrinsic axis"
+            raise ValueError(f"departures: {self.departures} needs {what}; add that, or leave departures out")
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")
@@ -279,7 +292,13 @@ class Contract(_Frozen):
     @model_serializer(mode="wrap")
     def _stated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that earlier versions did not have, if this contract does not use them."""
-        recent = {"limb_darkening": None, "expectations_digest": "", "line_data": "published", "hull": None}
+        recent = {
+            "limb_darkening": None,
+            "expectations_digest": "",
+            "line_data": "published",
+            "departures": None,
+            "hull": None,
+        }
         return {name: value for name, value in handler(self).items() if name not in recent or value != recent[name]}
 
     def _check_hull(self) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.grid.departures.departures import depart, known_limits, stated
 from stellar_emulator.grid.engines.intrinsic import (
     CONTINUUM_POINTS,
     OPTIONAL,
@@ -213,10 +214,15 @@ def read_intrinsic_grid(folder: Path, contract: Contract) -> IntrinsicGrid:
                 f"{path} has the columns {_named(piece)}, but {paths[0].name} has {_named(pieces[0])}: all shards of a "
                 "grid have the same"
             )
+    labels, flux = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("labels", "flux"))
+    depart(contract, labels, flux)
+    if contract.departures is not None:
+        limits = known_limits(contract, list(provenance.get("known_limits", [])))  # type: ignore[call-overload]
+        provenance = {**provenance, **stated(contract), "known_limits": limits}
     return IntrinsicGrid(
         run_id=np.concatenate([piece.run_id for piece in pieces]),
-        labels=np.concatenate([piece.labels for piece in pieces]),
-        flux=np.concatenate([piece.flux for piece in pieces]),
+        labels=labels,
+        flux=flux,
         provenance=provenance,
         **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in pieces[0].known},
     )

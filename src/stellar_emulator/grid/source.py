@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
+from stellar_emulator.grid.departures.departures import stated
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.readers.user_grid import open_grid
 from stellar_emulator.grid.shards import PROVENANCE, IntrinsicGrid, read_intrinsic_grid, shard_digests
@@ -71,7 +72,9 @@ def _open(source: str, contract: Contract, scratch: Path) -> Source:
 
 def expand_folder(folder: Path, contract: Contract, scratch: Path) -> Source:
     """Broaden the intrinsic spectra of a folder into a Parquet grid; the same spectra are not broadened twice."""
-    key = hashlib.sha256("".join([contract.digest, *shard_digests(folder).values()]).encode()).hexdigest()[:12]
+    of_lines = [f"{stated(contract)}"] if contract.departures else []
+    parts = [contract.digest, *shard_digests(folder).values(), *of_lines]
+    key = hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
     path, intrinsic = scratch / f"grid-{key}.parquet", read_intrinsic_grid(folder, contract)
     if path.is_file():
         return Source(open_parquet(path, contract), intrinsic)

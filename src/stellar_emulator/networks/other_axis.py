@@ -20,8 +20,8 @@ def on_axis(
     Raises
     ------
     InputError
-        If the networks learned broadening, know too little detail, or their intrinsic axis, sharpest instrument or run
-        labels aren't those of ``contract``; the message names what differs.
+        If the networks learned broadening, know too little detail, or their intrinsic axis, sharpest instrument, line
+        data, departures from LTE or run labels aren't those of ``contract``; the message names what differs.
     """
     if not isinstance(network, ExactEmulatorNetwork):
         raise InputError(
@@ -34,6 +34,8 @@ def on_axis(
         # The axes are compared as text, because axes with cached arrays can't be compared.
         "intrinsic axis": (str(network.contract.intrinsic), str(contract.intrinsic)),
         "sharpest resolution": (network.broadening.sharpest, served.sharpest),
+        "line data": (network.contract.line_data, contract.line_data),
+        "departures from LTE": (network.contract.departures, contract.departures),
         "run labels": tuple(
             tuple((label.name, label.unit, label.lower, label.upper) for label in one.run_labels)
             for one in (network.contract, contract)

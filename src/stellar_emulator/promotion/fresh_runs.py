@@ -9,10 +9,11 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.coverage import coverage
 from stellar_emulator.grid import sampling
+from stellar_emulator.grid.departures.departures import depart
 from stellar_emulator.grid.engines.base import Engine
 from stellar_emulator.grid.engines.journal import FailedRun
 from stellar_emulator.grid.engines.runs import compute_runs
-from stellar_emulator.grid.engines.synspec.engine import SYNSPEC
+from stellar_emulator.grid.engines.synspec.engine import synspec_for
 from stellar_emulator.grid.expand import expanded
 from stellar_emulator.grid.known_runs import unique_run_labels
 from stellar_emulator.grid.shards import stacked
@@ -23,7 +24,7 @@ SEARCHED = 4096
 """Runs of the sequence among which those in empty cells are sought; each attempt on a gate set takes the next ones."""
 
 
-def fresh_runs(contract: Contract, gate: Grid, attempts: int, count: int, engine: Engine = SYNSPEC) -> Rows:
+def fresh_runs(contract: Contract, gate: Grid, attempts: int, count: int, engine: Engine | None = None) -> Rows:
     """Compute ``count`` further runs of the gate's sequence, and broaden them as the gate set's are.
 
     Which runs follows from the contract, the gate set and the number of ``attempts`` before: nobody chooses.
@@ -36,6 +37,7 @@ def fresh_runs(contract: Contract, gate: Grid, attempts: int, count: int, engine
         If the engine is not at hand.
     """
     first = _sequence_length(contract, gate) + attempts * SEARCHED
+    engine = engine or synspec_for(contract)
     numbers = chosen(contract, unique_run_labels(gate, contract), first, count)
     seed = contract.sampling.gate_seed
     labels = sampling.run_labels(contract, seed, first, SEARCHED)[numbers - first]
@@ -49,6 +51,7 @@ def fresh_runs(contract: Contract, gate: Grid, attempts: int, count: int, engine
         raise InputError(f"none of the {count} fresh runs succeeded: {outcomes[0].reason}")  # type: ignore[union-attr]
     spectra = [outcome for outcome in outcomes if not isinstance(outcome, FailedRun)]
     runs = stacked(numbers[good].tolist(), labels[good], spectra)
+    depart(contract, runs.labels, runs.flux)
     return joined(list(expanded(contract, runs, seed, contract.sampling.realisations)))
 
 

@@ -1,0 +1,100 @@
+"""Departures of Ca II from LTE: what the table holds, and where it is applied."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stellar_emulator.contract.contract import Contract, parse_contract, read_contract
+from stellar_emulator.errors import InputError
+from stellar_emulator.grid.departures.departures import (
+    CA_II,
+    INSTEAD,
+    LIMIT,
+    LINES,
+    VELOCITIES,
+    depart,
+    known_limits,
+    read_departures,
+    stated,
+)
+from stellar_emulator.grid.shards import read_intrinsic_grid
+from stellar_emulator.grid.source import embedded_folder
+
+STARS = read_contract("rvs_stars")
+IN_LTE = parse_contract(STARS.source.replace("departures: ca_ii\n", ""))
+SUN = (5772.0, 4.44, 0.0, 0.0, 1.0)
+POOR_GIANT = (4620.0, 1.4, -2.6, 0.4, 2.0)
+
+
+def runs(*stars: tuple[float, ...]) -> np.ndarray:
+    """Run labels of rvs_stars, of stars in the order of the table's labels."""
+    teff, logg, m_h, alpha_m, vmicro = np.array(stars).T
+    return np.column_stack([teff, logg, m_h, alpha_m, np.zeros(len(teff)), vmicro])
+
+
+def departed(contract: Contract, *stars: tuple[float, ...]) -> np.ndarray:
+    flux = np.ones((len(stars), len(contract.intrinsic.wavelength)), dtype=np.float32)
+    depart(contract, runs(*stars), flux)
+    return flux
+
+
+def test_cores_are_deeper_and_lines_of_metal_poor_giants_wider() -> None:
+    """As of HD 122563, whose cores at a resolution of 25,000 are half as bright as in LTE (docs/grid.md)."""
+    table = read_departures()
+    sun, giant = table.at_nodes(np.array([SUN, POOR_GIANT]))
+    core, shoulder = np.abs(VELOCITIES) < 1.0, (np.abs(VELOCITIES) > 7.0) & (np.abs(VELOCITIES) < 10.0)
+    assert (sun[:, core] < 0.5).all()
+    assert (giant[:, core] < 0.4).all()
+    assert (giant[:, shoulder].mean(axis=1) < sun[:, shoulder].mean(axis=1) - 0.005).all()
+    assert (np.abs(sun[:, np.abs(VELOCITIES) > 30.0] - 1.0) < 0.01).all()
+    np.testing.assert_allclose(table.at_nodes(np.array([SUN]))[:, :, [0, -1]], 1.0, atol=1e-6)
+
+
+def test_lines_alone_are_changed_in_air_and_in_vacuum() -> None:
+    axis = STARS.intrinsic
+    assert axis is not None
+    flux = departed(STARS, SUN, POOR_GIANT)
+    away = np.abs(axis.wavelength[:, np.newaxis] / np.array(LINES) - 1.0).min(axis=1) * 299792.458
+    assert (flux[:, away > 200.0] == 1.0).all()
+    for line in LINES:
+        near = np.flatnonzero(np.abs(axis.wavelength - line) < 1.0)
+        assert abs(axis.wavelength[near[flux[1, near].argmin()]] - line) < 0.05
+    vacuum = STARS.model_copy(update={"intrinsic": axis.model_copy(update={"medium": "vacuum"})})
+    moved = departed(vacuum, SUN)
+    assert abs(axis.wavelength[moved[0].argmin()] - axis.wavelength[flux[0].argmin()] - 2.34) < 0.1
+
+
+def test_runs_are_read_with_departures_where_the_contract_says_so() -> None:
+    folder = embedded_folder(STARS, "gate")
+    ours, in_lte = read_intrinsic_grid(folder, STARS), read_intrinsic_grid(folder, IN_LTE)
+    expected = in_lte.flux.copy()
+    depart(STARS, in_lte.labels, expected)
+    np.testing.assert_array_equal(ours.flux, expected)
+    assert np.abs(ours.flux - in_lte.flux).max(axis=1).min() > 0.005
+    assert ours.provenance["departures"] == stated(STARS)["departures"]
+    assert LIMIT in in_lte.provenance["known_limits"]
+    assert INSTEAD in ours.provenance["known_limits"]
+    assert len(ours.provenance["known_limits"]) == len(in_lte.provenance["known_limits"])
+
+
+def test_nothing_is_said_or_changed_without_departures() -> None:
+    assert stated(IN_LTE) == {}
+    assert known_limits(IN_LTE, [LIMIT]) == [LIMIT]
+    assert (departed(IN_LTE, SUN) == 1.0).all()
+    assert "departures" not in IN_LTE.model_dump()
+
+
+def test_contracts_that_lack_what_departures_need_are_refused() -> None:
+    without = STARS.source.replace("departures: ca_ii", "departures: ca_ii").replace("name: vmicro", "name: micro")
+    with pytest.raises(InputError, match=r"departures: ca_ii needs labels of kind run \(vmicro missing\)"):
+        parse_contract(without.replace("vmicro:", "micro:"))
+    with pytest.raises(InputError, match="departures: Input should be 'ca_ii'"):
+        parse_contract(STARS.source.replace("departures: ca_ii", "departures: na_i"))
+
+
+def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ca_ii.npz"
+    path.write_bytes(CA_II.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"ca_ii\.npz is no table of departures: install the package again"):
+        read_departures(path)
