@@ -34,9 +34,10 @@ def runs(*stars: tuple[float, ...]) -> np.ndarray:
 
 
 def departed(contract: Contract, *stars: tuple[float, ...]) -> np.ndarray:
-    flux = np.ones((len(stars), len(contract.intrinsic.wavelength)), dtype=np.float32)
+    """Their flux over that in LTE, which is half of the continuum everywhere."""
+    flux = np.full((len(stars), len(contract.intrinsic.wavelength)), 0.5, dtype=np.float32)
     depart(contract, runs(*stars), flux)
-    return flux
+    return 2.0 * flux
 
 
 def test_cores_are_deeper_and_lines_of_metal_poor_giants_wider() -> None:
@@ -76,6 +77,14 @@ def test_runs_are_read_with_departures_where_the_contract_says_so() -> None:
     assert LIMIT in in_lte.provenance["known_limits"]
     assert INSTEAD in ours.provenance["known_limits"]
     assert len(ours.provenance["known_limits"]) == len(in_lte.provenance["known_limits"])
+
+
+def test_no_line_emits() -> None:
+    """Overionisation leaves hardly any line of hot stars of low metallicity."""
+    stars = runs((7881.97, 3.08, -3.36, -0.02, 2.03), (7971.16, 3.32, -3.56, 0.34, 2.43))
+    flux = np.full((2, len(STARS.intrinsic.wavelength)), 0.6, dtype=np.float32)
+    depart(STARS, stars, flux)
+    assert 0.9 < flux.max() <= 1.0
 
 
 def test_nothing_is_said_or_changed_without_departures() -> None:

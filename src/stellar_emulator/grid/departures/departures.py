@@ -141,7 +141,9 @@ def depart(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.flo
     for first in range(0, len(flux), RUNS_AT_ONCE):
         part = slice(first, first + RUNS_AT_ONCE)
         bins, ratio = table.on_axis(own[part], axis)
-        flux[part, bins] *= ratio
+        in_lte = flux[part, bins]
+        # Without a chromosphere no line emits: where overionisation leaves hardly any line, the ratio may say so.
+        flux[part, bins] = np.minimum(in_lte * ratio, np.maximum(in_lte, 1.0))
 
 
 def stated(contract: Contract) -> dict[str, object]:
