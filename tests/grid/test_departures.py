@@ -47,7 +47,8 @@ def test_cores_are_deeper_and_lines_of_metal_poor_giants_wider() -> None:
     core, shoulder = np.abs(VELOCITIES) < 1.0, (np.abs(VELOCITIES) > 7.0) & (np.abs(VELOCITIES) < 10.0)
     assert (sun[:, core] < 0.5).all()
     assert (giant[:, core] < 0.4).all()
-    assert (giant[:, shoulder].mean(axis=1) < sun[:, shoulder].mean(axis=1) - 0.005).all()
+    strong = slice(1, 3)
+    assert (giant[strong][:, shoulder].mean(axis=1) < sun[strong][:, shoulder].mean(axis=1) - 0.05).all()
     assert (np.abs(sun[:, np.abs(VELOCITIES) > 30.0] - 1.0) < 0.01).all()
     np.testing.assert_allclose(table.at_nodes(np.array([SUN]))[:, :, [0, -1]], 1.0, atol=1e-6)
 

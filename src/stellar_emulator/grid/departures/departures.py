@@ -122,7 +122,7 @@ def read_departures(path: Path = CA_II) -> Departures:
         If it is missing or damaged.
     """
     try:
-        with np.load(path) as found:
+        with path.open("rb") as stream, np.load(stream) as found:
             return Departures(*(found[name].astype(float) for name in ("labels", "coefficients", "components", "mean")))
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(f"{path} is no table of departures: install the package again") from error
