@@ -3,7 +3,7 @@
 SYNSPEC computes in LTE, where the cores of the Ca II triplet come out too shallow: in giants of [M/H] = -3 by a tenth
 of the equivalent width. Here the statistical equilibrium of Ca II is solved (Osborne & Milic 2021, ApJ 917, 14; five
 levels and the continuum, hydrogen and metals in LTE) in the structures that SYNSPEC has, drawn as a contract draws its
-runs, and the ratio of the emergent flux to that in LTE is kept: src/stellar_emulator/grid/departures/ca_ii.npz. No
+runs, and by how much the flux differs from that in LTE is kept: src/stellar_emulator/grid/departures/ca_ii.npz. No
 structure has a chromosphere, which fills the innermost cores of dwarfs.
 
 Killed, the same command goes on. It needs the extra ``departures``.
@@ -13,6 +13,8 @@ import argparse
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,9 @@ from tqdm import tqdm
 
 from stellar_emulator.cli.command import INTERRUPTED
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
-from stellar_emulator.contract.contract import OF_DEPARTURES, read_contract
-from stellar_emulator.errors import StellarEmulatorError
-from stellar_emulator.grid.departures.departures import CA_II, VELOCITIES, Departures, departures_of
+from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.errors import InputError, StellarEmulatorError
+from stellar_emulator.grid.departures.departures import CA_II, VELOCITIES, columns_of, departures_of
 from stellar_emulator.grid.engines.synspec.atmosphere import BOLTZMANN, atmosphere
 from stellar_emulator.grid.engines.synspec.run import ALPHA_ELEMENTS
 from stellar_emulator.grid.sampling import run_labels
@@ -47,8 +49,21 @@ RAYS = 3
 COOLEST = 2001.0
 """Least temperature in K: Lightweaver's equation of state ends there, as do a few outermost layers of M giants."""
 
-LTE_TURNS, LTE_CHANGE = 300, 1e-3
-"""Formal solutions at most until the continuum's scattering has settled, and the largest change of radiation then."""
+MOST_TURNS, LTE_CHANGE = 2000, 5e-3
+"""Solutions at most until radiation has settled, and its largest change then where populations are those of LTE."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """Flux around each line, (lines, velocities), in LTE and without, at labels in the order of `OF_DEPARTURES`.
+
+    failure: why there is none, or empty.
+    """
+
+    labels: Array
+    in_lte: Array
+    flux: Array
+    failure: str = ""
 
 
 def main() -> int:
@@ -67,10 +82,11 @@ def main() -> int:
         return 2
     try:
         contract = read_contract(options.contract)
-        columns = [[label.name for label in contract.run_labels].index(name) for name in OF_DEPARTURES]
-        labels = run_labels(contract, SEED, 0, options.nodes)[:, columns]
-        ratios = computed(labels, options.work, options.workers)
-        print(_made(labels, ratios, options.output))
+        if contract.departures is None:
+            raise InputError(f"contract {contract.name} has no departures from LTE: name one that has")
+        labels = run_labels(contract, SEED, 0, options.nodes)[:, columns_of(contract)]
+        nodes = computed(labels, options.work, options.workers)
+        print(_made(nodes, _bounds(contract), options.output))
     except StellarEmulatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -80,36 +96,73 @@ def main() -> int:
     return 0
 
 
-def computed(labels: Array, work: Path, workers: int) -> Array:
-    """Flux over that in LTE at each node, (nodes, lines, velocities), from the folder where it is already there."""
+def computed(labels: Array, work: Path, workers: int) -> list[Node]:
+    """The nodes at labels (n, 5), from the folder where they are already there.
+
+    Raises
+    ------
+    InputError
+        If the folder holds nodes of other labels or velocities.
+    """
     make_folder(work)
-    files = [work / f"node-{number:05d}.npy" for number in range(len(labels))]
+    files = [work / f"node-{number:05d}.npz" for number in range(len(labels))]
     todo = [number for number, path in enumerate(files) if not path.exists()]
     with (
         ProcessPoolExecutor(workers) as pool,
         tqdm(total=len(labels), initial=len(labels) - len(todo), unit="node") as bar,
     ):
-        for number, ratio in zip(todo, pool.map(ratio_at, labels[todo]), strict=True):
+        for number, node in zip(todo, pool.map(node_at, labels[todo]), strict=True):
             with new_file(files[number]) as partial, partial.open("wb") as stream:
-                np.save(stream, ratio)
+                np.savez(stream, **vars(node), velocities=VELOCITIES)
             bar.update()
-    return np.stack([np.load(path) for path in files])
+    return [_read(path, own) for path, own in zip(files, labels, strict=True)]
 
 
-def ratio_at(labels: Array) -> Array:
-    """Flux over that in LTE around each line, (lines, velocities), at labels in the order of `OF_DEPARTURES`."""
+def _read(path: Path, labels: Array) -> Node:
+    with path.open("rb") as stream, np.load(stream) as found:
+        if not (np.array_equal(found["labels"], labels) and np.array_equal(found["velocities"], VELOCITIES)):
+            raise InputError(f"{path} is a node of other labels or velocities: give --work another folder")
+        return Node(found["labels"], found["in_lte"], found["flux"], str(found["failure"]))
+
+
+def node_at(labels: Array) -> Node:
+    """Flux around each line at labels in the order of `OF_DEPARTURES`, or why there is none."""
+    nothing = np.full((len(CENTRES), len(VELOCITIES)), np.nan)
+    try:
+        in_lte, flux = _solved(labels)
+    except Exception as error:
+        return Node(labels, nothing, nothing, " ".join(str(error).split()) or type(error).__name__)
+    if not (np.isfinite(in_lte).all() and np.isfinite(flux).all() and min(in_lte.min(), flux.min()) > 0.0):
+        return Node(labels, nothing, nothing, "flux is not finite and positive")
+    return Node(labels, in_lte, flux)
+
+
+def _solved(labels: Array) -> tuple[Array, Array]:
+    """Flux in LTE and without, (lines, velocities) each. Raises `RuntimeError` if either does not settle."""
     warnings.filterwarnings("ignore", message="No config file found")
+    import lightweaver as lw
+
+    context = _context(labels)
+    for _ in range(MOST_TURNS):
+        if context.formal_sol_gamma_matrices().dJMax < LTE_CHANGE:
+            break
+    else:
+        raise RuntimeError("radiation in LTE does not settle")
+    in_lte = _flux(context)
+    if lw.iterate_ctx_se(context, NmaxIter=MOST_TURNS, quiet=True) >= MOST_TURNS - 1:
+        raise RuntimeError("populations do not settle")
+    return in_lte, _flux(context)
+
+
+def _context(labels: Array) -> Any:
+    """What Lightweaver solves: the structure at labels, and the species in it."""
     import lightweaver as lw
 
     teff, logg, m_h, alpha_m, vmicro = (float(value) for value in labels)
     structure = atmosphere(teff, logg, m_h, alpha_m)
     temperature = np.maximum(structure.temperature, COOLEST)
-    elements = lw.PeriodicTable
-    solar = lw.AtomicAbundance()
-    enhanced = {
-        elements[name.capitalize()]: float(solar[elements[name.capitalize()]]) * 10.0**alpha_m
-        for name in ALPHA_ELEMENTS
-    }
+    solar, elements = lw.AtomicAbundance(), [lw.PeriodicTable[name.capitalize()] for name in ALPHA_ELEMENTS]
+    enhanced = {element: float(solar[element]) * 10.0**alpha_m for element in elements}
     abundance = lw.AtomicAbundance(enhanced, abundDex=False, metallicity=m_h)
     atoms = structure.gas_pressure / (BOLTZMANN * temperature) - structure.electron_density
     layers = lw.Atmosphere.make_1d(
@@ -125,13 +178,7 @@ def ratio_at(labels: Array) -> Array:
     layers.quadrature(RAYS)
     species = lw.RadiativeSet(_atoms(), abundance=abundance)
     species.set_active("Ca")
-    context = lw.Context(layers, species.compute_wavelength_grid(), species.compute_eq_pops(layers), Nthreads=1)
-    for _ in range(LTE_TURNS):
-        if context.formal_sol_gamma_matrices().dJMax < LTE_CHANGE:
-            break
-    in_lte = _flux(context)
-    lw.iterate_ctx_se(context, quiet=True)
-    return _flux(context) / in_lte
+    return lw.Context(layers, species.compute_wavelength_grid(), species.compute_eq_pops(layers), Nthreads=1)
 
 
 def _atoms() -> list[Any]:
@@ -156,18 +203,28 @@ def _flux(context: Any) -> Array:
     return (intensity @ (0.5 * weights * angles)).reshape(len(CENTRES), len(VELOCITIES))
 
 
-def _made(labels: Array, ratios: Array, output: Path) -> str:
+def _bounds(contract: Contract) -> tuple[Array, Array]:
+    """Of the labels on which departures depend, (5,) each."""
+    labels = [contract.run_labels[column] for column in columns_of(contract)]
+    return np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
+
+
+def _made(nodes: list[Node], bounds: tuple[Array, Array], output: Path) -> str:
     """Write the table of all nodes; say how well some that are left out are told by the others."""
-    left = np.random.default_rng(SEED).random(len(labels)) < LEFT_OUT
-    known = departures_of(labels[~left], ratios[~left])
-    off = np.abs(known.at_nodes(labels[left]) - ratios[left])
-    table: Departures = departures_of(labels, ratios)
-    table.write(output)
-    return (
-        f"{output}: {len(labels)} nodes; of {int(left.sum())} left out, the ratio is off by {off.mean():.1e} in the "
-        f"mean, {np.quantile(off, 0.99):.1e} in 99 % and {off.max():.1e} at most; mean departure "
-        f"{np.abs(ratios[left] - 1.0).mean():.1e}"
+    good = [node for node in nodes if not node.failure]
+    labels, in_lte, flux = (np.stack([getattr(node, name) for node in good]) for name in ("labels", "in_lte", "flux"))
+    left = np.random.default_rng(SEED).random(len(good)) < LEFT_OUT
+    whole, known = (departures_of(labels[m], bounds, in_lte[m], flux[m]) for m in (left | True, ~left))
+    wanted = whole.at_nodes()[left]
+    off = np.abs(known.at(labels[left]) - wanted)
+    whole.write(output, nodes=len(good), seed=SEED, lightweaver=version("lightweaver"))
+    failures = [f"left out: {node.labels}: {node.failure}" for node in nodes if node.failure]
+    told = (
+        f"{output}: {len(good)} nodes; at {int(left.sum())} of them, left out, departures are off by {off.mean():.1e} "
+        f"in the mean, {np.quantile(off, 0.99):.1e} in 99 % and {off.max():.1e} at most, where they are "
+        f"{np.abs(wanted).mean():.1e} in the mean"
     )
+    return "\n".join([*failures, told])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from stellar_emulator.evaluation.flux_error import flux_error_table
 from stellar_emulator.evaluation.measured import emulator_measures, validator_measures
 from stellar_emulator.evaluation.model_card import NAME
 from stellar_emulator.figures.gallery import evaluation_figures, training_figures
+from stellar_emulator.grid.departures.departures import stated
 from stellar_emulator.grid.known_runs import RUN_LABELS, as_text, from_text, unique_run_labels
 from stellar_emulator.grid.source import Source, open_source
 from stellar_emulator.grid.split import PARTS, SplitRows, about_few, split_rows
@@ -252,6 +253,7 @@ def _training_key(contract: Contract, preset: AnyPreset, seed: int, source: Sour
     """Name of the folder that keeps a training's state: everything that changes the networks changes the name."""
     parts = [
         contract.model_dump_json(include=_DECIDES_TRAINING),
+        *(str(each) for each in stated(contract).values()),
         preset.model_dump_json(),
         str(seed),
         source.grid.digest,

@@ -32,6 +32,9 @@ LineDataName = Literal["published", "calibrated"]
 
 DepartingLines = Literal["ca_ii"]
 
+CALCIUM = "ca_m"
+"""Label of its abundance by itself."""
+
 OF_DEPARTURES = ("teff", "logg", "m_h", "alpha_m", "vmicro")
 """Labels of kind run on which departures from LTE depend."""
 
@@ -275,6 +278,8 @@ class Contract(_Frozen):
         if self.departures is not None and (missing or self.intrinsic is None):
             what = f"labels of kind run ({', '.join(missing)} missing)" if missing else "an intrinsic axis"
             raise ValueError(f"departures: {self.departures} needs {what}; add that, or leave departures out")
+        if self.departures is not None and CALCIUM in names:
+            raise ValueError(f"departures: {self.departures} follows alpha_m, not {CALCIUM}; leave one of them out")
         misnamed = self.expectations.fault(names, self.regions.line_cores)
         if misnamed:
             raise ValueError(f"expectations: {misnamed}")

@@ -46,7 +46,27 @@ def open_source(source: str, contract: Contract, scratch: Path) -> Source:
     opened = _open(source, contract, scratch)
     if not opened.grid.rows:
         raise InputError(f"grid {opened.grid.path} holds no spectrum")
+    _require_departures(opened.grid, contract)
     return opened
+
+
+def _require_departures(grid: Grid, contract: Contract) -> None:
+    """Spectra broadened from runs of this package have the departures from LTE that the contract says, or none."""
+    runs = grid.provenance.get("intrinsic")
+    if not isinstance(runs, dict):
+        return
+    own, wanted = runs.get("departures"), stated(contract).get("departures")
+    if own != wanted:
+        raise InputError(
+            f"grid {grid.path} was broadened from runs with departures from LTE {_named(own)}, and contract "
+            f"{contract.name} has {_named(wanted)}: synthesise it again, the same command broadens its runs anew"
+        )
+
+
+def _named(departures: object) -> str:
+    if not isinstance(departures, dict):
+        return "none"
+    return f"{departures.get('lines')} (table {str(departures.get('sha256'))[:8]})"
 
 
 def _open(source: str, contract: Contract, scratch: Path) -> Source:

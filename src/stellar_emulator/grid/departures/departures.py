@@ -1,4 +1,4 @@
-"""The flux of the Ca II triplet over that in LTE, between nodes of labels; ``pipelines.departures`` computes them."""
+"""Departures of the Ca II triplet's flux from LTE, between nodes of labels; ``pipelines.departures`` computes them."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, RBFInterpolator
+from scipy.ndimage import gaussian_filter1d
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, IntrinsicAxis
 from stellar_emulator.contract.contract import OF_DEPARTURES, Contract
@@ -33,8 +34,17 @@ FARTHEST, SETTLES_FROM = 200.0, 120.0
 VELOCITIES: Array = FARTHEST * np.sinh(np.linspace(-4.0, 4.0, 81)) / np.sinh(4.0)
 """Distances from a line's centre in km/s, (velocities,): 0.7 km/s apart in the core, 20 km/s at the ends."""
 
+SHARPEST = 30000.0
+"""Resolution at which the flux of the line is looked at: the compact form of a grid keeps no finer detail."""
+
 COMPONENTS = 16
-"""Principal components of the ratio's logarithm."""
+"""Principal components of departures."""
+
+LEAST = -0.98
+"""Smallest departure: a core keeps some light."""
+
+BESIDE = 50.0
+"""Distance from a line's centre in km/s within which the flux reaches the level that no line rises above."""
 
 RUNS_AT_ONCE = 512
 
@@ -48,13 +58,18 @@ INSTEAD = (
 
 @dataclass(frozen=True)
 class Departures:
-    """Nodes and the logarithm of the ratio there, as principal components.
+    """Nodes and departures there, as principal components.
 
-    labels: of the nodes, in the order of `OF_DEPARTURES`, (nodes, 5); coefficients: (nodes, components); components:
-    (components, lines x velocities); mean: (lines x velocities,).
+    A departure is the flux less that in LTE, over the latter as `SHARPEST` sees it.
+
+    labels: of the nodes, in the order of `OF_DEPARTURES`, (nodes, 5); lower, upper: bounds within which they were
+    drawn, (5,); coefficients: (nodes, components); components: (components, lines x velocities); mean: (lines x
+    velocities,).
     """
 
     labels: Array
+    lower: Array
+    upper: Array
     coefficients: Array
     components: Array
     mean: Array
@@ -65,35 +80,52 @@ class Departures:
         return RBFInterpolator(self._scaled(self.labels), self.coefficients, kernel="cubic", degree=2)
 
     def _scaled(self, labels: Array) -> Array:
-        """Coordinates along which departures change evenly, scaled to the nodes' range, (n, 5)."""
-        nodes, own = (_coordinates(each) for each in (self.labels, labels))
-        lower, upper = nodes.min(axis=0), nodes.max(axis=0)
-        return (own - lower) / (upper - lower)
+        """Coordinates along which departures change evenly, scaled to their range, (n, 5)."""
+        lower, upper = (_coordinates(each[np.newaxis]) for each in (self.lower, self.upper))
+        return (_coordinates(labels) - lower) / (upper - lower)
 
-    def at_nodes(self, labels: Array) -> Array:
-        """Flux over that in LTE at the table's own velocities, (n, lines, velocities), of labels (n, 5)."""
-        logarithm = self._between(self._scaled(labels)) @ self.components + self.mean
-        return np.asarray(np.exp(logarithm)).reshape(len(labels), len(LINES), len(VELOCITIES))
+    def at(self, labels: Array) -> Array:
+        """Departures at the table's own velocities, (n, lines, velocities), of labels (n, 5)."""
+        return self._shaped(self._between(self._scaled(labels)) @ self.components + self.mean)
 
-    def on_axis(self, labels: Array, axis: IntrinsicAxis) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Bins of an axis that departures reach, (bins,), and the ratio there, (n, bins), at labels (n, 5)."""
-        places, spread = [], []
+    def at_nodes(self) -> Array:
+        """The same at the nodes, (nodes, lines, velocities), which nothing is interpolated between."""
+        return self._shaped(self.coefficients @ self.components + self.mean)
+
+    @staticmethod
+    def _shaped(values: Array) -> Array:
+        return np.asarray(values).reshape(len(values), len(LINES), len(VELOCITIES))
+
+    def apply(self, labels: Array, axis: IntrinsicAxis, flux: NDArray[np.floating]) -> None:
+        """Change flux in LTE on an intrinsic axis, (n, bins), in place to what it is without, of labels (n, 5)."""
+        coefficients = self._between(self._scaled(labels))
         for number, line in enumerate(converted(np.array(LINES), "air", axis.medium)):
             away = (axis.wavelength / line - 1.0) * SPEED_OF_LIGHT
             reached = np.flatnonzero(np.abs(away) < FARTHEST)
-            weights = np.zeros((len(reached), len(LINES), len(VELOCITIES)))
-            weights[:, number] = CubicSpline(VELOCITIES, np.eye(len(VELOCITIES)))(away[reached])
-            places.append(reached)
-            spread.append(weights.reshape(len(reached), -1))
-        onto = np.concatenate(spread).T
-        logarithm = self._between(self._scaled(labels)) @ (self.components @ onto) + self.mean @ onto
-        return np.concatenate(places), np.exp(logarithm).astype(np.float32)
+            own = slice(number * len(VELOCITIES), (number + 1) * len(VELOCITIES))
+            onto = CubicSpline(VELOCITIES, np.eye(len(VELOCITIES)))(away[reached]).T
+            departure = coefficients @ (self.components[:, own] @ onto) + self.mean[own] @ onto
+            first, last = reached[0], reached[-1] + 1
+            seen = gaussian_filter1d(flux[:, first:last], WIDTH / axis.velocity_step, axis=1, mode="nearest")
+            # Without a chromosphere no line rises above what is beside it, though it may all but vanish.
+            level = seen[:, np.abs(away[reached]) < BESIDE].max(axis=1, keepdims=True)
+            most = np.maximum(level / seen, 1.0) - 1.0
+            flux[:, first:last] += np.clip(departure, LEAST, most).astype(np.float32) * seen
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, **made_with: str | int) -> None:
         """Write the table, complete or not at all."""
-        arrays = {name: getattr(self, name).astype(np.float32) for name in ("labels", "coefficients", "components")}
+        arrays = {name: getattr(self, name).astype(np.float32) for name in _ARRAYS}
         with new_file(path) as partial, partial.open("wb") as stream:
-            np.savez_compressed(stream, **arrays, mean=self.mean.astype(np.float32), names=json.dumps(OF_DEPARTURES))
+            np.savez_compressed(stream, **arrays, made_with=json.dumps(made_with))
+
+
+_ARRAYS = ("labels", "lower", "upper", "coefficients", "components", "mean")
+
+WIDTH = SPEED_OF_LIGHT / SHARPEST / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+"""Standard deviation in km/s of the profile of `SHARPEST`."""
+
+STEP = 0.5
+"""In km/s, of the velocities on which nodes are smoothed."""
 
 
 def _coordinates(labels: Array) -> Array:
@@ -102,14 +134,23 @@ def _coordinates(labels: Array) -> Array:
     return np.column_stack([5040.0 / teff, logg, m_h + alpha_m, m_h, np.log(vmicro)])
 
 
-def departures_of(labels: Array, ratios: Array) -> Departures:
-    """A table of nodes (n, 5) and the flux over that in LTE there, (n, lines, velocities)."""
+def departures_of(labels: Array, bounds: tuple[Array, Array], in_lte: Array, flux: Array) -> Departures:
+    """A table of nodes (n, 5), drawn within bounds (5,) each, and flux there in LTE and without, (n, lines, velocities)
+    each."""
     away = np.clip((np.abs(VELOCITIES) - SETTLES_FROM) / (FARTHEST - SETTLES_FROM), 0.0, 1.0)
-    logarithm = (np.log(ratios) * np.cos(0.5 * np.pi * away) ** 2).reshape(len(labels), -1)
-    mean = logarithm.mean(axis=0)
-    _, _, components = np.linalg.svd(logarithm - mean, full_matrices=False)
+    departure = (flux - in_lte) / _seen(in_lte) * np.cos(0.5 * np.pi * away) ** 2
+    values = departure.reshape(len(labels), -1)
+    mean = values.mean(axis=0)
+    _, _, components = np.linalg.svd(values - mean, full_matrices=False)
     kept = components[:COMPONENTS]
-    return Departures(labels, (logarithm - mean) @ kept.T, kept, mean)
+    return Departures(labels, *bounds, (values - mean) @ kept.T, kept, mean)
+
+
+def _seen(flux: Array) -> Array:
+    """Flux at the table's velocities, (n, lines, velocities), as `SHARPEST` sees it."""
+    even = np.arange(-FARTHEST, FARTHEST + STEP / 2.0, STEP)
+    smooth = gaussian_filter1d(CubicSpline(VELOCITIES, flux, axis=2)(even), WIDTH / STEP, axis=2, mode="nearest")
+    return np.asarray(CubicSpline(even, smooth, axis=2)(VELOCITIES))
 
 
 @lru_cache(maxsize=1)
@@ -123,7 +164,7 @@ def read_departures(path: Path = CA_II) -> Departures:
     """
     try:
         with path.open("rb") as stream, np.load(stream) as found:
-            return Departures(*(found[name].astype(float) for name in ("labels", "coefficients", "components", "mean")))
+            return Departures(*(found[name].astype(float) for name in _ARRAYS))
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(f"{path} is no table of departures: install the package again") from error
 
@@ -132,18 +173,36 @@ def depart(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.flo
     """Change flux computed in LTE in place to what it is without, where the contract says so.
 
     labels: the contract's run labels, (runs, run labels); flux: on its intrinsic axis, (runs, bins).
+
+    Raises
+    ------
+    InputError
+        If the contract's label box is wider than the table.
     """
     if contract.departures is None:
         return
-    names, axis = [label.name for label in contract.run_labels], require_intrinsic_axis(contract)
-    own = labels[:, [names.index(name) for name in OF_DEPARTURES]]
-    table = read_departures()
+    axis, columns, table = require_intrinsic_axis(contract), columns_of(contract), read_departures()
+    for place, column in enumerate(columns):
+        label, (lower, upper) = contract.run_labels[column], (table.lower[place], table.upper[place])
+        if label.lower < lower - ROUNDING * abs(lower) or label.upper > upper + ROUNDING * abs(upper):
+            raise InputError(
+                f"contract {contract.name}: departures of {contract.departures} are known for {label.name} from "
+                f"{lower:g} to {upper:g}, not from {label.lower:g} to {label.upper:g}: narrow the label or leave "
+                "departures out"
+            )
     for first in range(0, len(flux), RUNS_AT_ONCE):
         part = slice(first, first + RUNS_AT_ONCE)
-        bins, ratio = table.on_axis(own[part], axis)
-        in_lte = flux[part, bins]
-        # Without a chromosphere no line emits: where overionisation leaves hardly any line, the ratio may say so.
-        flux[part, bins] = np.minimum(in_lte * ratio, np.maximum(in_lte, 1.0))
+        table.apply(labels[part][:, columns], axis, flux[part])
+
+
+ROUNDING = 1e-6
+"""Relative, of the table's bounds in single precision."""
+
+
+def columns_of(contract: Contract) -> list[int]:
+    """Where a contract's run labels have those on which departures depend."""
+    names = [label.name for label in contract.run_labels]
+    return [names.index(name) for name in OF_DEPARTURES]
 
 
 def stated(contract: Contract) -> dict[str, object]:

@@ -86,6 +86,12 @@ def merge(sources: Sequence[Path], name: str | None, command: str, output: Path)
 
 
 def _require_same(one: Path, first: Contract, other: Path, contract: Contract) -> None:
+    for source, own in ((one, first), (other, contract)):
+        if own.departures is not None:
+            raise InputError(
+                f"{source} can't be merged with departures {own.departures}: leave that field out of its contract, and "
+                "give it to the merged one"
+            )
     told: dict[str, tuple[object, object]] = {
         "labels of the run": (_names(first), _names(contract)),
         "broadening labels": (_broadening(first), _broadening(contract)),
