@@ -93,7 +93,7 @@ def test_no_line_rises_above_what_is_beside_it() -> None:
         away = np.abs(STARS.intrinsic.wavelength / line - 1.0) * 299792.458
         near, beside = away < 20.0, away < 60.0
         highest = np.maximum(before[:, beside].max(axis=1), 0.0)
-        assert (after[:, near].max(axis=1) < highest + 2e-3).all()
+        assert (after[:, near].max(axis=1) < highest + 5e-3).all()
     assert np.abs(after - before).max() > 0.1
 
 

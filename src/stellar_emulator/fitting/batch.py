@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stellar_emulator.fitting.covariance import inverse_of
 from stellar_emulator.fitting.forward import Forward, ParameterRows
-from stellar_emulator.fitting.least_squares import Priors, Problem, State, advanced, begun, reweighted
+from stellar_emulator.fitting.least_squares import TINY, Priors, Problem, State, advanced, begun, reweighted
 from stellar_emulator.fitting.model_error import EMULATOR_ALONE, ModelError
 from stellar_emulator.fitting.preparation import Beginning
 from stellar_emulator.fitting.protocols import EmulatorLike
@@ -24,7 +25,7 @@ MOST_ROWS = 256
 FILLED = 0.7
 """Smallest length of a spectrum over that of the longest one beside it: shorter ones go to another batch."""
 
-ROUNDS = ((2, 2.0), (2, 1.2), (8, 1.0))
+ROUNDS = ((2, 2.0), (2, 1.05), (8, 1.0))
 """Steps from all starts, and the factor by which a start may then be worse than the best of its spectrum and go on."""
 
 FIRST_STEPS = 3
@@ -33,8 +34,9 @@ FIRST_STEPS = 3
 FEW = 20.0
 """Chi-square by which a start may be worse in any case."""
 
-ENOUGH = 0.05
-"""Chi-square that a step of the search must promise; the fit that follows on it goes on."""
+ENOUGH = 0.5
+"""Chi-square that a step of the search on few pixels must promise: their model is off by as much, and the fit on all
+pixels goes on from there."""
 
 NEAR = 1e-3
 """Damping of the first step of fits that are near their best place."""
@@ -51,6 +53,9 @@ INSIDE = 0.2
 
 BESIDE = 0.03
 """Coordinate within which a label counts as on a face."""
+
+PINNED = 100.0
+"""Precision of a coordinate, other parameters free, from which a label has no second minimum inside the box."""
 
 AMBIGUOUS = 20.0
 """Chi-square, as of independent pixels, by which a fit at another velocity may be worse and still be the right one."""
@@ -289,12 +294,12 @@ def _tried_inside(problem: Problem, state: State) -> tuple[NDArray[np.float64], 
     labels = slice(0, problem.forward.label_count)
     own = state.vectors[:, labels]
     on_face = problem.free[:, labels] & ((own <= BESIDE) | (own >= 1.0 - BESIDE))
-    rows = np.flatnonzero(on_face.any(axis=1))
+    told = _precisions(problem, state)[:, labels]
+    rows = np.flatnonzero((on_face & (told < PINNED)).any(axis=1))
     if not len(rows):
         return state.vectors, Second.none(state.vectors.shape[1])
     # Of several on a face, the one that the spectrum tells least of.
-    told = np.einsum("ijj->ij", state.normal.matrix)[rows, labels]
-    weakest = np.where(on_face[rows], told, np.inf).argmin(axis=1)
+    weakest = np.where(on_face[rows], told[rows], np.inf).argmin(axis=1)
     inside = state.vectors[rows]
     inside[np.arange(len(rows)), weakest] = np.where(own[rows, weakest] <= BESIDE, 1.0 - INSIDE, INSIDE)
     part = problem.rows(rows)
@@ -302,6 +307,18 @@ def _tried_inside(problem: Problem, state: State) -> tuple[NDArray[np.float64], 
     kept = np.flatnonzero(again.normal.chi_square < state.normal.chi_square[rows] + FEW)
     again = advanced(part.rows(kept), again.rows(kept), settled=ENOUGH)
     return _better(state, rows[kept], again).vectors, _second(state, rows[kept], again)
+
+
+def _precisions(problem: Problem, state: State) -> NDArray[np.float64]:
+    """Inverse variance of each free parameter, the others free too, (n, parameters)."""
+    matrix, numbers = np.where(both(problem.free), state.normal.matrix, 0.0), np.arange(state.vectors.shape[1])
+    matrix[:, numbers, numbers] += np.where(problem.free, TINY, 1.0)
+    return np.asarray(1.0 / np.maximum(np.einsum("ijj->ij", inverse_of(matrix)), TINY))
+
+
+def both(free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pairs of parameters that are free, (n, parameters, parameters), of those that are, (n, parameters)."""
+    return np.asarray(free[:, :, None] & free[:, None, :])
 
 
 def _second(state: State, rows: NDArray[np.int64], other: State) -> Second:

@@ -98,7 +98,15 @@ class Forward:
 
     def rows(self, chosen: NDArray[np.integer] | slice) -> "Forward":
         """The same for some of the spectra, or for some of them several times."""
-        return replace(self, wavelength=self.wavelength[chosen], basis=self.basis[chosen])
+        part = replace(self, wavelength=self.wavelength[chosen], basis=self.basis[chosen])
+        # What depends on the emulator alone is made once for all parts.
+        part.__dict__.update(between=self.between, coordinates=self.coordinates, _single=self._single[chosen])
+        return part
+
+    @cached_property
+    def _single(self) -> NDArray[np.float32]:
+        """The continua's basis in single precision, for slopes."""
+        return self.basis.astype(np.float32)
 
     @cached_property
     def lever(self) -> NDArray[np.float64]:
@@ -159,8 +167,8 @@ class Forward:
         slopes[..., count] = shifted[..., 1] * moving * scale
         width = self.basis.shape[2]
         if width:
-            own = (self.basis * weight[..., None]).astype(np.float32)
-            np.multiply(own, shifted[..., :1], out=slopes[..., count + 1 : count + 1 + width])
+            own = shifted[..., 0] * weight.astype(np.float32)
+            np.multiply(self._single, own[..., None], out=slopes[..., count + 1 : count + 1 + width])
         if self.stretched:
             slopes[..., -1] = slopes[..., count] * self.lever
         return Design(shifted[..., 0] * scale, slopes)

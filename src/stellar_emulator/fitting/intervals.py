@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 from stellar_emulator.fitting.interval import SHARE, draws, interval_round
-from stellar_emulator.fitting.scaled_labels import ScaledLabels
+from stellar_emulator.fitting.scaled_labels import SMALLEST, ScaledLabels
 
 POINTS = 1024
 """Draws of each fit: their weights leave a rounding of 2 % in the length of an interval."""
@@ -65,14 +65,14 @@ def _free_intervals(
 ) -> list[Intervals]:
     if not peaks.shape[1]:
         return [Intervals(np.empty(0), np.empty(0), np.empty((0, 0)))] * len(peaks)
-    places, weights = _weighted_draws(coordinates, peaks, covariance)
+    every, weights = _weighted_draws(coordinates, peaks, covariance)
     effective = weights.sum(axis=1) ** 2 / np.maximum(np.sum(weights**2, axis=1), 1e-300)
     found = []
-    for place, weight, enough, peak, known, one in zip(
-        places, weights, effective >= LEAST_EFFECTIVE, peaks, covariance, best, strict=True
+    for drawn, weight, enough, peak, known, one in zip(
+        every, weights, effective >= LEAST_EFFECTIVE, peaks, covariance, best, strict=True
     ):
         if enough:
-            labels, share = coordinates.labels(place), weight / weight.sum()
+            labels, share = drawn, weight / weight.sum()
         else:
             labels = draws(coordinates, peak, known)
             share = np.full(len(labels), 1.0 / len(labels))
@@ -97,7 +97,7 @@ QUANTILES = 400
 def _weighted_draws(
     coordinates: ScaledLabels, peaks: NDArray[np.float64], covariance: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates in the box, (n, draws, labels), and their weights, (n, draws)."""
+    """Labels in the box, (n, draws, labels), and their weights, (n, draws)."""
     count = peaks.shape[1]
     spread = np.sqrt(np.einsum("ijj->ij", covariance))
     # The coordinate that the box cuts most comes first.
@@ -123,9 +123,9 @@ def _weighted_draws(
         log_weight += np.log(inside)
         places[rows[:, 0], :, order[:, i]] = np.clip(middle + own * drawn, 0.0, 1.0)
     if (coordinates.power != 1.0).any():
-        slopes = coordinates.slopes(coordinates.inside(coordinates.labels(places)))
+        slopes = coordinates.slopes(coordinates.labels(np.maximum(places, SMALLEST)))
         log_weight += np.log(np.abs(slopes / (coordinates.upper - coordinates.lower))).sum(axis=2)
-    return places, np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    return coordinates.labels(places), np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
 
 
 @cache

@@ -14,6 +14,9 @@ REACH = 2.0
 WIDTHS = np.arange(0.5, 4.01, 0.1)
 """Widths that are tried, in pixels of the spectrum; at the first one its pixels are independent."""
 
+FAR = 1e6
+"""Distance between pixels, in units of wavelength, at which nothing is shared."""
+
 ROUNDS, CLIPPED = 3, 4.0
 """Rounds in which differences beyond some standard deviations are left out, as those of spikes."""
 
@@ -57,9 +60,11 @@ def shared(
     alone is left out.
     """
     spread = np.zeros_like(pulls)
+    # Shorter spectra are filled up with pixels of one wavelength, which count for nothing: they are moved far away.
+    filling = np.cumsum(wavelength == wavelength[:, -1:], axis=1) > 1
+    places = np.where(filling, wavelength + FAR * (1.0 + np.arange(wavelength.shape[1])), wavelength)
     for lag in range(1, wavelength.shape[1]):
-        apart = wavelength[:, lag:] - wavelength[:, :-lag]
-        # Shorter spectra are filled up with pixels of one wavelength.
+        apart = places[:, lag:] - places[:, :-lag]
         within = (apart > 0) & (apart < REACH * width[:, None])
         if not within.any():
             break

@@ -1,6 +1,7 @@
 """What a fit's residuals show that is no normal single star's: emission, another star's lines, a bent continuum."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,36 +35,39 @@ class Companion:
 
 
 @dataclass(frozen=True)
-class _Left:
-    """Residuals over the continuum, their weights, 0 where there are none, and computed depths, (pixels,) each."""
+class Left:
+    """Residuals over the continuum, their weights, 0 where there are none, and computed depths, (pixels,) each; number
+    of independent pixels."""
 
     wavelength: NDArray[np.float64]
     residual: NDArray[np.float64]
     weight: NDArray[np.float64]
     depth: NDArray[np.float64]
+    independent: float
 
-    @property
+    @cached_property
     def step(self) -> float:
         return float(np.median(np.diff(self.wavelength)))
 
 
-def _left(spectrum: ObservedSpectrum, solution: Solution) -> _Left:
+def left_of(spectrum: ObservedSpectrum, solution: Solution) -> Left:
+    """What a fit has left of a spectrum."""
     level = solution.level
     usable = spectrum.usable
     residual = np.where(usable, spectrum.flux - solution.model, 0.0) / level
     # Errors as large as the residuals scatter: what physics lacks counts too.
     deviation = np.where(usable, spectrum.error / level, np.inf)
     scatter = float(np.std(residual[usable])) if usable.any() else 1.0
-    return _Left(spectrum.wavelength, residual, 1.0 / np.hypot(deviation, scatter), 1.0 - solution.model / level)
+    weight, depth = 1.0 / np.hypot(deviation, scatter), 1.0 - solution.model / level
+    return Left(spectrum.wavelength, residual, weight, depth, solution.independent)
 
 
-def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
+def companion(left: Left) -> Companion:
     """The lines of another star that the residuals show most certainly.
 
     They are sought as the fitted star's own at another velocity, whatever their strength. What is strongest at the
     smallest velocity is no other star but a line whose shape the model lacks.
     """
-    left = _left(spectrum, solution)
     square = left.weight**2
     depth = np.where(square > 0, left.depth - np.average(left.depth, weights=square), 0.0)
     own = square * left.residual
@@ -72,7 +76,7 @@ def companion(spectrum: ObservedSpectrum, solution: Solution) -> Companion:
     lags = lags[lags < len(own) // 2]
     best = Companion(0.0, 0.0, 0.0)
     # Neighbours share errors, so that fewer pixels are independent than there are.
-    shared = np.sqrt(max(solution.independent, 1.0) / len(own))
+    shared = np.sqrt(max(left.independent, 1.0) / len(own))
     every = _shifted(own, square, depth, np.concatenate([lags, -lags]))
     for sign, place_of in ((1, slice(0, len(lags))), (-1, slice(len(lags), None))):
         shares, sizes = (one[place_of] for one in every)
@@ -97,21 +101,19 @@ def _shifted(
     return np.divide(found, sizes, out=np.zeros_like(sizes), where=told), np.where(told, sizes, 0.0)
 
 
-def emission(spectrum: ObservedSpectrum, solution: Solution) -> float:
+def emission(left: Left) -> float:
     """By how much the flux rises above the continuum at most, in means over an Angstrom, less five errors."""
-    left = _left(spectrum, solution)
     above, error = _means(left, left.residual - left.depth, EMISSION_WIDTH)
     return float(np.max(above - 5.0 * error, initial=0.0))
 
 
-def bent(spectrum: ObservedSpectrum, solution: Solution) -> float:
+def bent(left: Left) -> float:
     """By how much the flux departs from the fit at most, in means over `BENT_WIDTH`, less five errors."""
-    left = _left(spectrum, solution)
     apart, error = _means(left, left.residual, BENT_WIDTH)
     return float(np.max(np.abs(apart) - 5.0 * error, initial=0.0))
 
 
-def _means(left: _Left, values: NDArray[np.float64], width: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _means(left: Left, values: NDArray[np.float64], width: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of values over pieces of a width in Angstrom that are half known or more, and their errors."""
     piece = ((left.wavelength - left.wavelength[0]) / width).astype(np.int64)
     used = left.weight > 0

@@ -5,6 +5,7 @@ The variances of broadening add, so flux is smooth in v sin i squared (its slope
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,31 +25,46 @@ class ScaledLabels:
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
 
-    @property
+    @cached_property
     def span(self) -> NDArray[np.float64]:
-        return np.asarray(self._raised(self.upper) - self._raised(self.lower))
+        return np.asarray(self._raised(self.upper) - self._lowest)
+
+    @cached_property
+    def _lowest(self) -> NDArray[np.float64]:
+        return self._raised(self.lower)
+
+    @cached_property
+    def _curved(self) -> list[int]:
+        """Columns whose power is not 1."""
+        return [int(column) for column in np.flatnonzero(self.power != 1.0)]
 
     def of(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coordinates of labels, (..., labels) each."""
-        return np.asarray((self._raised(labels) - self._raised(self.lower)) / self.span)
+        return np.asarray((self._raised(labels) - self._lowest) / self.span)
 
     def labels(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Labels at coordinates, never outside their bounds."""
-        raised = self._raised(self.lower) + np.clip(coordinates, 0.0, 1.0) * self.span
-        linear = self.power == 1.0
-        found = np.where(linear, raised, np.abs(raised) ** (1.0 / self.power))
+        found = self._lowest + np.clip(coordinates, 0.0, 1.0) * self.span
+        for column in self._curved:
+            found[..., column] = np.abs(found[..., column]) ** (1.0 / self.power[column])
         return np.clip(found, self.lower, self.upper)
 
     def beyond(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Labels at coordinates, also outside their bounds: there a power goes on as on the other side of 0."""
-        raised = self._raised(self.lower) + coordinates * self.span
-        return np.asarray(np.where(self.power == 1.0, raised, np.sign(raised) * np.abs(raised) ** (1.0 / self.power)))
+        found = self._lowest + coordinates * self.span
+        for column in self._curved:
+            own = found[..., column]
+            found[..., column] = np.sign(own) * np.abs(own) ** (1.0 / self.power[column])
+        return np.asarray(found)
 
     def slopes(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivatives of labels by their coordinates, (..., labels)."""
-        linear = self.power == 1.0
-        base = np.where(linear, 1.0, labels)
-        return np.asarray(np.where(linear, self.span, self.span / (self.power * base ** (self.power - 1.0))))
+        found = np.empty(np.shape(labels))
+        found[...] = self.span
+        for column in self._curved:
+            power = self.power[column]
+            found[..., column] = self.span[column] / (power * labels[..., column] ** (power - 1.0))
+        return found
 
     def part(self, chosen: NDArray[np.bool_]) -> "ScaledLabels":
         """The coordinates of some labels, chosen by (labels,)."""
@@ -59,8 +75,10 @@ class ScaledLabels:
         return self.labels(np.maximum(self.of(labels), SMALLEST))
 
     def _raised(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        linear = self.power == 1.0
-        return np.where(linear, labels, np.where(linear, 1.0, labels) ** self.power)
+        found = np.array(labels, dtype=np.float64)
+        for column in self._curved:
+            found[..., column] = found[..., column] ** self.power[column]
+        return found
 
 
 def label_coordinates(contract: Contract) -> ScaledLabels:

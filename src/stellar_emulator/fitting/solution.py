@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Solution:
         """Independent pixels over those that count: by so much a difference of chi-square tells less."""
         return min(1.0, self.independent / max(self.degrees_of_freedom, 1))
 
-    @property
+    @cached_property
     def level(self) -> float:
         """The continuum's level, as the fitted flux shows it."""
         return float(np.quantile(np.abs(self.model), TOP))
@@ -228,8 +229,14 @@ def _independent(
         count = int(used.sum())
         step = float(np.median(np.diff(places[used]))) if count > 1 else 1.0
         shares = [float(np.mean((one.deviation[row] * own)[used] ** 2)) for one in parts]
-        apart = np.arange(1, max(count, 2)) * step
         width = detector[row] if detector[row] > 0 else step / REACH
+        # Beyond a detector's pixel nothing is shared but what has a length of its own.
+        most = (
+            max(count, 2)
+            if any(one.length > 0.0 for one in parts)
+            else min(max(count, 2), int(REACH * width / step) + 2)
+        )
+        apart = np.arange(1, most) * step
         both = max(0.0, 1.0 - sum(shares)) * correlation(apart / width)
         for one, share in zip(parts, shares, strict=True):
             if one.length > 0.0:

@@ -60,7 +60,8 @@ def spikes(residual: NDArray[np.float64], share: NDArray[np.float64], sharpest: 
     if len(places) <= 2 * max(SIDES):
         return found
     own = residual[places]
-    limit = CERTAIN * max(1.0, float(NORMAL_DEVIATION * np.median(np.abs(own - np.median(own)))))
+    off = np.abs(own - np.median(own))
+    limit = CERTAIN * max(1.0, float(NORMAL_DEVIATION * np.median(off)))
     above = _above_sides(own)
     certain = np.abs(above) > limit
     if sharpest >= SHARPEST:
@@ -72,7 +73,7 @@ def spikes(residual: NDArray[np.float64], share: NDArray[np.float64], sharpest: 
     for apart in range(1, NEAR + 1):
         grown[apart:] |= certain[:-apart]
         grown[:-apart] |= certain[apart:]
-    found[places[certain | (grown & (np.abs(own - np.median(own)) > GROWN * limit))]] = True
+    found[places[certain | (grown & (off > GROWN * limit))]] = True
     return found
 
 

@@ -157,7 +157,8 @@ class Library:
         compared = self._compared(seen, [scan[0].step for scan in scans])
         found = []
         for one, (best, other), chi_square in zip(seen, scans, compared.T, strict=True):
-            rows = np.argsort(chi_square)[:count]
+            nearest = np.argpartition(chi_square, min(count, len(chi_square)) - 1)[:count]
+            rows = nearest[np.argsort(chi_square[nearest], kind="stable")]
             matches = [Match(int(row), best.velocity, one.least + float(chi_square[row])) for row in rows]
             if count > 1 and other is not None:
                 exact = one.least + one.chi_square(self._components.absorption[other.row], other.step)

@@ -9,7 +9,7 @@ from stellar_emulator.contract.contract import Contract
 from stellar_emulator.contract.hull import beyond_hull
 from stellar_emulator.fitting import warn
 from stellar_emulator.fitting.estimate import Fitted
-from stellar_emulator.fitting.residuals import bent, companion, emission
+from stellar_emulator.fitting.residuals import bent, companion, emission, left_of
 from stellar_emulator.fitting.sharpness import about_bluntness
 from stellar_emulator.fitting.warn import CERTAIN_STRETCH, LEAST_STRETCH, MANY_SPIKES, UNLIKELY
 
@@ -97,7 +97,8 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
     axis, covered = contract.wavelength, spectrum.wavelength[spectrum.usable]
     gaps = np.diff(covered)
     seen = float(np.minimum(gaps, 3.0 * np.median(gaps)).sum())
-    other = companion(spectrum, solution)
+    left = left_of(spectrum, solution)
+    other = companion(left)
     labels = solution.parameters.labels
     raised = {
         Flag.POOR_FIT: warn.is_poor(solution),
@@ -108,8 +109,8 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.VELOCITY_AMBIGUOUS: bool(np.isfinite(solution.other_velocity)),
         Flag.WAVELENGTH_SCALE: warn.is_stretched(solution) or bool(one.leaps),
         Flag.BINARY_SUSPECTED: other.share > SECOND and other.certainty > SECOND_CERTAIN,
-        Flag.EMISSION: emission(spectrum, solution) > ABOVE,
-        Flag.NORMALISATION: bent(spectrum, solution) > BENT,
+        Flag.EMISSION: emission(left) > ABOVE,
+        Flag.NORMALISATION: bent(left) > BENT,
         Flag.LOW_RESOLUTION: bool(about_bluntness(spectrum.resolution, contract)),
         Flag.SPIKES: one.rejected > MANY_SPIKES * solution.degrees_of_freedom,
     }
