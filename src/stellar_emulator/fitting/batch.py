@@ -34,9 +34,9 @@ FIRST_STEPS = 3
 FEW = 20.0
 """Chi-square by which a start may be worse in any case."""
 
-ENOUGH = 0.5
-"""Chi-square that a step of the search on few pixels must promise: their model is off by as much, and the fit on all
-pixels goes on from there."""
+ENOUGH_TO_CHOOSE, ENOUGH = 0.5, 0.05
+"""Chi-square that a step on few pixels must promise, while the best of several starts is chosen and in the search that
+follows: the model on few pixels is off by as much as the former, and the fit on all pixels goes on from the latter."""
 
 NEAR = 1e-3
 """Damping of the first step of fits that are near their best place."""
@@ -54,7 +54,7 @@ INSIDE = 0.2
 BESIDE = 0.03
 """Coordinate within which a label counts as on a face."""
 
-PINNED = 100.0
+PINNED = 1e4
 """Precision of a coordinate, other parameters free, from which a label has no second minimum inside the box."""
 
 AMBIGUOUS = 20.0
@@ -220,7 +220,7 @@ def _best_of(
     state = begun(tried, starts)
     others = Others.none(len(problem.flux))
     for steps, room in ROUNDS:
-        state = advanced(tried, state, steps, ENOUGH)
+        state = advanced(tried, state, steps, ENOUGH_TO_CHOOSE)
         others = _others(problem, rows, state)
         kept = np.flatnonzero(_promising(rows, state, room))
         rows, tried, state = rows[kept], tried.rows(kept), state.rows(kept)
