@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stellar_emulator.contract.contract import Contract, parse_contract
-from stellar_emulator.contract.hull import check_hull, hull_distance
+from stellar_emulator.contract.hull import check_hull, hull_distance, middle, within_hull
 from stellar_emulator.errors import InputError
 from stellar_emulator.fitting.warn import about_labels
 
@@ -22,6 +22,21 @@ def test_labels_within_and_near_the_hull_pass() -> None:
     inside = np.array([[4500.0, -0.5, 10.0], [4000.0, -1.0, 0.0], [6000.0, -0.25, 0.0], [6100.0, -0.25, 0.0]])
     check_hull(contract(), inside)
     assert (hull_distance(contract(), inside) < 0.05).all()
+
+
+def test_labels_of_the_box_are_brought_within_the_hull() -> None:
+    """Models are compared with their graphs there: beyond it they answer with numbers of any size."""
+    own = contract()
+    box = own.lower + np.random.default_rng(1).random((200, 3)) * (own.upper - own.lower)
+    found, outside = within_hull(own, box), hull_distance(own, box) > 0.0
+    assert 20 < outside.sum() < 180
+    assert (hull_distance(own, found) <= 0.0).all()
+    np.testing.assert_array_equal(found[~outside], box[~outside])
+    # On the way to the middle.
+    way = (found - middle(own))[outside] / (box - middle(own))[outside]
+    np.testing.assert_allclose(way, way[:, [0]] * np.ones(3), rtol=1e-9)
+    whole = parse_contract(TEXT)
+    np.testing.assert_array_equal(within_hull(whole, box), box)
 
 
 def test_labels_beyond_the_hull_are_refused_or_warned_of() -> None:

@@ -86,6 +86,14 @@ def middle(contract: Contract) -> NDArray[np.float64]:
     return np.asarray(labels)
 
 
+def within_hull(contract: Contract, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Labels (n, labels) of the box; those beyond the hull halve their way to `middle` until they are within."""
+    found = labels.copy()
+    while (beyond := hull_distance(contract, found) > 0.0).any():
+        found[beyond] = (found[beyond] + middle(contract)) / 2.0
+    return found
+
+
 def drawn_within(contract: Contract) -> tuple[Label, Label] | None:
     """The two labels that are drawn within a hull, the second between its bounds at the first; None without one."""
     if contract.hull is None or contract.hull.labels is None or contract.sampling.on_nodes:

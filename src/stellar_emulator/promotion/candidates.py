@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import ModelNames
+from stellar_emulator.contract.hull import within_hull
 from stellar_emulator.errors import InputError
 from stellar_emulator.gate.candidate import Candidate
 from stellar_emulator.models.emulator import FLUX_TOLERANCE, Emulator
@@ -122,9 +123,12 @@ def load_pair(models: ModelNames, pair: PairVersions) -> RegisteredPair:
 
 
 def _drawn(emulator: Emulator) -> NDArray[np.float64]:
-    """Labels (n, labels) in the box, which nobody could know when the model was made: its digest draws them."""
+    """Labels (n, labels) in the box and its hull, which nobody could know when the model was made: its digest draws
+    them."""
     shares = np.random.default_rng(int(emulator.digest, 16)).random((ROWS_COMPARED, len(emulator.contract.labels)))
-    return np.asarray(emulator.contract.lower + shares * (emulator.contract.upper - emulator.contract.lower))
+    box = emulator.contract.lower + shares * (emulator.contract.upper - emulator.contract.lower)
+    # Beyond the hull there are no runs, and a network answers with numbers of any size, rounded accordingly.
+    return within_hull(emulator.contract, box)
 
 
 def _version(name: str, which: str) -> ModelVersion:

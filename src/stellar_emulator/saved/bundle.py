@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stellar_emulator.contract.contract import Contract, parse_contract
+from stellar_emulator.contract.hull import within_hull
 from stellar_emulator.errors import InputError
 from stellar_emulator.networks.coordinates import Coordinate
 from stellar_emulator.networks.dense import DenseChain, DenseLayer
@@ -137,7 +138,7 @@ def save_emulator(
         family, wanted = "exact", [len(contract.run_labels), 2 * len(network.broadening.frequencies) + 1]
     _check_widths(contract, [network.chain.inputs, network.chain.outputs], wanted)
     shares = np.linspace(0.1, 0.9, FINGERPRINT_ROWS)[:, np.newaxis]
-    inputs = contract.lower + shares * (contract.upper - contract.lower)
+    inputs = within_hull(contract, contract.lower + shares * (contract.upper - contract.lower))
     arrays = _beside({"inputs": inputs, "outputs": network(inputs)}, measured)
     metadata = {**metadata, "family": family}
     _save(Path(folder), "emulator", {"chain": network.chain}, emulator_onnx(network), contract, metadata, arrays)
