@@ -19,9 +19,10 @@ LOW_SNR, FEW = 10.0, 0.3
 SURE = 1e-3
 """Probability that a star of one velocity has such velocities, below which a row has a flag."""
 
-FILLED, CERTAIN = 0.05, 5.0
-"""Mean excess of the Ca II cores over the continuum, and over its error, beyond which they count as filled. Computed
-cores of quiet stars are wrong by less."""
+FILLED, FILLED_BY_CHROMOSPHERE, CERTAIN = 0.05, 0.06, 5.0
+"""Mean excess of the Ca II cores over the continuum, of models in LTE and with departures, and over its error, beyond
+which they count as filled. Computed cores of quiet stars are wrong by less; chromospheres, of which models with
+departures know nothing, fill those of quiet dwarfs by 0.02 to 0.05."""
 
 SECOND, SECOND_CERTAIN = 0.05, 7.0
 """Depth of another star's lines over that of the fitted ones, and over its error, beyond which there are two stars."""
@@ -104,7 +105,7 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
         Flag.POOR_FIT: warn.is_poor(solution),
         Flag.FEW_PIXELS: seen < FEW * (axis.stop - axis.start),
         Flag.LOW_SNR: snr < LOW_SNR,
-        Flag.CA_II_FILLED: calcium[0] > max(FILLED, CERTAIN * calcium[1]),
+        Flag.CA_II_FILLED: calcium[0] > max(filled_from(contract), CERTAIN * calcium[1]),
         Flag.BEYOND_HULL: beyond_hull(contract, labels[np.newaxis]) is not None,
         Flag.VELOCITY_AMBIGUOUS: bool(np.isfinite(solution.other_velocity)),
         Flag.WAVELENGTH_SCALE: warn.is_stretched(solution) or bool(one.leaps),
@@ -117,6 +118,11 @@ def flags_of(contract: Contract, one: Fitted, snr: float, calcium: tuple[float, 
     edges = warn.at_telling_edges(contract, solution)
     own = sum(int(flag) for flag, is_raised in raised.items() if is_raised)
     return own + sum(edge_of(int(number)) for number in np.flatnonzero(edges))
+
+
+def filled_from(contract: Contract) -> float:
+    """Mean excess of the Ca II cores from which they are filled."""
+    return FILLED if contract.departures is None else FILLED_BY_CHROMOSPHERE
 
 
 def names_of(flags: int, contract: Contract) -> list[str]:
