@@ -23,7 +23,7 @@ def main() -> int:
     """Compute and compact shard by shard, the gate's beside the others; the exit codes are those of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contract", type=Path, help="data contract, a YAML file or a name")
-    parser.add_argument("--runs", type=int, default=12 * SHARD_RUNS, help="for training, validation and test")
+    parser.add_argument("--runs", type=int, default=24 * SHARD_RUNS, help="for training, validation and test")
     parser.add_argument("--gate_runs", type=int, default=2 * SHARD_RUNS, help="that the gate alone reads")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--work", type=Path, default=None, help="folder for whole spectra; default: output/grid/NAME")
