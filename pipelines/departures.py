@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from stellar_emulator.cli.command import INTERRUPTED
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT
-from stellar_emulator.contract.contract import Contract, read_contract
+from stellar_emulator.contract.contract import OF_DEPARTURES, Contract, read_contract
 from stellar_emulator.errors import InputError, StellarEmulatorError
 from stellar_emulator.grid.departures.departures import CA_II, VELOCITIES, columns_of, departures_of
 from stellar_emulator.grid.engines.synspec.atmosphere import BOLTZMANN, atmosphere
@@ -86,7 +86,7 @@ def main() -> int:
             raise InputError(f"contract {contract.name} has no departures from LTE: name one that has")
         labels = run_labels(contract, SEED, 0, options.nodes)[:, columns_of(contract)]
         nodes = computed(labels, options.work, options.workers)
-        print(_made(nodes, _bounds(contract), options.output))
+        print(_made(nodes, _drawn(contract), options.output))
     except StellarEmulatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -203,18 +203,24 @@ def _flux(context: Any) -> Array:
     return (intensity @ (0.5 * weights * angles)).reshape(len(CENTRES), len(VELOCITIES))
 
 
-def _bounds(contract: Contract) -> tuple[Array, Array]:
-    """Of the labels on which departures depend, (5,) each."""
+def _drawn(contract: Contract) -> tuple[Array, Array, Array]:
+    """Bounds of the labels on which departures depend, (5,) each, and corners of Teff and log g, (corners, 2)."""
     labels = [contract.run_labels[column] for column in columns_of(contract)]
-    return np.array([label.lower for label in labels]), np.array([label.upper for label in labels])
+    lower, upper = (np.array([getattr(label, end) for label in labels]) for end in ("lower", "upper"))
+    if contract.hull is not None and contract.hull.labels == OF_DEPARTURES[:2]:
+        return lower, upper, np.array(contract.hull.corners)
+    ends = np.stack([lower[:2], upper[:2]])
+    return lower, upper, np.array([[teff, logg] for teff in ends[:, 0] for logg in ends[:, 1]])
 
 
-def _made(nodes: list[Node], bounds: tuple[Array, Array], output: Path) -> str:
+def _made(nodes: list[Node], drawn: tuple[Array, Array, Array], output: Path) -> str:
     """Write the table of all nodes; say how well some that are left out are told by the others."""
     good = [node for node in nodes if not node.failure]
+    if not good:
+        raise InputError(f"none of the {len(nodes)} nodes could be computed: {nodes[0].failure}")
     labels, in_lte, flux = (np.stack([getattr(node, name) for node in good]) for name in ("labels", "in_lte", "flux"))
     left = np.random.default_rng(SEED).random(len(good)) < LEFT_OUT
-    whole, known = (departures_of(labels[m], bounds, in_lte[m], flux[m]) for m in (left | True, ~left))
+    whole, known = (departures_of(labels[m], drawn, in_lte[m], flux[m]) for m in (left | True, ~left))
     wanted = whole.at_nodes()[left]
     off = np.abs(known.at(labels[left]) - wanted)
     whole.write(output, nodes=len(good), seed=SEED, lightweaver=version("lightweaver"))

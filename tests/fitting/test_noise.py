@@ -42,6 +42,17 @@ def test_second_differences_hide_shared_noise() -> None:
     assert hidden_by(0.5) == pytest.approx(1.0)
 
 
+def test_pixels_that_fill_up_a_shorter_spectrum_share_nothing() -> None:
+    wavelength = np.arange(8460.0, 8470.0, 0.1)[np.newaxis]
+    pulls = np.random.default_rng(3).normal(size=(1, 100, 3)).astype(np.float32)
+    filled = np.concatenate([wavelength, np.full((1, 60), wavelength[0, -1])], axis=1)
+    none = np.concatenate([pulls, np.zeros((1, 60, 3), dtype=np.float32)], axis=1)
+    for width in (0.0, 0.245):
+        expected = shared(pulls, wavelength, np.array([width]))
+        np.testing.assert_allclose(shared(none, filled, np.array([width])), expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(expected).max() > 1.0
+
+
 def test_shared_noise_scatters_a_mean_as_its_correlation_says() -> None:
     pixels, width = 300, 2.45
     means = interpolated(width, pixels, rows=3000).mean(axis=1)

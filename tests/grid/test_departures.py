@@ -122,7 +122,7 @@ def test_nothing_is_said_or_changed_without_departures() -> None:
 
 
 def test_contracts_that_lack_what_departures_need_are_refused() -> None:
-    without = STARS.source.replace("departures: ca_ii", "departures: ca_ii").replace("name: vmicro", "name: micro")
+    without = STARS.source.replace("name: vmicro", "name: micro")
     with pytest.raises(InputError, match=r"departures: ca_ii needs labels of kind run \(vmicro missing\)"):
         parse_contract(without.replace("vmicro:", "micro:"))
     with pytest.raises(InputError, match="departures: Input should be 'ca_ii'"):
@@ -139,8 +139,36 @@ def test_labels_beyond_the_table_and_calcium_by_itself_are_refused() -> None:
         parse_contract(calcium)
 
 
-def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
+def test_runs_beyond_the_nodes_are_refused() -> None:
+    flux = np.ones((2, len(STARS.intrinsic.wavelength)), dtype=np.float32)
+    with pytest.raises(InputError, match="not known at Teff = 7900 K and log g = 0.5: draw runs within the hull"):
+        depart(STARS, runs(SUN, (7900.0, 0.5, -1.0, 0.0, 2.0)), flux)
+    corners = runs(*((teff, logg, -1.0, 0.0, 2.0) for teff, logg in STARS.hull.corners))
+    depart(STARS, corners, np.ones((len(corners), flux.shape[1]), dtype=np.float32))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(8380.0, 8600.0), (8545.0, 8893.0), (8367.0, 8493.0), (8700.0, 8893.0)])
+def test_axes_that_lack_a_line_or_half_of_it_are_changed_elsewhere(start: float, stop: float) -> None:
+    part = STARS.model_copy(update={"intrinsic": STARS.intrinsic.model_copy(update={"start": start, "stop": stop})})
+    flux, whole = departed(part, POOR_GIANT)[0], departed(STARS, POOR_GIANT)[0]
+    assert np.isfinite(flux).all()
+    seen = [line for line in LINES if start + 10.0 < line < stop - 10.0]
+    for line in seen:
+        assert flux[np.abs(part.intrinsic.wavelength - line).argmin()] < 0.7
+    away = np.abs(part.intrinsic.wavelength[:, np.newaxis] - np.array(LINES)).min(axis=1) > 6.0
+    assert (flux[away] == 1.0).all()
+    assert whole.min() < 0.7
+
+
+def test_dark_runs_stay_dark() -> None:
+    flux = np.zeros((1, len(STARS.intrinsic.wavelength)), dtype=np.float32)
+    depart(STARS, runs(SUN), flux)
+    assert (flux == 0.0).all()
+
+
+@pytest.mark.parametrize("size", [0, 4, 5000])
+def test_a_damaged_table_is_refused(tmp_path: Path, size: int) -> None:
     path = tmp_path / "ca_ii.npz"
-    path.write_bytes(CA_II.read_bytes()[:5000])
+    path.write_bytes(CA_II.read_bytes()[:size])
     with pytest.raises(InputError, match=r"ca_ii\.npz is no table of departures: install the package again"):
         read_departures(path)

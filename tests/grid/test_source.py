@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from synthetic import GAIA, SMALL, TINY, synthetic_rows, synthetic_runs, write_rows, write_runs
 
+from stellar_emulator.contract.contract import parse_contract, read_contract
 from stellar_emulator.errors import InputError
 from stellar_emulator.grid.shards import read_intrinsic_grid
 from stellar_emulator.grid.source import EMBEDDED, INTRINSIC, SYNTHESISED, broaden, embedded_folder, open_source
@@ -43,6 +44,21 @@ def test_what_synthesize_wrote_is_opened_as_it_lies(tmp_path) -> None:
     assert opened.intrinsic is not None
     np.testing.assert_array_equal(opened.intrinsic.labels, synthetic_runs().labels)
     assert not (tmp_path / "scratch").exists()
+
+
+def test_a_grid_broadened_in_lte_is_refused_where_the_contract_has_departures(tmp_path) -> None:
+    stars = read_contract("rvs_stars")
+    in_lte = parse_contract(stars.source.replace("departures: ca_ii\n", ""))
+    runs = read_intrinsic_grid(embedded_folder(in_lte, "gate"), in_lte).take(np.arange(2))
+    made = tmp_path / "made"
+    made.mkdir()
+    broaden(runs, in_lte, 2, made / SYNTHESISED)
+    assert open_source(str(made), in_lte, tmp_path).grid.rows == 4
+    for source in (made, made / SYNTHESISED):
+        with pytest.raises(
+            InputError, match="from runs with departures from LTE none, and contract rvs_stars has ca_ii"
+        ):
+            open_source(str(source), stars, tmp_path)
 
 
 def test_a_file_has_no_intrinsic_spectra(tmp_path) -> None:

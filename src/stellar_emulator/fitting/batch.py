@@ -25,7 +25,7 @@ MOST_ROWS = 256
 FILLED = 0.7
 """Smallest length of a spectrum over that of the longest one beside it: shorter ones go to another batch."""
 
-ROUNDS = ((2, 2.0), (2, 1.05), (8, 1.0))
+ROUNDS = ((2, 2.0), (2, 1.2), (8, 1.0))
 """Steps from all starts, and the factor by which a start may then be worse than the best of its spectrum and go on."""
 
 FIRST_STEPS = 3
@@ -311,14 +311,10 @@ def _tried_inside(problem: Problem, state: State) -> tuple[NDArray[np.float64], 
 
 def _precisions(problem: Problem, state: State) -> NDArray[np.float64]:
     """Inverse variance of each free parameter, the others free too, (n, parameters)."""
-    matrix, numbers = np.where(both(problem.free), state.normal.matrix, 0.0), np.arange(state.vectors.shape[1])
+    pairs = problem.free[:, :, None] & problem.free[:, None, :]
+    matrix, numbers = np.where(pairs, state.normal.matrix, 0.0), np.arange(state.vectors.shape[1])
     matrix[:, numbers, numbers] += np.where(problem.free, TINY, 1.0)
     return np.asarray(1.0 / np.maximum(np.einsum("ijj->ij", inverse_of(matrix)), TINY))
-
-
-def both(free: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pairs of parameters that are free, (n, parameters, parameters), of those that are, (n, parameters)."""
-    return np.asarray(free[:, :, None] & free[:, None, :])
 
 
 def _second(state: State, rows: NDArray[np.int64], other: State) -> Second:

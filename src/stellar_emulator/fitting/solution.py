@@ -227,7 +227,8 @@ def _independent(
     for row, (own, places) in enumerate(zip(weight, wavelength, strict=True)):
         used = own > 0
         count = int(used.sum())
-        step = float(np.median(np.diff(places[used]))) if count > 1 else 1.0
+        steps = np.diff(places[used])
+        step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1.0
         shares = [float(np.mean((one.deviation[row] * own)[used] ** 2)) for one in parts]
         width = detector[row] if detector[row] > 0 else step / REACH
         # Beyond a detector's pixel nothing is shared but what has a length of its own.

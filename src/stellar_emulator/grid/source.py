@@ -59,7 +59,7 @@ def _require_departures(grid: Grid, contract: Contract) -> None:
     if own != wanted:
         raise InputError(
             f"grid {grid.path} was broadened from runs with departures from LTE {_named(own)}, and contract "
-            f"{contract.name} has {_named(wanted)}: synthesise it again, the same command broadens its runs anew"
+            f"{contract.name} has {_named(wanted)}: make the grid again, or begin the search anew that made it"
         )
 
 

@@ -22,7 +22,7 @@ SURE = 1e-3
 FILLED, FILLED_BY_CHROMOSPHERE, CERTAIN = 0.05, 0.06, 5.0
 """Mean excess of the Ca II cores over the continuum, of models in LTE and with departures, and over its error, beyond
 which they count as filled. Computed cores of quiet stars are wrong by less; chromospheres, of which models with
-departures know nothing, fill those of quiet dwarfs by 0.02 to 0.05."""
+departures know nothing, fill those of quiet dwarfs by 0.02 to 0.054 (five stars, on which the limit was chosen)."""
 
 SECOND, SECOND_CERTAIN = 0.05, 7.0
 """Depth of another star's lines over that of the fitted ones, and over its error, beyond which there are two stars."""
@@ -58,7 +58,7 @@ MEANING = {
     Flag.FEW_PIXELS: f"less than {FEW:.0%} of the model's axis was seen",
     Flag.LOW_SNR: f"signal-to-noise ratio by pixel below {LOW_SNR:g}",
     Flag.CA_II_FILLED: f"the Ca II cores are shallower than the model's, by more than {CERTAIN:g} errors and "
-    f"{FILLED:.0%} of the continuum",
+    "{filled:.0%} of the continuum",
     Flag.BEYOND_HULL: "the labels lie beyond the hull of the grid's runs: atmospheres are extrapolated there",
     Flag.VELOCITY_AMBIGUOUS: "another velocity fits nearly as well",
     Flag.WAVELENGTH_SCALE: f"the wavelength scale is stretched by more than {LEAST_STRETCH:g} km/s per 100 Angstrom "
@@ -84,7 +84,10 @@ def edge_of(label: int) -> int:
 
 def meanings(contract: Contract) -> dict[int, str]:
     """Each bit's value, name and meaning in one line, for a contract's rows."""
-    told = {int(flag): f"{flag.name}: {text}" for flag, text in MEANING.items()}
+    filled = filled_from(contract)
+    told = {
+        int(flag): f"{flag.name}: {text.replace('{filled:.0%}', f'{filled:.0%}')}" for flag, text in MEANING.items()
+    }
     edges = {
         edge_of(number): f"EDGE_{label.name.upper()}: at an edge of {label.lower:g} to {label.upper:g}"
         for number, label in enumerate(contract.labels)

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, RBFInterpolator
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import Delaunay
 
 from stellar_emulator.contract.axis import SPEED_OF_LIGHT, IntrinsicAxis
 from stellar_emulator.contract.contract import OF_DEPARTURES, Contract
@@ -48,6 +50,9 @@ BESIDE = 50.0
 
 RUNS_AT_ONCE = 512
 
+ROUNDING = 1e-5
+"""Relative, of the table's bounds in single precision."""
+
 LIMIT = "Local thermodynamic equilibrium throughout; the cores of the Ca II triplet are not."
 INSTEAD = (
     "Local thermodynamic equilibrium but for the Ca II triplet, whose departures were computed without a chromosphere: "
@@ -63,13 +68,14 @@ class Departures:
     A departure is the flux less that in LTE, over the latter as `SHARPEST` sees it.
 
     labels: of the nodes, in the order of `OF_DEPARTURES`, (nodes, 5); lower, upper: bounds within which they were
-    drawn, (5,); coefficients: (nodes, components); components: (components, lines x velocities); mean: (lines x
-    velocities,).
+    drawn, (5,); corners: of the polygon of Teff and log g within which they were, (corners, 2); coefficients: (nodes,
+    components); components: (components, lines x velocities); mean: (lines x velocities,).
     """
 
     labels: Array
     lower: Array
     upper: Array
+    corners: Array
     coefficients: Array
     components: Array
     mean: Array
@@ -92,6 +98,12 @@ class Departures:
         """The same at the nodes, (nodes, lines, velocities), which nothing is interpolated between."""
         return self._shaped(self.coefficients @ self.components + self.mean)
 
+    def holds(self, places: Array) -> NDArray[np.bool_]:
+        """Whether Teff and log g, (n, 2), lie within the nodes' corners, (n,)."""
+        middle = self.corners.mean(axis=0)
+        wider = middle + (1.0 + ROUNDING) * (self.corners - middle)
+        return np.asarray(Delaunay(wider / middle).find_simplex(places / middle) >= 0)
+
     @staticmethod
     def _shaped(values: Array) -> Array:
         return np.asarray(values).reshape(len(values), len(LINES), len(VELOCITIES))
@@ -102,14 +114,18 @@ class Departures:
         for number, line in enumerate(converted(np.array(LINES), "air", axis.medium)):
             away = (axis.wavelength / line - 1.0) * SPEED_OF_LIGHT
             reached = np.flatnonzero(np.abs(away) < FARTHEST)
+            if not reached.size:
+                continue
             own = slice(number * len(VELOCITIES), (number + 1) * len(VELOCITIES))
             onto = CubicSpline(VELOCITIES, np.eye(len(VELOCITIES)))(away[reached]).T
             departure = coefficients @ (self.components[:, own] @ onto) + self.mean[own] @ onto
             first, last = reached[0], reached[-1] + 1
             seen = gaussian_filter1d(flux[:, first:last], WIDTH / axis.velocity_step, axis=1, mode="nearest")
             # Without a chromosphere no line rises above what is beside it, though it may all but vanish.
-            level = seen[:, np.abs(away[reached]) < BESIDE].max(axis=1, keepdims=True)
-            most = np.maximum(level / seen, 1.0) - 1.0
+            beside = np.abs(away[reached]) < BESIDE
+            level = seen[:, beside if beside.any() else slice(None)].max(axis=1, keepdims=True)
+            share = np.divide(level, seen, out=np.ones_like(seen), where=seen > 0)
+            most = np.maximum(share, 1.0) - 1.0
             flux[:, first:last] += np.clip(departure, LEAST, most).astype(np.float32) * seen
 
     def write(self, path: Path, **made_with: str | int) -> None:
@@ -119,7 +135,7 @@ class Departures:
             np.savez_compressed(stream, **arrays, made_with=json.dumps(made_with))
 
 
-_ARRAYS = ("labels", "lower", "upper", "coefficients", "components", "mean")
+_ARRAYS = ("labels", "lower", "upper", "corners", "coefficients", "components", "mean")
 
 WIDTH = SPEED_OF_LIGHT / SHARPEST / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 """Standard deviation in km/s of the profile of `SHARPEST`."""
@@ -134,16 +150,18 @@ def _coordinates(labels: Array) -> Array:
     return np.column_stack([5040.0 / teff, logg, m_h + alpha_m, m_h, np.log(vmicro)])
 
 
-def departures_of(labels: Array, bounds: tuple[Array, Array], in_lte: Array, flux: Array) -> Departures:
-    """A table of nodes (n, 5), drawn within bounds (5,) each, and flux there in LTE and without, (n, lines, velocities)
-    each."""
+def departures_of(labels: Array, drawn: tuple[Array, Array, Array], in_lte: Array, flux: Array) -> Departures:
+    """A table of nodes (n, 5) and flux there in LTE and without, (n, lines, velocities) each.
+
+    drawn: bounds within which nodes were drawn, (5,) each, and corners of their Teff and log g, (corners, 2).
+    """
     away = np.clip((np.abs(VELOCITIES) - SETTLES_FROM) / (FARTHEST - SETTLES_FROM), 0.0, 1.0)
     departure = (flux - in_lte) / _seen(in_lte) * np.cos(0.5 * np.pi * away) ** 2
     values = departure.reshape(len(labels), -1)
     mean = values.mean(axis=0)
     _, _, components = np.linalg.svd(values - mean, full_matrices=False)
     kept = components[:COMPONENTS]
-    return Departures(labels, *bounds, (values - mean) @ kept.T, kept, mean)
+    return Departures(labels, *drawn, (values - mean) @ kept.T, kept, mean)
 
 
 def _seen(flux: Array) -> Array:
@@ -165,7 +183,7 @@ def read_departures(path: Path = CA_II) -> Departures:
     try:
         with path.open("rb") as stream, np.load(stream) as found:
             return Departures(*(found[name].astype(float) for name in _ARRAYS))
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is no table of departures: install the package again") from error
 
 
@@ -177,7 +195,7 @@ def depart(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.flo
     Raises
     ------
     InputError
-        If the contract's label box is wider than the table.
+        If the contract's label box is wider than the table, or a run's Teff and log g lie where it has no nodes.
     """
     if contract.departures is None:
         return
@@ -190,13 +208,15 @@ def depart(contract: Contract, labels: NDArray[np.float64], flux: NDArray[np.flo
                 f"{lower:g} to {upper:g}, not from {label.lower:g} to {label.upper:g}: narrow the label or leave "
                 "departures out"
             )
+    if (beyond := ~table.holds(labels[:, columns[:2]])).any():
+        teff, logg = labels[int(beyond.argmax()), columns[:2]]
+        raise InputError(
+            f"contract {contract.name}: departures of {contract.departures} are not known at Teff = {teff:g} K and "
+            f"log g = {logg:g}: draw runs within the hull of rvs_stars, or leave departures out"
+        )
     for first in range(0, len(flux), RUNS_AT_ONCE):
         part = slice(first, first + RUNS_AT_ONCE)
         table.apply(labels[part][:, columns], axis, flux[part])
-
-
-ROUNDING = 1e-6
-"""Relative, of the table's bounds in single precision."""
 
 
 def columns_of(contract: Contract) -> list[int]:
@@ -209,7 +229,15 @@ def stated(contract: Contract) -> dict[str, object]:
     """What provenance says of the table, if the contract uses it: lines and SHA-256 of the file."""
     if contract.departures is None:
         return {}
-    return {"departures": {"lines": contract.departures, "sha256": hashlib.sha256(CA_II.read_bytes()).hexdigest()}}
+    return {"departures": {"lines": contract.departures, "sha256": _digest()}}
+
+
+@cache
+def _digest() -> str:
+    try:
+        return hashlib.sha256(CA_II.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{CA_II} can't be read: install the package again") from error
 
 
 def known_limits(contract: Contract, limits: Sequence[str]) -> list[str]:
