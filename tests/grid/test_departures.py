@@ -141,7 +141,7 @@ def test_labels_beyond_the_table_and_calcium_by_itself_are_refused() -> None:
 
 def test_runs_beyond_the_nodes_are_refused() -> None:
     flux = np.ones((2, len(STARS.intrinsic.wavelength)), dtype=np.float32)
-    with pytest.raises(InputError, match="not known at Teff = 7900 K and log g = 0.5: draw runs within the hull"):
+    with pytest.raises(InputError, match=r"not known at Teff = 7900 K and log g = 0\.5: draw runs within the hull"):
         depart(STARS, runs(SUN, (7900.0, 0.5, -1.0, 0.0, 2.0)), flux)
     corners = runs(*((teff, logg, -1.0, 0.0, 2.0) for teff, logg in STARS.hull.corners))
     depart(STARS, corners, np.ones((len(corners), flux.shape[1]), dtype=np.float32))
